@@ -1,0 +1,53 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-all check lint types bench-env bench wheel-test clean
+
+help:  ## What can be done here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup:  ## Install into .venv (CUDA=1: GPU builds)
+	@scripts/setup.sh run
+
+demo:  ## Set up, then run the whole path on real purchases, with a real Kafka
+	@scripts/setup.sh run
+	@$(BIN)/muse-stream demo
+
+test:  ## Set up, then pass the tests: lint, types, unit, property, Kafka integration
+	@scripts/setup.sh dev
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all:  ## Everything, the slow tests included
+	@scripts/setup.sh dev
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory wheel-test
+
+check: lint types
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+gpu-test:  ## The engine's tests on an NVIDIA GPU (setup with CUDA=1)
+	@CUDA=1 scripts/setup.sh dev
+	$(BIN)/python -m pytest -m gpu tests/gsu_engine
+
+bench-env:  ## A second environment, .bench-venv, with the libraries we compare with
+	@scripts/bench_env.sh
+
+bench:  ## All benchmarks, as tables (see benchmarks/README.md)
+	@scripts/setup.sh dev
+	$(BIN)/muse-stream bench all
+
+wheel-test:  ## Build the wheel, install it in an empty environment outside the checkout, run the demo there
+	@scripts/wheel_test.sh
+
+clean:  ## Remove environments and caches
+	rm -rf .venv .bench-venv .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
