@@ -1,0 +1,1 @@
+"""Requests in, answers out: admission, batching, retrieval, scoring, encoding."""
