@@ -2,14 +2,18 @@
 
 StreamsError
 ├── SettingsError      a settings file, variable or flag is wrong
-└── KafkaError         anything between us and a Kafka broker
-    ├── DownloadError      Kafka's jars could not be fetched
-    ├── BrokerError        the embedded broker did not start or died
-    ├── UnreachableError   no broker answers at the given address, or it refuses our credentials
-    ├── TopicError         a topic is not as this program needs it
-    ├── PositionError      a position lies outside the log
-    ├── DriverError        a client driver is unknown or not installed
-    └── DeliveryError      the broker did not acknowledge a record
+├── KafkaError         anything between us and a Kafka broker
+│   ├── DownloadError      Kafka's jars could not be fetched
+│   ├── BrokerError        the embedded broker did not start or died
+│   ├── UnreachableError   no broker answers at the given address, or it refuses our credentials
+│   ├── TopicError         a topic is not as this program needs it
+│   ├── PositionError      a position lies outside the log
+│   ├── DriverError        a client driver is unknown or not installed
+│   └── DeliveryError      the broker did not acknowledge a record
+└── IngestError        a partition, or the reading of the log as a whole, cannot go on
+    ├── PartitionNotHereError  this worker has no open store of the partition asked for
+    ├── LogMismatchError       a store's position and the log do not fit together
+    └── IngestStoppedError     the ingest thread is not running, or has failed
 """
 
 
@@ -59,3 +63,31 @@ class DriverError(KafkaError):
 
 class DeliveryError(KafkaError):
     """The broker did not acknowledge a record in time, or refused it."""
+
+
+class WireError(StreamsError):
+    """A value cannot be encoded for a topic, or bytes are not what their header says."""
+
+
+class IdError(WireError):
+    """A value is no id: outside the signed 64-bit range, empty, or text that UTF-8 cannot express."""
+
+
+class IngestError(StreamsError):
+    """A partition, or the reading of the log as a whole, cannot go on."""
+
+
+class PartitionNotHereError(IngestError):
+    """This worker has no open store of the partition asked for: ask the owner that the assignment names now."""
+
+    def __init__(self, partition: int, here: list[int]) -> None:
+        super().__init__(f"partition {partition} is not open on this worker (open here: {sorted(here)}); ask its owner")
+        self.partition = partition
+
+
+class LogMismatchError(IngestError):
+    """A store's position lies outside the log. Operator action: see the text; nothing was reset or skipped."""
+
+
+class IngestStoppedError(IngestError):
+    """The ingest thread is not running, or has failed; the text carries what ended it."""
