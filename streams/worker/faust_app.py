@@ -1,0 +1,91 @@
+"""The Faust application: membership, assignment and the requests stream; it never sees a behaviour.
+
+Faust's protocol facts that this module relies on (0.15, tried against Kafka 4.3):
+
+* Every rebalance revokes all partitions first and then assigns a new set. The assigned set is the whole truth;
+  "revoked" only means "do not answer until the next assignment".
+* `stream.noack()` leaves an event unacknowledged until `event.ack()`: called once the broker has the answer, so a
+  killed worker's unanswered requests reach the next owner (at least once).
+* `table_standby_replicas=0`: with 1, a joining worker can stay without partitions.
+* `topic_disable_leader`, `topic_allow_declare=False`: topics are created by `muse-stream topics create`, nobody else.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import faust
+
+from muse_stream.streams.settings import Settings
+
+
+class Assigned(Protocol):
+    """What follows the partitions of the requests topic."""
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """This worker owns exactly these partitions now."""
+
+    async def suspended(self) -> None:
+        """A rebalance is under way: nothing is owned until `assigned`."""
+
+
+def create_app(settings: Settings) -> faust.App:
+    """The Faust application of these settings, without agents."""
+    brokers = ";".join(f"kafka://{address}" for address in settings.kafka.brokers.split(","))
+    return faust.App(
+        settings.app.name,
+        broker=brokers,
+        broker_credentials=settings.kafka.security.faust(),
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.app.session_timeout_seconds,
+        broker_heartbeat_interval=settings.app.session_timeout_seconds / 6,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.app.instance_id or "",
+        producer_max_request_size=settings.serving.answer_max_bytes + 64_000,
+        producer_acks=-1,
+        datadir=str(settings.state.directory / "faust"),
+        store="memory://",
+        table_standby_replicas=0,
+        topic_partitions=settings.topics.partitions,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,
+        web_enabled=settings.http.enabled,
+        web_host=settings.http.advertised_host or settings.http.host,
+        web_bind=settings.http.host,
+        web_port=settings.http.port,
+        logging_config=None,
+    )
+
+
+def follow_assignment(app: faust.App, topic: str, follower: Assigned) -> None:
+    """Tell `follower` of every change in the partitions of `topic` that this worker owns."""
+
+    async def on_assigned(_: faust.App, assigned: Iterable[Any], **__: object) -> None:
+        await follower.assigned(frozenset(tp.partition for tp in assigned if tp.topic == topic))
+
+    async def on_revoked(_: faust.App, revoked: Iterable[Any], **__: object) -> None:
+        if any(tp.topic == topic for tp in revoked):
+            await follower.suspended()
+
+    app.on_partitions_assigned.connect(on_assigned, weak=False)
+    app.on_partitions_revoked.connect(on_revoked, weak=False)
+
+
+def handle_requests(app: faust.App, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+    """Pass every event of `topic` to `handle`, which acknowledges it; `handle` must not raise."""
+    requests = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    async def answer(stream: Any) -> None:  # noqa: ANN401
+        async for event in stream.noack().events():
+            await handle(event)
+
+    app.agent(requests, name="muse.requests")(answer)
+
+
+def owner_url(app: faust.App, topic: str, partition: int) -> str | None:
+    """Base URL of the worker that owns a partition, None while nobody does."""
+    distribution: Mapping[str, Mapping[str, Iterable[int]]] = app.assignor.external_topics_metadata()
+    owners = (url for url, topics in distribution.items() if partition in topics.get(topic, ()))
+    return next(owners, None)

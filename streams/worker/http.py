@@ -1,0 +1,140 @@
+"""The worker's web routes: metrics, health, status, and requests over HTTP.
+
+A request or read for a user whom another worker owns is forwarded there once (header `muse-forwarded`), because only
+the owner's store is known to be current; while nobody owns the partition the answer is 503 with `Retry-After`. Errors
+are problem documents (RFC 9457) with a stable `code`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+FORWARDED = "muse-forwarded"
+FORWARD_TIMEOUT_SECONDS = 30.0
+MAX_BODY_BYTES = 4 << 20
+"""2 000 candidates with a vector of 1 024 numbers in base64 each are 2.8 MB."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Service(Protocol):
+    """What the routes show and ask."""
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Prometheus exposition and its content type."""
+
+    def health(self, kind: str) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body of the checks of `live`, `ready` or `startup`."""
+
+    def status(self) -> dict[str, Any]:
+        """Partitions, positions, rates and freshness, for people and the demo."""
+
+    def partition_of_user(self, user: str) -> int:
+        """Partition that a user's text id hashes to."""
+
+    def owner(self, partition: int) -> str | None:
+        """Base URL of the partition's owner; empty for this worker, None for nobody."""
+
+    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+        """HTTP status and answer to one request."""
+
+    async def sequence(self, user: str, limit: int) -> dict[str, Any]:
+        """Profile and last behaviours of a user."""
+
+
+def problem(status: int, code: str, detail: str, **headers: str) -> web.Response:
+    """A problem document."""
+    body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail}
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers
+    )
+
+
+def json_response(body: object, status: int = 200) -> web.Response:
+    """A JSON document."""
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def add_routes(app: web.Application, service: Service) -> None:
+    """Add every route of the worker to an aiohttp application."""
+    routes = _Routes(service)
+    app.add_routes(
+        [
+            web.get("/metrics", routes.metrics),
+            web.get("/health/{kind:live|ready|startup}", routes.health),
+            web.get("/v1/status", routes.status),
+            web.post("/v1/score", routes.score),
+            web.get("/v1/users/{user}/sequence", routes.sequence),
+        ]
+    )
+
+
+class _Routes:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        body, content_type = self._service.metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def health(self, request: web.Request) -> web.Response:
+        status, body = self._service.health(request.match_info["kind"])
+        return json_response(body, status)
+
+    async def status(self, _: web.Request) -> web.Response:
+        return json_response(self._service.status())
+
+    async def score(self, request: web.Request) -> web.StreamResponse:
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return problem(413, "too_large", f"the body has {request.content_length} bytes, at most {MAX_BODY_BYTES}")
+        body = await request.read()
+        try:
+            user = msgspec.convert(msgspec.json.decode(body)["user"], str | int)
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            return problem(400, "malformed", "the body must be a JSON request with the field 'user' (text or integer)")
+
+        async def here() -> web.StreamResponse:
+            status, answer = await self._service.score(str(user), body)
+            return web.Response(body=answer, status=status, content_type="application/json")
+
+        return await self._at_owner(request, str(user), body, here)
+
+    async def sequence(self, request: web.Request) -> web.StreamResponse:
+        user = request.match_info["user"]
+        limit = request.query.get("limit", "20")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 1_000:
+            return problem(400, "malformed", f"limit is {limit!r}, expected 1 to 1000")
+
+        async def here() -> web.StreamResponse:
+            return json_response(await self._service.sequence(user, int(limit)))
+
+        return await self._at_owner(request, user, b"", here)
+
+    async def _at_owner(
+        self, request: web.Request, user: str, body: bytes, here: Callable[[], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        partition = self._service.partition_of_user(user)
+        owner = self._service.owner(partition)
+        if owner == "":
+            return await here()
+        if owner is None or FORWARDED in request.headers:
+            detail = f"nobody owns partition {partition} at this moment (a rebalance); try again"
+            return problem(503, "not_ready", detail, **{"Retry-After": "1"})
+        return await _forward(request, owner, body)
+
+
+async def _forward(request: web.Request, owner: str, body: bytes) -> web.StreamResponse:
+    url = owner.rstrip("/") + request.path_qs
+    timeout = aiohttp.ClientTimeout(total=FORWARD_TIMEOUT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(request.method, url, data=body or None, headers={FORWARDED: "1"}) as response,
+        ):
+            answer = await response.read()
+            return web.Response(body=answer, status=response.status, content_type=response.content_type)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return problem(503, "owner_unreachable", f"{url}: {error!r}; try again", **{"Retry-After": "1"})
