@@ -1,0 +1,56 @@
+"""The sections of the settings tree that face clients and operators: requests, HTTP, monitoring.
+
+Invariant: the same as in `sections`; the two files are one tree.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from muse_stream.streams.settings.sections import Section
+
+
+class ServingSettings(Section):
+    """Requests and answers."""
+
+    k: int = Field(50, ge=1, le=200, description="Behaviours retrieved per candidate, unless the request says.")
+    recent: int = Field(50, ge=1, le=1000, description="Most recent behaviours that the network reads.")
+    candidates_max: int = Field(2000, ge=1, le=100_000, description="A request with more candidates is refused.")
+    batch_window_ms: float = Field(
+        2.0, ge=0, le=1000, description="Longest time a request waits for others to share its search and scoring pass."
+    )
+    batch_requests_max: int = Field(64, ge=1, le=10_000, description="Most requests in one pass.")
+    queue_max: int = Field(1000, ge=1, description="Requests waiting above this are answered `overloaded` at once.")
+    deadline_default_ms: int = Field(
+        10_000, ge=1, description="Deadline of a request that names none, from its record's broker time."
+    )
+    age_max_ms: int = Field(60_000, ge=1, description="A request older than this is answered `expired`, not scored.")
+    answer_max_bytes: int = Field(
+        1_000_000,
+        ge=1024,
+        description="An answer above this is replaced by `too large`. Keep it below the topic's limit.",
+    )
+
+
+class HttpSettings(Section):
+    """The worker's web server: metrics, health, requests."""
+
+    enabled: bool = Field(default=True, description="Serve HTTP at all.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. 0.0.0.0 for all.")
+    port: int = Field(6066, ge=0, le=65_535, description="Port to listen on. 0 takes a free one.")
+
+
+class MonitoringSettings(Section):
+    """Metrics, health, logs."""
+
+    enabled: bool = Field(default=True, description="Collect metrics. Off only to measure what they cost.")
+    ready_lag_records_max: int = Field(
+        10_000, ge=0, description="A partition further behind its log's end than this makes the worker not ready."
+    )
+    heartbeat_max_seconds: float = Field(
+        30.0, gt=0, description="A thread silent for longer than this makes the worker not live."
+    )
+    summary_interval_seconds: float = Field(10.0, ge=0, description="A one-line summary in the log so often. 0: never.")
+    slow_request_ms: float = Field(250.0, ge=0, description="A request slower than this gets a log line of its own.")
+    log_format: Literal["human", "json"] = Field("human", description="Form of the log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
