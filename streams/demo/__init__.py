@@ -1,0 +1,1 @@
+"""The demo: bundled real purchases, a feed, a requester and what a newcomer sees of it all."""
