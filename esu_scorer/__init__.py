@@ -1,1 +1,25 @@
-"""esu_scorer."""
+"""The exact search unit: features, network, artefacts, scorer.
+
+Public names are below; everything else in this room is internal to it.
+"""
+
+from muse_stream.esu_scorer.artefact import Artefact
+from muse_stream.esu_scorer.batch import ScoreBatch
+from muse_stream.esu_scorer.config import MuseConfig
+from muse_stream.esu_scorer.errors import ArtefactError, BatchError, EsuError
+from muse_stream.esu_scorer.features import Feature, FeatureSpec
+from muse_stream.esu_scorer.scorer import Scorer
+from muse_stream.esu_scorer.vocabulary import Vocabulary
+
+__all__ = [
+    "Artefact",
+    "ArtefactError",
+    "BatchError",
+    "EsuError",
+    "Feature",
+    "FeatureSpec",
+    "MuseConfig",
+    "ScoreBatch",
+    "Scorer",
+    "Vocabulary",
+]

@@ -1,0 +1,60 @@
+"""Everything `esu_scorer` raises on purpose.
+
+EsuError
+├── FeatureError            a feature list that cannot be a network's input
+├── VocabularyError         ids that cannot be a vocabulary
+├── BatchError              a ScoreBatch whose arrays do not fit together, or not this model
+├── ParityError             a reference file that cannot be compared with
+└── ArtefactError           an artefact that cannot be used; the one in service stays
+    ├── ArtefactMissingError    no artefact at this path
+    ├── ArtefactExistsError     the path to save to is taken
+    ├── ArtefactFormatError     unknown format or version, or a manifest that cannot be read
+    ├── ArtefactCorruptError    digest, shapes, dtypes or values are not what the manifest says
+    └── ArtefactMismatchError   sound, but made for other features or another vector space
+"""
+
+from __future__ import annotations
+
+
+class EsuError(Exception):
+    """Base of all errors of this room."""
+
+
+class FeatureError(EsuError, ValueError):
+    """A feature list that cannot be a network's input: a wrong name, width or order."""
+
+
+class VocabularyError(EsuError, ValueError):
+    """Ids that cannot be a vocabulary: not int64, not strictly ascending, or the missing id 0 among them."""
+
+
+class BatchError(EsuError, ValueError):
+    """A `ScoreBatch` whose arrays do not fit together, or do not fit the model's features."""
+
+
+class ParityError(EsuError, ValueError):
+    """A reference file that lacks an array or has one of an impossible shape."""
+
+
+class ArtefactError(EsuError):
+    """An artefact that cannot be used. Operator action: keep serving the old one, fetch or rebuild this one."""
+
+
+class ArtefactMissingError(ArtefactError, FileNotFoundError):
+    """No artefact at this path, or only one of its two files."""
+
+
+class ArtefactExistsError(ArtefactError, FileExistsError):
+    """The path to save to is taken: artefacts are never overwritten."""
+
+
+class ArtefactFormatError(ArtefactError, ValueError):
+    """The manifest cannot be read, or is of a format or version that this release does not know."""
+
+
+class ArtefactCorruptError(ArtefactError, ValueError):
+    """Digest, tensor names, shapes, dtypes or values are not what the manifest says."""
+
+
+class ArtefactMismatchError(ArtefactError, ValueError):
+    """A sound artefact, but made for other features or another vector space than asked for."""

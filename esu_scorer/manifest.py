@@ -1,0 +1,104 @@
+"""The JSON half of an artefact, and the digest over both halves.
+
+Digest = SHA-256 over the manifest as canonical JSON (keys sorted, no spaces, UTF-8, without `digest`), then per tensor,
+in order of its name: name, NUL, dtype, NUL, shape, NUL, little-endian bytes. It is taken from the values, not from the
+files: an artefact in memory, saved, loaded and copied keeps one digest, and any change of a value, name or shape changes
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT, NetworkConfig
+from muse_stream.esu_scorer.errors import ArtefactFormatError, FeatureError
+from muse_stream.esu_scorer.features import FeatureSpec
+
+FORMAT = "muse-esu"
+FORMAT_VERSION = 1
+
+
+class TensorInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dtype (`float32`, `int64`) and shape of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> TensorInfo:
+        """Describe `tensor`."""
+        return cls(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an artefact says of itself. `space`: the vector space of its cosines; `k`, `r`: the counts it was made for."""
+
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+    version: str
+    trained: bool
+    space: str
+    features: FeatureSpec
+    network: NetworkConfig
+    tensors: dict[str, TensorInfo]
+    k: int = RETRIEVED_COUNT
+    r: int = RECENT_COUNT
+    metrics: dict[str, float] = {}
+    digest: str = ""
+
+
+class _Header(msgspec.Struct):
+    format: str
+    format_version: int
+
+
+def decode_manifest(data: bytes, where: str) -> tuple[Manifest, dict[str, Any]]:
+    """Manifest and its plain JSON form; format and version are looked at first. Raises `ArtefactFormatError`."""
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"{where} is not an artefact manifest ({error}); expected JSON with 'format' and 'format_version'"
+        raise ArtefactFormatError(msg) from error
+    if (header.format, header.format_version) != (FORMAT, FORMAT_VERSION):
+        msg = (
+            f"{where} has format {header.format!r} version {header.format_version}, this release reads {FORMAT!r} "
+            f"version {FORMAT_VERSION}; upgrade muse-stream or export the artefact again"
+        )
+        raise ArtefactFormatError(msg)
+    try:
+        return msgspec.json.decode(data, type=Manifest), json.loads(data)
+    except (msgspec.DecodeError, FeatureError) as error:
+        msg = f"{where} has a wrong manifest: {error}; export the artefact again"
+        raise ArtefactFormatError(msg) from error
+
+
+def digest_of(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Digest, 64 hex digits, of a manifest in plain JSON form and its tensors."""
+    content = {key: value for key, value in plain.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        info = TensorInfo.of(tensor)
+        total.update(f"{name}\0{info.dtype}\0{','.join(map(str, info.shape))}\0".encode())
+        values = tensor.numpy()
+        total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+    return total.hexdigest()
+
+
+def plain_form(manifest: Manifest) -> dict[str, Any]:
+    """Return the manifest as plain JSON values."""
+    plain: dict[str, Any] = msgspec.to_builtins(manifest)
+    return plain
+
+
+def same_dtype(info: TensorInfo, dtype: torch.dtype) -> bool:
+    """Tell whether `info` names `dtype`."""
+    return info.dtype == str(dtype).removeprefix("torch.")
