@@ -1,9 +1,10 @@
 """Reading the YAML settings file.
 
 Invariant: what is returned says exactly what the file says; a key given twice is an error instead of the last one
-silently winning.
+silently winning, and a name such as 129_1 stays a name (YAML 1.1 would read the integer 1291).
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(message)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+_INTEGER = "tag:yaml.org,2002:int"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INTEGER, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
 
 
 def read_file(path: Path) -> dict[str, Any]:

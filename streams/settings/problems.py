@@ -16,6 +16,8 @@ from muse_stream.streams.errors import SettingsError
 
 SIMILAR = 0.6
 """difflib's own default cut-off: one or two wrong letters in a word of usual length."""
+MISSPELT = 0.8
+"""At most one wrong letter: what a sibling needs when the same word is a key of another section."""
 
 
 def section_of(annotation: object) -> type[BaseModel] | None:
@@ -115,13 +117,13 @@ def _field(model: type[BaseModel], location: Sequence[int | str]) -> FieldInfo |
 
 
 def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
-    """Suggest the same word elsewhere in the tree; else a sibling that is spelt much like it; else anything that is."""
+    """Suggest a misspelt sibling, else the same or a similar word elsewhere in the tree."""
     *parents, last = (str(part) for part in location)
     field = _field(model, parents)
     section = section_of(field.annotation) if field else model
     siblings = list(section.model_fields) if section else []
     elsewhere = {path[-1]: ".".join(path) for path, _ in leaves(model)}
-    close = [] if last in elsewhere else difflib.get_close_matches(last, siblings, n=1, cutoff=SIMILAR)
+    close = difflib.get_close_matches(last, siblings, n=1, cutoff=MISSPELT if last in elsewhere else SIMILAR)
     if close:
         return f"; did you mean {'.'.join([*parents, close[0]])}?"
     close = difflib.get_close_matches(last, elsewhere, n=1, cutoff=SIMILAR)

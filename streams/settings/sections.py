@@ -229,6 +229,8 @@ class ItemSettings(Section):
 class FeatureSettings(Section):
     """Names of the features that profiles and items carry; the order is the column order."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
     user: list[str] = Field(
         default_factory=lambda: list(TAOBAO_USER_FEATURES), description="User features, in column order."
     )
