@@ -27,7 +27,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from muse_stream.gsu_engine import quantise
+from muse_stream.gsu_engine.quantise import quantise
 
 DATA = Path(__file__).resolve().parent.parent / "streams" / "demo" / "data" / "online_retail"
 DIMENSION = 128

@@ -7,9 +7,9 @@ the integer that their text names or, for codes such as `85123A`, the documented
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ class Behaviours:
         action: `[n] uint8` action codes (purchase or return).
         event_time_ms: `[n] int64` shop clock, milliseconds since the epoch, taken as UTC.
         row: `[n] int64` row of the item in the catalogue.
+
     """
 
     user: Ids
@@ -61,6 +62,7 @@ class Catalogue:
         category_name: `[m]` a word for the category.
         price_band: `[m] int64` decile of the median unit price, 1 (cheapest) .. 10.
         vectors: `[m, 128] int8` text vectors of the titles.
+
     """
 
     item: Ids
@@ -120,12 +122,12 @@ def load() -> OnlineRetail:
     return OnlineRetail(behaviours, catalogue, _customers(user, purchases["country"].to_pylist()))
 
 
-def _table(name: str) -> Any:
+def _table(name: str) -> pa.Table:
     with as_file(files("muse_stream.streams.demo") / "data" / "online_retail" / name) as path:
         return pq.read_table(path)
 
 
-def _catalogue(items: Any) -> Catalogue:
+def _catalogue(items: pa.Table) -> Catalogue:
     codes = items["stock_code"].to_pylist()
     vectors = items["vector"].combine_chunks().flatten().to_numpy().reshape(len(codes), -1)
     return Catalogue(

@@ -1,0 +1,32 @@
+"""What the commands share: the settings in force, JSON output, whether a person watches."""
+
+import json
+import sys
+
+import click
+
+from muse_stream.streams.cli.flags import CommandError, example, given, json_option, settings_options
+from muse_stream.streams.settings import Settings
+
+__all__ = ["CommandError", "example", "is_terminal", "json_option", "load_settings", "print_json", "settings_options"]
+
+
+def load_settings() -> Settings:
+    """The settings of the running command: its flags over the environment over the file.
+
+    Raises:
+        SettingsError: An unknown key or a wrong value.
+
+    """
+    common = given(click.get_current_context())
+    return Settings.load(common.config, common.overrides)
+
+
+def print_json(result: object) -> None:
+    """Print a result as one line of JSON."""
+    click.echo(json.dumps(result, default=str, allow_nan=False))
+
+
+def is_terminal() -> bool:
+    """Whether a person watches stdout: progress bars and live tables then, plain lines otherwise."""
+    return sys.stdout.isatty()
