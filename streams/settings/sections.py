@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from muse_stream.streams.kafka.security import Security
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from muse_stream.streams.kafka.security import Security
 
 MAX_DIMENSION = 1024
 """Widest vector: up to here an int8 dot product is an integer below 2^24, exact in float32 in any order."""
@@ -41,6 +42,17 @@ class AppSettings(Section):
         "muse",
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Faust application id and start of every consumer group. Workers of one name share the work.",
+    )
+    session_timeout_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=300,
+        description="A worker silent for so long loses its partitions. Kafka itself allows 6 to 1800.",
+    )
+    instance_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Name for static membership (KIP-345), unique per worker: a quick restart keeps its partitions.",
     )
 
 

@@ -17,9 +17,14 @@ class ServingSettings(Section):
     recent: int = Field(50, ge=1, le=1000, description="Most recent behaviours that the network reads.")
     candidates_max: int = Field(2000, ge=1, le=100_000, description="A request with more candidates is refused.")
     batch_window_ms: float = Field(
-        2.0, ge=0, le=1000, description="Longest time a request waits for others to share its search and scoring pass."
+        0.0, ge=0, le=1000, description="Time that an idle worker waits for company before a pass; 0 starts at once."
     )
-    batch_requests_max: int = Field(64, ge=1, le=10_000, description="Most requests in one pass.")
+    batch_candidates_max: int = Field(
+        4000, ge=1, le=1_000_000, description="A pass takes waiting requests up to so many candidates in all."
+    )
+    ready_wait_ms: int = Field(
+        5000, ge=0, description="A request for a partition not yet caught up waits so long, then is `not_ready`."
+    )
     queue_max: int = Field(1000, ge=1, description="Requests waiting above this are answered `overloaded` at once.")
     deadline_default_ms: int = Field(
         10_000, ge=1, description="Deadline of a request that names none, from its record's broker time."
@@ -37,6 +42,9 @@ class HttpSettings(Section):
 
     enabled: bool = Field(default=True, description="Serve HTTP at all.")
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. 0.0.0.0 for all.")
+    advertised_host: str | None = Field(
+        None, min_length=1, description="Address under which other workers reach this one. None: `host`."
+    )
     port: int = Field(6066, ge=0, le=65_535, description="Port to listen on. 0 takes a free one.")
 
 
