@@ -99,7 +99,7 @@ def test_an_empty_section_is_as_if_it_were_not_there(tmp_path: Path) -> None:
         ("stat: {cap: 1}", "stat: unknown key; did you mean state?"),
         ("cap: 1", "cap: unknown key; did you mean state.cap?"),
         ("topics: {names: {item: x}}", "topics.names.item: unknown key; did you mean topics.names.items?"),
-        ("http: {zzz: 1}", "http.zzz: unknown key; known here: enabled, host, port"),
+        ("http: {zzz: 1}", "http.zzz: unknown key; known here: enabled, host, advertised_host, port"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, said: str) -> None:
