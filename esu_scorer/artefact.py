@@ -26,8 +26,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from muse_stream.esu_scorer.checks import check_expected, check_tensors
-from muse_stream.esu_scorer.config import MuseConfig, NetworkConfig
+from muse_stream.esu_scorer.checks import check_expected, check_metrics, check_tensors
+from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT, MuseConfig, NetworkConfig
 from muse_stream.esu_scorer.errors import (
     ArtefactCorruptError,
     ArtefactExistsError,
@@ -75,9 +75,7 @@ class Artefact:
             raise VocabularyError(msg)
         model = Model(spec, network or MuseConfig(), {name: ids.row_count for name, ids in known.items()})
         model.reset(seed)
-        return cls.from_model(
-            model, known, spec=spec, network=network, space=space, version=version or f"untrained-{seed}", trained=False
-        )
+        return cls.from_model(model, known, space=space, version=version or f"untrained-{seed}", trained=False)
 
     @classmethod
     def from_model(
@@ -85,11 +83,11 @@ class Artefact:
         model: Model,
         vocabularies: Mapping[str, Vocabulary],
         *,
-        spec: FeatureSpec,
         space: str,
         version: str,
         trained: bool,
-        network: NetworkConfig | None = None,
+        k: int = RETRIEVED_COUNT,
+        r: int = RECENT_COUNT,
         metrics: Mapping[str, float] | None = None,
     ) -> Artefact:
         """Freeze a copy of `model`. Raises `ArtefactCorruptError`: a weight is not finite, a table does not fit."""
@@ -99,11 +97,14 @@ class Artefact:
             version=version,
             trained=trained,
             space=space,
-            features=spec,
-            network=network or MuseConfig(),
+            features=model.spec,
+            network=model.config,
+            k=k,
+            r=r,
             tensors={name: TensorInfo.of(tensor) for name, tensor in sorted(tensors.items())},
             metrics=dict(metrics or {}),
         )
+        check_metrics(manifest, f"artefact {version!r}")
         check_tensors(manifest, tensors, f"artefact {version!r}")
         return cls(msgspec.structs.replace(manifest, digest=digest_of(plain_form(manifest), tensors)), tensors)
 
@@ -128,11 +129,8 @@ class Artefact:
             _write(staging / TENSORS_FILE, save_tensors(dict(self.tensors)))
             _write(staging / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(self.manifest)) + b"\n")
             _flush_directory(staging)
-            if path.exists():
-                msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
-                raise ArtefactExistsError(msg)
             staging.chmod(0o755)
-            staging.rename(path)
+            _rename_new(staging, path)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         _flush_directory(path.parent)
@@ -142,7 +140,7 @@ class Artefact:
         return Vocabulary(self.tensors[VOCABULARY + feature].numpy())
 
     def model(self) -> Model:
-        """Return a model over these very weights, without gradients; to train on, load them into a `Model` of your own."""
+        """Return a model over these very weights, without gradients (to train on, copy them into another)."""
         spec = self.manifest.features
         with torch.device("meta"):
             row_counts = {feature.name: self.vocabulary(feature.name).row_count for feature in spec.features}
@@ -201,6 +199,21 @@ def _check_digest(manifest: Manifest, plain: Mapping[str, Any], tensors: Mapping
             f"was changed after export; copy the artefact again"
         )
         raise ArtefactCorruptError(msg)
+
+
+def _rename_new(staging: Path, path: Path) -> None:
+    """Rename, but not over anything: the directory of a second saver that lost the race is not empty either."""
+    taken = path.exists()
+    try:
+        if not taken:
+            staging.rename(path)
+    except OSError:
+        if not path.exists():
+            raise
+        taken = True
+    if taken:
+        msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
+        raise ArtefactExistsError(msg)
 
 
 def _write(path: Path, data: bytes) -> None:

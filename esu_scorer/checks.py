@@ -6,12 +6,18 @@ names and shapes are derived from features and network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from muse_stream.esu_scorer.errors import ArtefactCorruptError, ArtefactMismatchError, VocabularyError
+from muse_stream.esu_scorer.errors import (
+    ArtefactCorruptError,
+    ArtefactFormatError,
+    ArtefactMismatchError,
+    VocabularyError,
+)
 from muse_stream.esu_scorer.features import FeatureSpec
 from muse_stream.esu_scorer.manifest import Manifest, TensorInfo
 from muse_stream.esu_scorer.network import Model
@@ -31,6 +37,14 @@ def check_tensors(manifest: Manifest, tensors: Mapping[str, Tensor], where: str)
             count = int((~torch.isfinite(tensor)).sum())
             msg = f"{where}: {name} has {count} values that are not finite; look at the training run, do not serve it"
             raise ArtefactCorruptError(msg)
+
+
+def check_metrics(manifest: Manifest, where: str) -> None:
+    """Raise `ArtefactFormatError` when a metric is not finite: JSON cannot hold it."""
+    for name, value in manifest.metrics.items():
+        if not math.isfinite(value):
+            msg = f"{where}: metric {name!r} is {value}, which JSON cannot hold; leave it out or look at the evaluation"
+            raise ArtefactFormatError(msg)
 
 
 def wanted_tensors(manifest: Manifest, row_counts: Mapping[str, int]) -> dict[str, TensorInfo]:

@@ -1,7 +1,7 @@
 """Everything `esu_scorer` raises on purpose.
 
 EsuError
-├── FeatureError            a feature list that cannot be a network's input
+├── FeatureError            a feature or layer list that no network can have
 ├── VocabularyError         ids that cannot be a vocabulary
 ├── BatchError              a ScoreBatch whose arrays do not fit together, or not this model
 ├── ParityError             a reference file that cannot be compared with
@@ -21,7 +21,7 @@ class EsuError(Exception):
 
 
 class FeatureError(EsuError, ValueError):
-    """A feature list that cannot be a network's input: a wrong name, width or order."""
+    """A feature list or layer list that no network can have: a wrong name, width or order."""
 
 
 class VocabularyError(EsuError, ValueError):

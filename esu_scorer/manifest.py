@@ -2,8 +2,7 @@
 
 Digest = SHA-256 over the manifest as canonical JSON (keys sorted, no spaces, UTF-8, without `digest`), then per tensor,
 in order of its name: name, NUL, dtype, NUL, shape, NUL, little-endian bytes. It is taken from the values, not from the
-files: an artefact in memory, saved, loaded and copied keeps one digest, and any change of a value, name or shape changes
-it.
+files: an artefact in memory, saved, loaded, copied keeps one digest; any change of a value, name or shape changes it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class TensorInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an artefact says of itself. `space`: the vector space of its cosines; `k`, `r`: the counts it was made for."""
+    """What an artefact says of itself. `space`: vector space of its cosines; `k`, `r`: the counts it was made for."""
 
     format: str = FORMAT
     format_version: int = FORMAT_VERSION

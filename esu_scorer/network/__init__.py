@@ -21,6 +21,8 @@ class Model(nn.Module):
 
     def __init__(self, spec: FeatureSpec, config: NetworkConfig, row_counts: Mapping[str, int]) -> None:
         super().__init__()
+        self.spec = spec
+        self.config = config
         self.embeddings = Embeddings(spec, row_counts)
         self.network = MuseNetwork(spec, config)
 

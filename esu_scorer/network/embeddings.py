@@ -18,7 +18,7 @@ from muse_stream.esu_scorer.network.init import init_table
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RowBatch:
-    """A `ScoreBatch` as tensors, ids replaced by table rows (int64), shapes as there; `owners [T]` is each one's user."""
+    """A `ScoreBatch` as tensors, ids replaced by table rows (int64); `owners [T]` is each candidate's user."""
 
     user_features: Tensor
     recent_item: Tensor
