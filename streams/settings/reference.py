@@ -64,7 +64,8 @@ def _section(name: str, section: type[BaseModel]) -> str:
 def _table(title: str, rows: Any, prefix: str) -> list[str]:  # noqa: ANN401 -- dict items or a list of the same pairs
     head = [f"## {title}\n", "| key | kind | default | meaning |", "|---|---|---|---|"]
     body = [
-        f"| `{prefix}{key}` | {_kind(field)} | {_default(field)} | {_cell(field.description)} |" for key, field in rows
+        f"| `{prefix}{key}` | {_kind(field)} | {_default(field)} | {_sentence(field.description or '')} |"
+        for key, field in rows
     ]
     return [*head, *body, ""]
 
@@ -113,8 +114,12 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`" if str(value) else "empty"
 
 
-def _cell(text: str | None) -> str:
-    return (text or "").replace("|", "\\|").replace("\n", " ")
+def _sentence(text: str) -> str:
+    return _cell(text[:1].upper() + text[1:] + ("" if text.endswith(".") else "."))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":
