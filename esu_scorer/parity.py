@@ -1,6 +1,6 @@
-"""Does our network compute what the released one computed?
+"""Compares our network with the released one, stage by stage.
 
-Our network is built from a reference file's `param/*`, run on its `in/*` and compared with every `out/*`, stage by stage.
+Our network is built from a reference file's `param/*`, run on its `in/*` and compared with every `out/*`.
 
 Invariant: no stage is skipped. An `out/*` that our network does not have is an error, not a pass.
 """

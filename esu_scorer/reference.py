@@ -1,7 +1,7 @@
 """Reads a reference file: the released network's parameters and one batch of its inputs, as ours.
 
-A reference file (`.npz`) holds `param/*`, `in/*` and `out/*`. Each sample is one user with one candidate; embeddings are
-given, so the tables are no part of it. Invariant: every parameter of our network is set from the file, none keeps its own.
+A reference file (`.npz`) holds `param/*`, `in/*` and `out/*`. Each sample is one user with one candidate; embeddings
+are given, so the tables are no part of it. Invariant: every parameter of our network is set from the file, none is left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network.embeddings import EmbeddedBatch
 from muse_stream.esu_scorer.network.muse import MuseNetwork
 
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Array = npt.NDArray[np.generic]
+Arrays = Mapping[str, Array]
 
 # Reference parameter -> ours. Extra leading axes of length 1 in the reference are dropped.
 _PARAMETERS = {
@@ -47,7 +48,7 @@ _TOWER_PARAMETERS = {
 }
 
 
-def read_reference(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+def read_reference(path: Path) -> dict[str, Array]:
     """All arrays of the file. Raises `ParityError` when it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -69,62 +70,64 @@ def reference_spec(arrays: Arrays) -> FeatureSpec:
 
 
 def reference_network(arrays: Arrays, spec: FeatureSpec) -> MuseNetwork:
-    """Our network with the reference file's parameters. Raises `ParityError`."""
-    layers = range(_TOWER_LAYERS)
-    names = _PARAMETERS | {
-        theirs.format(i): ours.format(i) for i in layers for theirs, ours in _TOWER_PARAMETERS.items()
-    }
-    tower = tuple(int(get_array(arrays, f"param/fc_tower.linears.{i}.weight").shape[0]) for i in layers[:-1])
-    network = MuseNetwork(spec, MuseConfig(form="released", tower=tower))
-    state = network.state_dict()
-    for theirs, ours in names.items():
-        state[ours] = _parameter(theirs, get_array(arrays, f"param/{theirs}"), state[ours])
+    """Our network with the reference file's parameters, its tower as deep and wide as there. Raises `ParityError`."""
+    layers = range(sum(name.startswith("param/fc_tower.act_layers.") for name in arrays))
+    names = dict(_PARAMETERS)
+    for layer in layers:
+        names |= {theirs.format(layer): ours.format(layer) for theirs, ours in _TOWER_PARAMETERS.items()}
+    hidden = tuple(len(get_array(arrays, f"param/fc_tower.linears.{layer}.weight", 2)) for layer in layers[:-1])
+    network = MuseNetwork(spec, MuseConfig(form="released", tower=hidden))
+    shapes = network.state_dict()
+    state = {ours: _parameter(name, get_array(arrays, f"param/{name}"), shapes[ours]) for name, ours in names.items()}
     network.load_state_dict(state)
     return network.eval()
 
 
 def reference_batch(arrays: Arrays) -> EmbeddedBatch:
-    """Return the reference file's inputs: as many users as candidates, nothing masked; cosines from the int8 vectors."""
-    samples, recent, retrieved = (
-        len(get_array(arrays, "in/ad_0")),
-        get_array(arrays, "in/recent_item").shape[1],
-        get_array(arrays, "in/top_item").shape[1],
-    )
-    target = get_array(arrays, "in/target_vector")
+    """Return the file's inputs: as many users as candidates, nothing masked; cosines from the int8 vectors."""
+    samples, recent = get_array(arrays, "in/recent_item", 3).shape[:2]
+    retrieved = get_array(arrays, "in/top_item", 3).shape[1]
+    target = get_array(arrays, "in/target_vector", 2)
     return EmbeddedBatch(
         user=_side_by_side(arrays, _numbered(arrays, "in/user_")),
         recent=_side_by_side(arrays, ["in/recent_item", "in/recent_category"]),
         recent_mask=torch.ones(samples, recent, dtype=torch.bool),
         candidate=_side_by_side(arrays, _numbered(arrays, "in/ad_")),
-        recent_cosine=torch.from_numpy(cosines(target, get_array(arrays, "in/recent_vector"))),
+        recent_cosine=torch.from_numpy(cosines(target, get_array(arrays, "in/recent_vector", 3))),
         recent_cosine_present=torch.ones(samples, recent, dtype=torch.bool),
         retrieved=_side_by_side(arrays, ["in/top_item", "in/top_category"]),
-        retrieved_cosine=torch.from_numpy(cosines(target, get_array(arrays, "in/top_vector"))),
+        retrieved_cosine=torch.from_numpy(cosines(target, get_array(arrays, "in/top_vector", 3))),
         retrieved_mask=torch.ones(samples, retrieved, dtype=torch.bool),
         owners=torch.arange(samples),
         bounds=tuple(range(samples + 1)),
     )
 
 
-def cosines(target: npt.NDArray[np.generic], rows: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+def cosines(target: Array, rows: Array) -> npt.NDArray[np.float32]:
     """Cosines `[B, N]` of `target [B, d] int8` and `rows [B, N, d] int8` by the GSU's own rule.
 
     Exact integer product, times the row's inverse norm, times the target's; inverse norms rounded once from float64.
     """
     dot = np.einsum("bd,bnd->bn", target.astype(np.int32), rows.astype(np.int32)).astype(np.float32)
-    return dot * _inverse_norms(rows) * _inverse_norms(target)[:, None]
+    scores: npt.NDArray[np.float32] = dot * _inverse_norms(rows) * _inverse_norms(target)[:, None]
+    return scores
 
 
-def _inverse_norms(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    norms = np.sqrt(np.square(rows.astype(np.float64)).sum(axis=-1))
-    return (1.0 / norms).astype(np.float32)
-
-
-def get_array(arrays: Arrays, name: str) -> npt.NDArray[np.generic]:
+def get_array(arrays: Arrays, name: str, ndim: int | None = None) -> Array:
+    """Array `name`, of `ndim` axes when given. Raises `ParityError`."""
     if name not in arrays:
         msg = f"the reference file has no array {name!r}; expected the form of the public MUSE release"
         raise ParityError(msg)
+    if ndim is not None and arrays[name].ndim != ndim:
+        msg = f"{name} has shape {arrays[name].shape}, expected {ndim} axes"
+        raise ParityError(msg)
     return arrays[name]
+
+
+def _inverse_norms(rows: Array) -> npt.NDArray[np.float32]:
+    norms = np.sqrt(np.square(rows.astype(np.float64)).sum(axis=-1))
+    inverse: npt.NDArray[np.float32] = (1.0 / norms).astype(np.float32)
+    return inverse
 
 
 def _numbered(arrays: Arrays, prefix: str) -> list[str]:
@@ -134,13 +137,13 @@ def _numbered(arrays: Arrays, prefix: str) -> list[str]:
 
 
 def _side_by_side(arrays: Arrays, names: list[str]) -> Tensor:
-    return torch.from_numpy(np.concatenate([get_array(arrays, name) for name in names], axis=-1))
+    return torch.from_numpy(np.concatenate([get_array(arrays, name) for name in names], axis=-1).astype(np.float32))
 
 
-def _parameter(name: str, value: npt.NDArray[np.generic], ours: Tensor) -> Tensor:
+def _parameter(name: str, value: Array, ours: Tensor) -> Tensor:
     """The reference's array in our shape; its first tau of two is the one in use."""
-    flat = value.reshape(-1)[:1] if name.endswith("cosine_tau1") else value
-    if flat.size != ours.numel() or (ours.ndim == 2 and flat.shape != tuple(ours.shape)):
+    used = value.reshape(-1)[:1] if name.endswith("cosine_tau1") else value
+    if used.size != ours.numel() or (ours.ndim == 2 and used.shape != tuple(ours.shape)):
         msg = f"param/{name} has shape {value.shape}, our network wants {tuple(ours.shape)}"
         raise ParityError(msg)
-    return torch.from_numpy(flat.reshape(ours.shape))
+    return torch.from_numpy(used.reshape(ours.shape))
