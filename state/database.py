@@ -1,0 +1,185 @@
+"""One RocksDB directory with an owner's label: opening it, refusing a wrong one, and closing it without leftovers.
+
+Invariant: after `close` returns, no iterator and no snapshot of this room holds the directory's lock.
+
+Labels are meta keys (space 00): `layout` names kind and version of the content ("behaviours/1"), `identity` the log it
+was built from. Both are written by the first open, in one batch, and compared by each later one.
+
+rocksdict 0.3.29, by experiment: `ReadOptions.set_iterate_lower_bound` sets the upper bound, so nothing here calls it;
+a live iterator or snapshot keeps the directory locked after `close`.
+"""
+
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from rocksdict import AccessType, Options, Rdict, Snapshot, WriteBatch
+
+from muse_stream.state import errors
+from muse_stream.state.keys import META
+from muse_stream.state.rules import StoreIdentity
+
+LAYOUT_KEY = META + b"layout"
+IDENTITY_KEY = META + b"identity"
+
+# What RocksDB and rocksdict leave behind when a process dies while it creates a store.
+_ROCKSDB_FILE = re.compile(
+    r"(LOG.*|LOCK|IDENTITY|MANIFEST-\d+|OPTIONS-\d+.*|\d+\.(log|sst|dbtmp)|rocksdict-config\.json)"
+)
+
+
+class Gate:
+    """Counts the calls inside RocksDB, so that close can wait for them; `with gate:` raises once it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed:
+                message = f"{self._path}: the store was closed. Operator action: none; open it again to use it."
+                raise errors.StoreClosedError(message)
+            self._inside += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._inside == 0:
+                self._changed.notify_all()
+
+    def shut(self) -> bool:
+        """Refuse new calls, wait for those inside; False if it was shut already."""
+        with self._changed:
+            first = not self._closed
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)
+        return first
+
+
+def lookup(view: Rdict | Snapshot, key: bytes) -> bytes | None:
+    """The value of `key`, or None; one form for database and snapshot."""
+    iterator = view.iter()
+    iterator.seek(key)
+    if not iterator.valid():
+        iterator.status()
+        return None
+    if iterator.key() != key:
+        return None
+    value: bytes = iterator.value()
+    return value
+
+
+class Holder(Protocol):
+    """Something that holds a snapshot until it is closed."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Database:
+    """An open store directory.
+
+    Attributes:
+        path: The directory.
+        db: The RocksDB handle; use it inside `with gate:` only.
+        gate: Guards every use of `db`.
+    """
+
+    def __init__(self, path: Path, db: Rdict) -> None:
+        self.path = path
+        self.db = db
+        self.gate = Gate(path)
+
+    @classmethod
+    def open(cls, path: Path, layout: str, identity: StoreIdentity, options: Options) -> "Database":
+        """Open or create the store of `identity` in `path`, for this object alone.
+
+        Raises:
+            StoreOpenError: One of its kinds, when the directory cannot be used; the directory is left as it was.
+        """
+        _require_store_or_nothing(path)
+        opened = cls(path, _open(path, options, AccessType.read_write()))
+        try:
+            opened._label(layout, identity)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    @classmethod
+    def read_only(cls, path: Path, layout: str, options: Options) -> "Database":
+        """Open what `path` held at this moment, also beside a worker that writes it.
+
+        Raises:
+            StoreOpenError: One of its kinds, when there is no readable store of this layout.
+        """
+        if not (path / "CURRENT").is_file():
+            raise errors.NotAStoreError(path, "there is no store here.", "check the data directory and the partition.")
+        opened = cls(path, _open(path, options, AccessType.read_only(False)))
+        try:
+            _check_layout(path, lookup(opened.db, LAYOUT_KEY), layout)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def close(self, holders: Iterable["Holder"] = ()) -> None:
+        """Wait for the calls inside, close the holders of snapshots, then the database; twice does nothing."""
+        if self.gate.shut():
+            for holder in holders:
+                holder.close()
+            self.db.close()
+
+    def _label(self, layout: str, identity: StoreIdentity) -> None:
+        found = lookup(self.db, LAYOUT_KEY)
+        if found is None and next(iter(self.db.keys()), None) is None:
+            labels = WriteBatch(raw_mode=True)
+            labels.put(LAYOUT_KEY, layout.encode())
+            labels.put(IDENTITY_KEY, identity.to_bytes())
+            self.db.write(labels)
+            return
+        _check_layout(self.path, found, layout)
+        stored = StoreIdentity.from_bytes(lookup(self.db, IDENTITY_KEY) or b"{}")
+        if stored != identity:
+            seen = f"the store was built from {stored}, expected {identity}."
+            action = "point the data directory at this cluster and topic, or move the store away to build a new one."
+            raise errors.IdentityError(self.path, seen, action)
+
+
+def _open(path: Path, options: Options, access: AccessType) -> Rdict:
+    try:
+        return Rdict(str(path), options, access_type=access)
+    except Exception as error:
+        text = str(error)
+        if "LOCK" in text and ("lock" in text.lower().replace("/lock", "")):
+            action = "stop the other process (or close the other store object) that uses this directory."
+            raise errors.StoreLockedError(path, f"it is open elsewhere ({text}).", action) from error
+        action = "look at disk and permissions; else move the directory away, restore a snapshot or replay the log."
+        raise errors.DamagedStoreError(path, f"RocksDB cannot open it ({text}).", action) from error
+
+
+def _require_store_or_nothing(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise errors.NotAStoreError(path, "a file, expected a directory.", "choose another data directory.")
+    if not path.exists() or (path / "CURRENT").exists():
+        return
+    strangers = sorted(entry.name for entry in path.iterdir() if not _ROCKSDB_FILE.fullmatch(entry.name))
+    if strangers:
+        found = f"the directory holds {', '.join(strangers[:3])} and no store."
+        raise errors.NotAStoreError(path, found, "choose an empty or a new directory for the store.")
+
+
+def _check_layout(path: Path, found: bytes | None, layout: str) -> None:
+    if found is None:
+        action = "choose another directory; nothing was changed in this one."
+        raise errors.NotAStoreError(path, "a RocksDB that carries no layout label.", action)
+    if found != layout.encode():
+        seen = f"layout {found.decode(errors='replace')!r}, expected {layout!r}."
+        action = "run the version that wrote it, or move the directory away and replay the log."
+        raise errors.UnknownLayoutError(path, seen, action)

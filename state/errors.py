@@ -1,0 +1,75 @@
+"""Everything this room raises.
+
+    StateError
+    ├── StoreOpenError            the directory cannot be used
+    │   ├── NotAStoreError        something else lives there
+    │   ├── DamagedStoreError     RocksDB, or a check of ours, found it broken
+    │   ├── StoreLockedError      another process or store object has it open
+    │   ├── UnknownLayoutError    written by another version
+    │   └── IdentityError         belongs to another cluster, topic or partition
+    ├── RuleError                 a rule that this version cannot keep
+    ├── BatchError                columns that contradict each other
+    ├── PositionError             an append that would leave a hole, or whose position does not cover its rows
+    ├── StoreClosedError          used after close
+    └── StoreWriteError           RocksDB refused a write
+
+Each message says what was found, what was expected and, after "Operator action:", what to do.
+"""
+
+from pathlib import Path
+
+
+class StateError(Exception):
+    """Base of all errors of the durable state."""
+
+
+class StoreOpenError(StateError):
+    """A store directory cannot be used.
+
+    Attributes:
+        path: The directory.
+    """
+
+    def __init__(self, path: Path, found: str, action: str) -> None:
+        super().__init__(f"{path}: {found} Operator action: {action}")
+        self.path = path
+
+
+class NotAStoreError(StoreOpenError):
+    """The directory holds something that is not a store of this kind."""
+
+
+class DamagedStoreError(StoreOpenError):
+    """RocksDB cannot open or read the directory, or its content contradicts itself."""
+
+
+class StoreLockedError(StoreOpenError):
+    """Another process, or another object of this one, holds the store open."""
+
+
+class UnknownLayoutError(StoreOpenError):
+    """The store was written in a layout that this version does not know."""
+
+
+class IdentityError(StoreOpenError):
+    """The store was built from another log than the one it is opened for."""
+
+
+class RuleError(StateError):
+    """A rule has a value that cannot be kept."""
+
+
+class BatchError(StateError):
+    """The columns of a batch contradict each other."""
+
+
+class PositionError(StateError):
+    """An append would leave a hole in the log prefix, or its position does not cover its rows."""
+
+
+class StoreClosedError(StateError):
+    """The store, or the moment taken from it, was closed."""
+
+
+class StoreWriteError(StateError):
+    """RocksDB refused a write; the store still holds the prefix up to its position."""

@@ -1,0 +1,97 @@
+"""A behaviours store's own account: how far it has read, from where, and by which rules.
+
+Invariant: every WriteBatch that changes rows carries the progress that the change belongs to.
+
+Keys (space 00, see `keys.py`; `layout` and `identity` in `database.py`):
+
+    progress   3 x i64 LE: behaviours position, users position, watermark in ms (0 = no record yet)
+    start      i64 LE: the behaviours offset at which the store began
+    rules      JSON array of {offset, cap, duplicate_window, ttl_ms}, oldest first
+"""
+
+import struct
+from dataclasses import dataclass, replace
+
+from rocksdict import Rdict, Snapshot, WriteBatch
+
+from muse_stream.state.database import Database, lookup
+from muse_stream.state.duplicates import DuplicateWindow
+from muse_stream.state.keys import META
+from muse_stream.state.rules import RuleChange, Rules, pack_rules, unpack_rules
+from muse_stream.state.segments import cut, every_user
+
+LAYOUT = "behaviours/1"
+
+_PROGRESS_KEY = META + b"progress"
+_START_KEY = META + b"start"
+_RULES_KEY = META + b"rules"
+_PROGRESS = struct.Struct("<3q")
+_START = struct.Struct("<q")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a store has read.
+
+    Attributes:
+        position: Next behaviours offset wanted.
+        users_position: Next users offset wanted.
+        watermark_ms: Largest broker time so far, 0 before the first record.
+    """
+
+    position: int = 0
+    users_position: int = 0
+    watermark_ms: int = 0
+
+    def put(self, out: WriteBatch) -> None:
+        """Carry this progress in `out`."""
+        out.put(_PROGRESS_KEY, _PROGRESS.pack(self.position, self.users_position, self.watermark_ms))
+
+    @classmethod
+    def read(cls, view: Rdict | Snapshot) -> "Progress":
+        """The progress in the store; all zeros in one that has not begun."""
+        raw = lookup(view, _PROGRESS_KEY)
+        return cls(*_PROGRESS.unpack(raw)) if raw else cls()
+
+
+def read_start(view: Rdict | Snapshot) -> int:
+    """The behaviours offset at which the store began."""
+    raw = lookup(view, _START_KEY)
+    return int(_START.unpack(raw)[0]) if raw else 0
+
+
+def read_rules(view: Rdict | Snapshot) -> list[RuleChange]:
+    """The store's rules with their offsets, oldest first."""
+    raw = lookup(view, _RULES_KEY)
+    return unpack_rules(raw) if raw else []
+
+
+def begin(database: Database, rules: Rules, start_position: int | None) -> None:
+    """Bring the meta of a store that was just opened up to date with what its opener asks for.
+
+    A store that has read nothing takes `start_position`; another keeps its own. Rules that differ from the stored ones
+    hold from the store's position on: what the former ones had removed is removed for good first, so that a larger cap
+    or window does not bring back what happened to be on disk still.
+    """
+    db = database.db
+    progress, changes = Progress.read(db), read_rules(db)
+    out = WriteBatch(raw_mode=True)
+    if start_position is not None and progress.position == read_start(db) and not progress.watermark_ms:
+        progress = replace(progress, position=start_position)
+        out.put(_START_KEY, _START.pack(start_position))
+        progress.put(out)
+    if not changes or changes[-1].rules != rules:
+        if changes:
+            _settle(db, changes[-1].rules, rules, out)
+        changes = [change for change in changes if change.offset < progress.position]
+        out.put(_RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
+    if len(out):
+        db.write(out)
+
+
+def _settle(db: Rdict, former: Rules, rules: Rules, out: WriteBatch) -> None:
+    if rules.cap > former.cap:
+        for user in every_user(db).tolist():
+            cut(db, user, former.cap, out)
+    if rules.duplicate_window != former.duplicate_window:
+        DuplicateWindow(rules.duplicate_window).rewrite(out, DuplicateWindow.load(db, former.duplicate_window))

@@ -1,0 +1,86 @@
+"""What a store was built from and by which rules: identity and rules, as they are kept in its meta.
+
+Invariant: a store's content follows from its identity's log prefix and these rules, each from its offset on; nothing
+else (wall clock, batch boundaries, other topics) has a say.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from muse_stream.state.errors import RuleError
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    """The log a store is built from.
+
+    Attributes:
+        cluster_id: Kafka's cluster id.
+        topic: Topic name.
+        partition: Partition number.
+        partition_count: Partitions of the topic: another count sends users elsewhere.
+    """
+
+    cluster_id: str
+    topic: str
+    partition: int
+    partition_count: int
+
+    def to_bytes(self) -> bytes:
+        """JSON object of the attributes."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "StoreIdentity":
+        """The inverse of `to_bytes`."""
+        return cls(**json.loads(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that decide what a store keeps.
+
+    Attributes:
+        cap: Behaviours that a user's sequence shows, the newest ones (MUSE keeps 100 000).
+        duplicate_window: A behaviour is dropped when its user and event id are among those of the last so many
+            behaviours with an event id that this partition kept; 0 keeps every behaviour.
+        ttl_ms: Must be None: time-to-live is not kept by this layout.
+
+    Raises:
+        RuleError: On a value outside these bounds.
+    """
+
+    cap: int = 100_000
+    duplicate_window: int = 100_000
+    ttl_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cap < 1:
+            message = f"cap is {self.cap}, expected at least 1. Operator action: set the cap to a positive number."
+            raise RuleError(message)
+        if not 0 <= self.duplicate_window < 2**30:
+            found = f"duplicate_window is {self.duplicate_window}, expected 0 (off) to 2^30 - 1."
+            message = f"{found} Operator action: choose a window of that size."
+            raise RuleError(message)
+        if self.ttl_ms is not None:
+            found = f"ttl_ms is {self.ttl_ms}, but this version keeps behaviours until the cap removes them."
+            message = f"{found} Operator action: remove the time-to-live setting."
+            raise RuleError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """Rules and the behaviours offset from which they hold."""
+
+    offset: int
+    rules: Rules
+
+
+def pack_rules(changes: list[RuleChange]) -> bytes:
+    """JSON array of the changes, oldest first."""
+    return json.dumps([{"offset": change.offset, **asdict(change.rules)} for change in changes]).encode()
+
+
+def unpack_rules(raw: bytes) -> list[RuleChange]:
+    """The inverse of `pack_rules`."""
+    return [RuleChange(entry.pop("offset"), Rules(**entry)) for entry in json.loads(raw)]
