@@ -1,0 +1,201 @@
+"""The default driver: kafka-python, pure Python.
+
+Invariant: see `consumer`. kafka-python's own position moves past transaction markers and aborted batches, so it is the
+`next_offset` of a batch.
+
+Informational commits go through a client of their own that holds no assignment: with a group, kafka-python's `poll`
+would wait for the group's coordinator before it reads, and a commit that fails would surface there.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
+
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError as ClientError
+from kafka.errors import OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from muse_stream.streams.errors import PositionError, UnreachableError
+from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.consumer import BatchConsumer, ConsumerOptions, Partition
+from muse_stream.streams.records import RecordBatch
+
+log = logging.getLogger(__name__)
+
+_SLICE_MS = 50  # how long `wakeup` may take to be seen: kafka-python offers no way to interrupt its wait
+_RECONNECT_MAX_MS = 1_000  # its default of 30 s would be added to every broker restart
+_FIELDS = ConsumerRecord._fields
+_OFFSET, _TIME, _KEY, _VALUE, _HEADERS = (
+    itemgetter(_FIELDS.index(name)) for name in ("offset", "timestamp", "key", "value", "headers")
+)
+
+
+def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
+    try:
+        return KafkaConsumer(
+            bootstrap_servers=options.bootstrap.split(","),
+            client_id=options.client_id,
+            enable_auto_commit=False,
+            reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
+            **options.security.kafka_python(),
+            **more,
+        )
+    except (ClientError, OSError) as error:
+        raise UnreachableError(unreachable(options.bootstrap, options.security, error)) from error
+
+
+def to_batch(partition: Partition, records: list[ConsumerRecord], next_offset: int) -> RecordBatch:
+    """Turn kafka-python's records of one partition into columns."""
+    count = len(records)
+    return RecordBatch(
+        topic=partition[0],
+        partition=partition[1],
+        keys=list(map(_KEY, records)),
+        values=list(map(_VALUE, records)),
+        headers=[headers or None for headers in map(_HEADERS, records)],
+        offset=np.fromiter(map(_OFFSET, records), np.int64, count),
+        broker_time_ms=np.fromiter(map(_TIME, records), np.int64, count),
+        next_offset=next_offset,
+    )
+
+
+class PythonConsumer:
+    """`BatchConsumer` on kafka-python."""
+
+    def __init__(self, options: ConsumerOptions) -> None:
+        """Connect.
+
+        Raises:
+            UnreachableError: No broker answers.
+        """
+        self._options = options
+        self._told: dict[TopicPartition, int] = {}  # the position that the caller knows
+        self._woken = False
+        self._committer: KafkaConsumer | None = None
+        self._consumer = _connect(
+            options,
+            {
+                "group_id": None,
+                "isolation_level": "read_committed",
+                "auto_offset_reset": "none",
+                "fetch_min_bytes": options.fetch_min_bytes,
+                "fetch_max_wait_ms": options.fetch_max_wait_ms,
+                "max_partition_fetch_bytes": options.max_partition_fetch_bytes,
+            },
+        )
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        """Replace the assignment."""
+        wanted = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+        staying = {partition: self._position(partition) for partition in self._told if partition in wanted}
+        self._consumer.assign(list(wanted))
+        for partition, offset in wanted.items():
+            if staying.get(partition) != offset:
+                self._consumer.seek(partition, offset)
+        if wanted:
+            self._consumer.resume(*wanted)
+        self._told = wanted
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read an assigned partition from `offset` on."""
+        self._consumer.seek(TopicPartition(*partition), offset)
+        self._told[TopicPartition(*partition)] = offset
+
+    def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
+        """Return what has arrived."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            if self._woken:
+                self._woken = False
+                return []
+            left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            batches = self._poll_once(max_records, min(left_ms, _SLICE_MS))
+            if batches or left_ms == 0:
+                return batches
+
+    def _poll_once(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
+        try:
+            fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        except OffsetOutOfRangeError as error:
+            raise self._out_of_range(error) from error
+        except ClientError as error:
+            raise UnreachableError(unreachable(self._options.bootstrap, self._options.security, error)) from error
+        batches = []
+        for partition, told in self._told.items():
+            records = fetched.get(partition, [])
+            position = self._position(partition)
+            if records or position != told:
+                self._told[partition] = position
+                batches.append(to_batch(partition, records, position))
+        return batches
+
+    def _position(self, partition: TopicPartition) -> int:
+        position: int | None = self._consumer.position(partition, timeout_ms=0)
+        return self._told[partition] if position is None else position
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> PositionError:
+        refused = dict(error.args[0]) if error.args and isinstance(error.args[0], Mapping) else {}
+        return position_error(self, {(topic, partition): offset for (topic, partition), offset in refused.items()})
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Deliver nothing of these partitions."""
+        self._consumer.pause(*(TopicPartition(*partition) for partition in partitions))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """End `pause`."""
+        self._consumer.resume(*(TopicPartition(*partition) for partition in partitions))
+
+    def positions(self) -> dict[Partition, int]:
+        """Return the next offset of each assigned partition."""
+        return {(partition.topic, partition.partition): self._position(partition) for partition in self._told}
+
+    def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask for the first offsets."""
+        found = self._consumer.beginning_offsets([TopicPartition(*partition) for partition in partitions])
+        return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask for the last stable offsets."""
+        found = self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
+        return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Leave positions with Kafka as information."""
+        if self._options.group is None:
+            return
+        try:
+            if self._committer is None:
+                self._committer = _connect(self._options, {"group_id": self._options.group})
+            self._committer.commit_async(
+                {TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+            )
+        except (ClientError, UnreachableError) as error:
+            log.debug("informational commit failed: %s", error)
+
+    def wakeup(self) -> None:
+        """Make `poll` return."""
+        self._woken = True
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close(autocommit=False)
+        if self._committer is not None:
+            self._committer.close(autocommit=False)
+
+
+def position_error(consumer: BatchConsumer, refused: dict[Partition, int]) -> PositionError:
+    """Build the error about positions outside their logs, with the ends as they are now."""
+    first, last = consumer.beginning_offsets(refused), consumer.end_offsets(refused)
+    found = "; ".join(
+        f"{topic}[{partition}] at {offset}, log from {first[topic, partition]} to {last[topic, partition]}"
+        for (topic, partition), offset in refused.items()
+    )
+    return PositionError(
+        f"position outside the log: {found}. Records in between are gone, or this is another log: restore the store "
+        f"from a snapshot whose position lies inside, or rebuild it; nothing was skipped.",
+        refused,
+    )

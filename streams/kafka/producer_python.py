@@ -1,0 +1,140 @@
+"""The default producer: kafka-python, pure Python, murmur2 by default.
+
+Invariant: see `producer`.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError as ClientError
+from kafka.producer.future import FutureRecordMetadata
+
+from muse_stream.streams.errors import DeliveryError, UnreachableError
+from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.producer import ProducerOptions, Written
+from muse_stream.streams.records import Headers
+
+_CLOSE_SECONDS = 10.0
+_RECONNECT_MAX_MS = 1_000
+
+
+class _Pending:
+    def __init__(self, future: FutureRecordMetadata) -> None:
+        self._future = future
+
+    def result(self, timeout: float | None = None) -> Written:
+        try:
+            where = self._future.get(timeout)
+        except ClientError as error:
+            text = f"a record was not acknowledged: {error}. Check the broker, the topic and the record's size."
+            raise DeliveryError(text) from error
+        return Written(where.partition, where.offset)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        text = f"the broker did not take it: {error}. Check the broker, the topic and the record's size."
+        raise DeliveryError(text) from error
+
+
+class PythonProducer:
+    """`RecordProducer` on kafka-python."""
+
+    def __init__(self, options: ProducerOptions) -> None:
+        """Connect.
+
+        Raises:
+            UnreachableError: No broker answers.
+        """
+        self._lock = threading.Lock()
+        self._refused: list[BaseException] = []
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=options.bootstrap.split(","),
+                client_id=options.client_id,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=options.linger_ms,
+                batch_size=options.batch_bytes,
+                max_request_size=options.max_record_bytes,
+                delivery_timeout_ms=options.delivery_timeout_ms,
+                request_timeout_ms=min(30_000, max(1, options.delivery_timeout_ms - options.linger_ms)),
+                transactional_id=options.transactional_id,
+                allow_auto_create_topics=False,
+                reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
+                **options.security.kafka_python(),
+            )
+            if options.transactional_id is not None:
+                self._producer.init_transactions()
+        except (ClientError, OSError) as error:
+            raise UnreachableError(unreachable(options.bootstrap, options.security, error)) from error
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> _Pending:
+        """Send one record."""
+        with _told():
+            return _Pending(self._producer.send(topic, value, key, headers, partition, timestamp_ms))
+
+    def send_many(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        *,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Send many records."""
+        with _told():
+            for key, value in zip(keys, values, strict=True):
+                self._producer.send(topic, value, key, headers, partition).add_errback(self._note)
+
+    def _note(self, error: BaseException) -> None:
+        with self._lock:
+            self._refused.append(error)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait for the acknowledgements."""
+        with _told():
+            self._producer.flush(timeout)
+        with self._lock:
+            refused, self._refused = self._refused, []
+        if refused:
+            raise DeliveryError(refused_text(len(refused), refused[0]))
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        with _told():
+            self._producer.begin_transaction()
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        with _told():
+            self._producer.commit_transaction()
+
+    def abort(self) -> None:
+        """Abort the transaction."""
+        with _told():
+            self._producer.abort_transaction()
+
+    def close(self) -> None:
+        """Leave."""
+        self._producer.close(timeout=_CLOSE_SECONDS)
+
+
+def refused_text(count: int, first: object) -> str:
+    """Return the text of an error about records that were refused."""
+    return f"{count} records were not acknowledged; the first: {first}. Check the broker, the topic and their sizes."
