@@ -1,0 +1,131 @@
+"""Ids: one rule for users, items, categories and features, whatever their producer calls them.
+
+    text that is the canonical decimal form of an int64  ->  that integer      "17850" and 17850 are one user
+    any other text                                       ->  BLAKE2b, 8-byte digest of its UTF-8, little-endian, signed
+
+Canonical: an optional "-", no leading zero, no "-0", no "+", no blanks; so "017850" is text and gets hashed.
+0 means "missing" everywhere and is no legal user or item. Text that begins with `__muse` is reserved.
+A record's key is its id's text in UTF-8.
+
+Invariant: the rule is a pure function of the text; one text has one id in every process, language and year.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muse_stream.streams.errors import IdError
+from muse_stream.streams.wire import idkernels
+
+Id = int | str
+"""An id as producers write it: a number, or text."""
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+RESERVED_PREFIX = "__muse"
+_CANONICAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+def id_of(value: Id) -> int:
+    """The 64-bit id of a number or text. Raises IdError when it is empty, out of int64 or not expressible in UTF-8."""
+    if isinstance(value, int):
+        if not INT64_MIN <= value <= INT64_MAX:
+            message = f"id {value} is outside the signed 64-bit range; send it as text and it will be hashed"
+            raise IdError(message)
+        return int(value)
+    if _CANONICAL.fullmatch(value) and INT64_MIN <= (number := int(value)) <= INT64_MAX:
+        return number
+    if not value:
+        message = "an id is empty text; send a number or at least one character"
+        raise IdError(message)
+    return int.from_bytes(_digest(value), "little", signed=True)
+
+
+def event_id_of(value: Id) -> int:
+    """The unsigned 64-bit form of a producer's event id: its text's hash, never 0 (0 = no event id was sent)."""
+    return int.from_bytes(_digest(str(value)), "little") or 1
+
+
+def key_of(value: Id) -> bytes:
+    """The record key of an id: its text in UTF-8. Raises IdError like `id_of`, and for 0."""
+    if id_of(value) == 0:
+        message = f"id {value!r} means missing and cannot be a key; number users and items from 1"
+        raise IdError(message)
+    return str(value).encode()
+
+
+def is_reserved(value: Id) -> bool:
+    """Whether the id's text is in the namespace that the system keeps for itself (its canary users)."""
+    return isinstance(value, str) and value.startswith(RESERVED_PREFIX)
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return hashlib.blake2b(text.encode(), digest_size=8).digest()
+    except UnicodeEncodeError as error:
+        message = f"id {text!r} is not expressible in UTF-8: {error.reason}"
+        raise IdError(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Many byte strings in one buffer.
+
+    Attributes:
+        buffer: `[bytes] uint8`.
+        bounds: `[n + 1] int64`; string i is `buffer[bounds[i]:bounds[i + 1]]`.
+
+    """
+
+    buffer: NDArray[np.uint8]
+    bounds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Sequence[bytes]) -> "Joined":
+        """Join byte strings; costs one copy and no object per string."""
+        bounds = np.zeros(len(parts) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=bounds[1:])
+        return cls(np.frombuffer(b"".join(parts), np.uint8), bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """Record keys as ids.
+
+    Attributes:
+        id: `[n] int64`; meaningless where `flag` is not OK.
+        flag: `[n] uint8`, one of `idkernels`' flags; NON_ASCII stands only where the key is not UTF-8.
+        joined: The keys' bytes; a missing key has none.
+
+    """
+
+    id: NDArray[np.int64]
+    flag: NDArray[np.uint8]
+    joined: Joined
+
+
+def parse_keys(keys: Sequence[bytes | None]) -> KeyColumn:
+    """Ids of many record keys; None gets the flag ABSENT."""
+    try:
+        joined = Joined.of(keys)  # type: ignore[arg-type]  # None raises, which is cheaper than looking for it
+        missing = np.zeros(0, np.int64)
+    except TypeError:
+        missing = np.flatnonzero([key is None for key in keys])
+        joined = Joined.of([key or b"" for key in keys])
+    starts = joined.bounds[:-1].copy()
+    starts[missing] = -1
+    values, flags = idkernels.ids_of_spans(joined.buffer, starts, joined.bounds[1:])
+    for row in np.flatnonzero(flags == idkernels.NON_ASCII):
+        flags[row] = idkernels.OK if _is_utf8(keys[row] or b"") else idkernels.NON_ASCII
+    return KeyColumn(values, flags, joined)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""JSON values: parsed by msgspec, every complaint turned into a reason of the closed set.
+
+Invariant: nothing but BadRecordError leaves these functions, whatever the bytes.
+"""
+
+import re
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from muse_stream.streams.errors import IdError
+from muse_stream.streams.wire.ids import RESERVED_PREFIX, Id, id_of, is_reserved
+from muse_stream.streams.wire.rejects import Reason
+
+Value = TypeVar("Value")
+
+
+class BadRecordError(Exception):
+    """A record that decodes to nothing; carries the reason and the detail of its reject."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def bad(reason: Reason, detail: str) -> NoReturn:
+    """Raise BadRecordError."""
+    raise BadRecordError(reason, detail)
+
+
+def parse_value(decoder: "msgspec.json.Decoder[Value]", data: bytes, topic: str) -> Value:
+    """One JSON value as the decoder's type. Raises BadRecordError."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        bad(_reason_of(str(error)), f"{error}; see the {topic} schema")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        bad(Reason.BAD_JSON, f"{error}; send one JSON object per record")
+
+
+def parse_id(value: Id, name: str, *, accept_reserved: bool = False) -> int:
+    """The id in field `name`, 0 included. Raises BadRecordError."""
+    if is_reserved(value) and not accept_reserved:
+        bad(Reason.RESERVED_ID, f"{name} is {value!r}; ids that begin with {RESERVED_PREFIX} are kept for the system")
+    try:
+        return id_of(value)
+    except IdError as error:
+        bad(Reason.ID_OUT_OF_RANGE if isinstance(value, int) else Reason.BAD_ID, f"{name}: {error}")
+
+
+def parse_legal_id(value: Id, name: str, *, accept_reserved: bool = False) -> int:
+    """The id in field `name`, which must not be 0. Raises BadRecordError."""
+    number = parse_id(value, name, accept_reserved=accept_reserved)
+    if number == 0:
+        bad(Reason.BAD_ID, f"{name} is 0, which means missing; number ids from 1")
+    return number
+
+
+def _reason_of(text: str) -> Reason:
+    """The reason behind one of msgspec's complaints."""
+    if "missing required field" in text:
+        return Reason.MISSING_FIELD
+    if "contains unknown field" in text:
+        return Reason.UNKNOWN_FIELD
+    if text.startswith("Integer value out of range") and not re.search(r"\$\.(time_ms|action)`", text):
+        return Reason.ID_OUT_OF_RANGE
+    return Reason.BAD_TYPE
