@@ -1,0 +1,20 @@
+"""Backends of the search: one contract, the same bits from each."""
+
+from muse_stream.gsu_engine.backends.reference import ReferenceBackend
+from muse_stream.gsu_engine.contract import Backend
+from muse_stream.gsu_engine.errors import BackendError
+
+NAMES = ("auto", "reference")
+
+
+def choose(name: str, threads: int | None = None) -> tuple[Backend, str]:
+    """The backend of that name, and why it is this one.
+
+    Raises:
+        BackendError: Unknown name, or the backend cannot run on this machine.
+
+    """
+    if name not in NAMES:
+        message = f"backend {name!r} is unknown, expected one of {', '.join(NAMES)}"
+        raise BackendError(message)
+    return ReferenceBackend(), "asked for by name"

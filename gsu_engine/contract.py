@@ -1,0 +1,178 @@
+"""The search contract: what a caller asks, what it gets, and what a backend is given.
+
+Invariant: an answer follows from the int8 rows, the windows and the candidates alone. Every backend returns the same
+bits: scores, positions, counts and recent scores.
+
+Vocabulary: a *pair* is one user with candidates of its own; P pairs, T candidates in all, K results each, R recent
+scores each. Positions are the absolute sequence numbers that `state` gives a user's behaviours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags
+from muse_stream.gsu_engine.errors import BatchError
+
+K_LIMIT = 1_000  # results per candidate: five times what the paper's K = 50 and our largest test use
+RECENT_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchBatch:
+    """P pairs (user, candidates), ragged.
+
+    Attributes:
+        users: `[P] int64` user ids; a user may come more than once.
+        starts: `[P] int64` first position of the window `[start, stop)`.
+        stops: `[P] int64` end of the window, exclusive: the moment that the caller read from `state`.
+        bounds: `[P+1] int64`; the candidates of pair p are rows `bounds[p]:bounds[p+1]`.
+        vectors: `[T, d] int8` candidate vectors.
+        inv_norms: `[T] float32`; 0 = the candidate has no vector: nothing is retrieved for it.
+        allowed: Per pair None (all rows) or `[stop-start] bool`, or the same as bits, first row lowest
+            (`np.packbits(..., bitorder="little")`, uint8). It limits what is retrieved, not the recent scores.
+
+    """
+
+    users: I64
+    starts: I64
+    stops: I64
+    bounds: I64
+    vectors: I8
+    inv_norms: F32
+    allowed: Sequence[NDArray[Any] | None] | None = None
+
+    def check(self, dimension: int, k: int, recent: int) -> None:
+        """Raise BatchError where the batch breaks the contract."""
+        pairs, candidates = len(self.users), len(self.vectors)
+        shapes: dict[str, tuple[NDArray[Any], type[np.generic], tuple[int, ...]]] = {
+            "starts": (self.starts, np.int64, (pairs,)),
+            "stops": (self.stops, np.int64, (pairs,)),
+            "bounds": (self.bounds, np.int64, (pairs + 1,)),
+            "users": (self.users, np.int64, (pairs,)),
+            "vectors": (self.vectors, np.int8, (candidates, dimension)),
+            "inv_norms": (self.inv_norms, np.float32, (candidates,)),
+        }
+        for name, (array, dtype, shape) in shapes.items():
+            if array.dtype != dtype or array.shape != shape:
+                message = f"{name} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
+                raise BatchError(message)
+        _require(1 <= k <= K_LIMIT, f"k is {k}, expected 1..{K_LIMIT}")
+        _require(0 <= recent <= RECENT_LIMIT, f"recent is {recent}, expected 0..{RECENT_LIMIT}")
+        covers = self.bounds[0] == 0 and self.bounds[-1] == candidates and bool((np.diff(self.bounds) >= 0).all())
+        _require(covers, f"bounds must rise from 0 to the number of candidates, {candidates}")
+        lengths = self.stops - self.starts
+        _require(bool((self.starts >= 0).all() and (lengths >= 0).all()), "a window must have 0 <= start <= stop")
+        usable = np.isfinite(self.inv_norms) & (self.inv_norms >= 0)
+        _require(bool(usable.all()), "inv_norms must be finite and >= 0 (0 = candidate without a vector)")
+        _require(self.allowed is None or len(self.allowed) == pairs, "allowed needs one entry per pair")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise BatchError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Per candidate the K best behaviours of its user's window, best first; equal scores: newest first.
+
+    Attributes:
+        scores: `[T, K] float32` cosines; 0 beyond `count`.
+        positions: `[T, K] int64` absolute positions; -1 beyond `count`.
+        count: `[T] int32` how many were found: fewer than K where the window has fewer rows with a vector.
+        recent_scores: `[T, R] float32`; column j = position `stop-1-j`, newest first; 0 where not present.
+        recent_present: `[T, R] bool`; False before `start`, or where item or candidate has no vector.
+
+    """
+
+    scores: F32
+    positions: I64
+    count: I32
+    recent_scores: F32
+    recent_present: Flags
+
+    @classmethod
+    def empty(cls, candidates: int, k: int, recent: int) -> "SearchResult":
+        """Nothing found yet."""
+        return cls(
+            np.zeros((candidates, k), np.float32),
+            np.full((candidates, k), -1, np.int64),
+            np.zeros(candidates, np.int32),
+            np.zeros((candidates, recent), np.float32),
+            np.zeros((candidates, recent), np.bool_),
+        )
+
+
+class HistorySource(Protocol):
+    """Where the engine loads a user from: the `state` moment that the search's positions come from."""
+
+    def items(self, user: int) -> tuple[int, I64]:
+        """Position of the oldest live behaviour, and the item ids `[n] int64` from oldest to newest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The vector table as one search sees it; it does not change while the search runs.
+
+    Attributes:
+        row_of_slot: `[slots] uint32`; 0 = the item has no vector.
+        rows: `[rows, d] int8`; row 0 is nobody's.
+        inv_norms: `[rows] float32`; 0 for row 0.
+
+    """
+
+    row_of_slot: U32
+    rows: I8
+    inv_norms: F32
+
+    @property
+    def dimension(self) -> int:
+        """Width d of a vector."""
+        return int(self.rows.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A checked batch with its histories: all that a backend needs, frozen for one search.
+
+    Attributes:
+        table: The vectors.
+        slots: `[N] uint32` the windows of all pairs, one after the other, oldest row first.
+        offsets: `[P+1] int64`; the window of pair p is `slots[offsets[p]:offsets[p+1]]`.
+        starts: `[P] int64` position of each window's first row.
+        bounds: `[P+1] int64`, `vectors`: `[T, d] int8`, `inv_norms`: `[T] float32` as in `SearchBatch`.
+        allowed: `[N] bool` beside `slots`, or None = all.
+        k: Results per candidate.
+        recent: Recent scores per candidate.
+
+    """
+
+    table: TableView
+    slots: U32
+    offsets: I64
+    starts: I64
+    bounds: I64
+    vectors: I8
+    inv_norms: F32
+    allowed: Flags | None
+    k: int
+    recent: int
+    pairs: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", len(self.starts))
+
+
+class Backend(Protocol):
+    """Computes searches. Must be thread-safe; holds no state that an answer depends on."""
+
+    name: str
+
+    def search(self, work: Work) -> SearchResult:
+        """Answer exactly as `SearchResult` says."""
+        ...

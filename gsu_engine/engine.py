@@ -1,0 +1,267 @@
+"""The engine: resident histories and a vector table behind one exact search.
+
+Invariant: an answer is a function of the windows asked for and of the vectors at one moment between two changes; never
+of what happened to be resident, of the backend, or of what other threads did meanwhile.
+
+How a search runs: users who are not resident are loaded from the caller's source (outside all locks); then, with the
+index's gate shared (vectors and slots stand still), windows are copied out of the pool and the backend computes.
+Appends need the pool's lock alone, so they wait for one copy at most, never for a search.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags
+from muse_stream.gsu_engine.backends import choose
+from muse_stream.gsu_engine.contract import HistorySource, SearchBatch, SearchResult, Work
+from muse_stream.gsu_engine.errors import BatchError, WindowError
+from muse_stream.gsu_engine.pool import HistoryPool
+from muse_stream.gsu_engine.stats import EngineStats
+from muse_stream.gsu_engine.table import VectorTable
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A user's live history as it came from the source, with the moment its slots belong to."""
+
+    start: int
+    slots: U32
+    created: int
+    generation: int
+
+
+@dataclass(slots=True)
+class _Totals:
+    hits: int = 0
+    misses: int = 0
+    searches: int = 0
+    pairs: int = 0
+    candidates: int = 0
+    search_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+
+class GsuEngine:
+    """Exact top-K over whole histories, for one vector space. All methods are thread-safe."""
+
+    def __init__(
+        self,
+        table: VectorTable,
+        *,
+        cap: int = 100_000,
+        pool_bytes: int = 1 << 30,
+        backend: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        """Make an engine with nobody resident.
+
+        Args:
+            table: The vectors; several engines may share one, and several tables one index.
+            cap: Behaviours kept per user, the store's own rule.
+            pool_bytes: Bound on resident histories; 1 GiB holds 2 600 users of 100 000 behaviours.
+            backend: `auto`, `reference`, `cpu`, `array-numpy` or `cuda`.
+            threads: Threads of the `cpu` backend; None = one per core.
+
+        Raises:
+            BackendError: The backend is unknown or cannot run here.
+            BudgetError: `pool_bytes` is below one page.
+
+        """
+        self.table = table
+        self.index = table.index
+        self._pool = HistoryPool(pool_bytes, cap)
+        self._backend, self._why = choose(backend, threads)
+        self._totals = _Totals()
+        self._totals_lock = threading.Lock()
+        self.index.on_reclaim(self._pool.clear)
+
+    def append(self, users: I64, starts: I64, bounds: I64, items: I64) -> None:
+        """Add behaviours that `state` has appended; users that are not resident are ignored.
+
+        Args:
+            users: `[u] int64` distinct user ids.
+            starts: `[u] int64` position of each user's first row. Rows that are held already are skipped; a gap makes
+                the user leave, to be loaded whole at the next use.
+            bounds: `[u+1] int64`; rows of user j: `items[bounds[j]:bounds[j+1]]`.
+            items: `[m] int64` item ids, oldest first within a user.
+
+        """
+        held = self._pool.resident(np.require(users, np.int64, ["C", "W"]))
+        if not held.any():
+            return
+        users, starts, bounds, items = _only(held, users, starts, bounds, items)
+        done = False
+        while not done:
+            departures, created = self._pool.departures, self.index.created
+            slots = self.index.slots(items, create=True)
+            done = self._pool.append(users, starts, bounds, slots, created=created, departures=departures)
+
+    def drop(self, users: I64) -> None:
+        """Forget users at once: erased, or no longer ours."""
+        self._pool.drop(np.require(users, np.int64, ["C", "W"]))
+
+    def prefetch(self, user: int, source: HistorySource) -> None:
+        """Make a user resident before the search that will need it."""
+        if not self._pool.resident(np.array([user], np.int64))[0]:
+            self._load(user, source)
+            self._tidy()
+
+    def put_vectors(self, items: I64, vectors: I8) -> int:
+        """Set vectors between searches; returns how many found no room (see `VectorTable.put`)."""
+        return self.table.put(items, vectors)
+
+    def forget_vectors(self, items: I64) -> None:
+        """Take vectors away between searches."""
+        self.table.forget(items)
+
+    def search(self, batch: SearchBatch, k: int, recent: int, source: HistorySource) -> SearchResult:
+        """The K best behaviours of each candidate within its user's window, and the scores of the R newest.
+
+        Args:
+            batch: Users, windows and candidates.
+            k: Results per candidate, 1..1000.
+            recent: Recent scores per candidate, 0..1000.
+            source: Supplies users that are not resident, or whose held run does not cover the window.
+
+        Raises:
+            BatchError: The batch breaks its contract.
+            WindowError: The source's live history does not cover a window.
+
+        """
+        batch.check(self.table.dimension, k, recent)
+        offsets = np.concatenate(([0], np.cumsum(batch.stops - batch.starts)))
+        allowed = _allowed(batch, offsets)
+        loaded = self._load_missing(batch, source)
+        began = time.perf_counter()
+        with self.index.shared():
+            slots, hits = self._windows(batch, offsets, loaded, source)
+            work = Work(
+                table=self.table.view(),
+                slots=slots,
+                offsets=offsets,
+                starts=batch.starts,
+                bounds=batch.bounds,
+                vectors=batch.vectors,
+                inv_norms=batch.inv_norms,
+                allowed=allowed,
+                k=k,
+                recent=recent,
+            )
+            result = self._backend.search(work)
+        self._count(batch, hits, len(loaded), time.perf_counter() - began)
+        self._tidy()
+        return result
+
+    def _load_missing(self, batch: SearchBatch, source: HistorySource) -> dict[int, _Loaded]:
+        wanted = ~self._pool.resident(np.require(batch.users, np.int64, ["C", "W"])) & (batch.stops > batch.starts)
+        return {int(user): self._load(int(user), source) for user in np.unique(batch.users[wanted])}
+
+    def _load(self, user: int, source: HistorySource) -> _Loaded:
+        began = time.perf_counter()
+        departures = self._pool.departures
+        start, items = source.items(user)
+        generation, created = self.index.generation, self.index.created
+        slots = self.index.slots(items, create=True)
+        self._pool.enter(user, start, slots, created=created, departures=departures)
+        with self._totals_lock:
+            self._totals.misses += 1
+            self._totals.load_seconds += time.perf_counter() - began
+        return _Loaded(start, slots, created, generation)
+
+    def _windows(
+        self, batch: SearchBatch, offsets: I64, loaded: dict[int, _Loaded], source: HistorySource
+    ) -> tuple[U32, int]:
+        """Slots of all windows, `[N] uint32`, and how many windows were held."""
+        slots = np.empty(int(offsets[-1]), np.uint32)
+        users, starts, stops = (np.require(a, np.int64, ["C", "W"]) for a in (batch.users, batch.starts, batch.stops))
+        found = self._pool.copy(users, starts, stops, offsets, slots, created=self.index.created)
+        for pair in np.flatnonzero(~found & (stops > starts)):
+            user = int(users[pair])
+            if not self._usable(loaded.get(user), int(starts[pair]), int(stops[pair])):
+                loaded[user] = self._load(user, source)
+            history = loaded[user]
+            low, high = int(starts[pair]) - history.start, int(stops[pair]) - history.start
+            if low < 0 or high > len(history.slots):
+                raise WindowError(_uncovered(user, int(starts[pair]), int(stops[pair]), history))
+            slots[offsets[pair] : offsets[pair + 1]] = history.slots[low:high]
+        return slots, int(found.sum())
+
+    def _usable(self, history: _Loaded | None, start: int, stop: int) -> bool:
+        """Whether the loaded slots cover the window and still mean the same items."""
+        if history is None or history.generation != self.index.generation:
+            return False
+        known = history.created == self.index.created or bool(history.slots.all())
+        return known and history.start <= start and stop <= history.start + len(history.slots)
+
+    def _count(self, batch: SearchBatch, hits: int, misses: int, seconds: float) -> None:
+        with self._totals_lock:
+            self._totals.hits += max(hits - misses, 0)
+            self._totals.searches += 1
+            self._totals.pairs += len(batch.users)
+            self._totals.candidates += len(batch.vectors)
+            self._totals.search_seconds += seconds
+
+    def _tidy(self) -> None:
+        if self.index.crowded():
+            self.index.reclaim()
+
+    def stats(self) -> EngineStats:
+        """Counts, bytes and times at this moment."""
+        with self._totals_lock:
+            totals = self._totals
+            return EngineStats(
+                backend=self._backend.name,
+                why=self._why,
+                pool=self._pool.stats(),
+                table=self.table.stats(),
+                index=self.index.stats(),
+                hits=totals.hits,
+                misses=totals.misses,
+                searches=totals.searches,
+                pairs=totals.pairs,
+                candidates=totals.candidates,
+                search_seconds=totals.search_seconds,
+                load_seconds=totals.load_seconds,
+            )
+
+
+def _only(held: Flags, users: I64, starts: I64, bounds: I64, items: I64) -> tuple[I64, I64, I64, I64]:
+    """The rows of held users alone, regrouped."""
+    if held.all():
+        return np.ascontiguousarray(users), np.ascontiguousarray(starts), np.ascontiguousarray(bounds), items
+    lengths = np.diff(bounds)
+    rows = np.repeat(held, lengths)
+    kept = np.concatenate(([0], np.cumsum(lengths[held])))
+    return users[held], starts[held], kept, items[rows]
+
+
+def _allowed(batch: SearchBatch, offsets: I64) -> Flags | None:
+    """The bitmaps of all pairs beside their windows, `[N] bool`; None where no pair has one."""
+    if batch.allowed is None or all(mask is None for mask in batch.allowed):
+        return None
+    flags = np.ones(int(offsets[-1]), np.bool_)
+    for pair, mask in enumerate(batch.allowed):
+        if mask is not None:
+            flags[offsets[pair] : offsets[pair + 1]] = _mask(pair, mask, int(offsets[pair + 1] - offsets[pair]))
+    return flags
+
+
+def _mask(pair: int, mask: NDArray[Any], rows: int) -> Flags:
+    if mask.dtype == np.uint8 and mask.shape == ((rows + 7) // 8,):
+        return np.asarray(np.unpackbits(mask, count=rows, bitorder="little"), dtype=np.bool_)
+    if mask.dtype == np.bool_ and mask.shape == (rows,):
+        return mask
+    message = f"allowed[{pair}] is {mask.dtype}{list(mask.shape)}, expected bool[{rows}] or uint8[{(rows + 7) // 8}]"
+    raise BatchError(message)
+
+
+def _uncovered(user: int, start: int, stop: int, history: _Loaded) -> str:
+    held = f"[{history.start}, {history.start + len(history.slots)})"
+    return (
+        f"user {user}: window [{start}, {stop}) asked, the source's live history is {held}: pass that moment's source"
+    )

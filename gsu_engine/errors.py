@@ -1,0 +1,36 @@
+"""Everything the engine raises.
+
+GsuError
+├── BatchError      a search batch breaks its own contract (also a ValueError)
+├── VectorError     vectors of a wrong size, type or content (also a ValueError)
+├── WindowError     the history source cannot supply the positions that were asked for
+├── BudgetError     a byte budget is too small to work with, or larger than the machine
+└── BackendError    no such backend, or it cannot run on this machine
+"""
+
+
+class GsuError(Exception):
+    """Base of all errors of this room."""
+
+
+class BatchError(GsuError, ValueError):
+    """A search batch breaks its contract: shapes, types, bounds, K or window."""
+
+
+class VectorError(GsuError, ValueError):
+    """Vectors have a wrong shape or type, or values that no vector can have."""
+
+
+class WindowError(GsuError):
+    """The source's live sequence does not cover the positions of a search.
+
+    Operator action: none; the caller has to pass the source that belongs to the moment it took the positions from.
+    """
+
+
+class BudgetError(GsuError, ValueError):
+    """A byte budget is below what one page or one row needs, or the machine refuses to reserve it."""
+
+
+class BackendError(GsuError):
+    """The backend is unknown, or was asked for by name and cannot run here."""

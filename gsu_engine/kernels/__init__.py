@@ -1,0 +1,1 @@
+"""Compiled loops (numba, no GIL): hashing, paging, rows and the search itself."""

@@ -1,0 +1,155 @@
+"""Resident users' histories as slots, under a byte budget.
+
+Invariant: what is held of a user is a gapless run of positions, equal to what `state` holds at those positions; whoever
+cannot be kept so leaves and is loaded again at the next use. So an answer never depends on what is resident.
+
+A search copies its windows out (4 bytes a behaviour, tens of microseconds for 100 000), so pages may be recycled while
+it runs, and the lock is held for one copy at a time.
+"""
+
+import threading
+
+import numpy as np
+
+from muse_stream.gsu_engine.arrays import I64, U32, Flags, reserve
+from muse_stream.gsu_engine.errors import BudgetError
+from muse_stream.gsu_engine.kernels import hashing, paging
+from muse_stream.gsu_engine.kernels.paging import PAGE, RECORD, Pages
+from muse_stream.gsu_engine.stats import PoolStats
+
+# What one page costs, and one user: record, id, and at most 10.7 bytes of buckets (see kernels.hashing).
+PAGE_BYTES = 4 * PAGE + 4
+USER_BYTES = RECORD.itemsize + 8 + 11
+COPIED_PER_HOLD = 1 << 18  # behaviours copied before the lock is let go for others: about 0.1 ms
+
+
+class HistoryPool:
+    """Page pool of users' slots. Thread-safe."""
+
+    def __init__(self, budget_bytes: int, cap: int) -> None:
+        pages = budget_bytes // (PAGE_BYTES + USER_BYTES)
+        if pages < 1 or cap < 1:
+            message = f"pool budget {budget_bytes} bytes, cap {cap}: expected >= {PAGE_BYTES + USER_BYTES}, >= 1"
+            raise BudgetError(message)
+        self.budget_bytes = budget_bytes
+        self.cap = cap
+        self._lock = threading.Lock()
+        self._departures = 0
+        counters = np.zeros(hashing.COUNTERS, np.int64)
+        counters[hashing.NEXT] = 1
+        counters[hashing.SEED] = np.random.default_rng().integers(-(2**63), 2**63 - 1)
+        state = np.zeros(paging.STATE, np.int64)
+        state[paging.NEXT_PAGE] = 1
+        self._pages = Pages(
+            ids=reserve((pages + 1,), np.int64),
+            tags=np.zeros(1_024, np.uint8),
+            numbers=np.zeros(1_024, np.uint32),
+            counters=counters,
+            records=reserve((pages + 1,), RECORD),
+            slots=reserve((pages + 1, PAGE), np.uint32),
+            next_page=reserve((pages + 1,), np.uint32),
+            state=state,
+        )
+
+    @property
+    def departures(self) -> int:
+        """Counts calls of `drop` and `clear`: what was loaded before one of them may not `enter` after it."""
+        return self._departures
+
+    def resident(self, users: I64) -> Flags:
+        """`[n] bool`: which users are held."""
+        out = np.empty(len(users), np.bool_)
+        with self._lock:
+            paging.resident(self._pages, users, out)
+        return out
+
+    def enter(self, user: int, start: int, slots: U32, *, created: int, departures: int) -> bool:
+        """Hold a user whose live history starts at position `start`.
+
+        Args:
+            user: User id.
+            start: Position of `slots[0]`.
+            slots: `[n] uint32`, oldest first; the last `cap` are kept.
+            created: The index's `created` before the slots were looked up.
+            departures: `departures` before the history was read.
+
+        Returns:
+            False where it was not kept: empty, larger than the pool, or somebody left since it was read.
+
+        """
+        surplus = max(len(slots) - self.cap, 0)
+        with self._lock:
+            if departures != self._departures:
+                return False
+            self._grow()
+            who = np.array([user], np.int64)
+            return bool(paging.enter(self._pages, who, start + surplus, slots[surplus:], created, self.cap))
+
+    def _grow(self) -> None:
+        pool = self._pages
+        if (int(pool.counters[hashing.COUNT]) + 1) * 10 < len(pool.tags) * hashing.FULL_OF_TEN:
+            return
+        buckets = len(pool.tags) * 3 // 2
+        tags, numbers = np.zeros(buckets, np.uint8), np.zeros(buckets, np.uint32)
+        hashing.move(pool.ids, pool.tags, pool.numbers, tags, numbers, int(pool.counters[hashing.SEED]))
+        self._pages = pool._replace(tags=tags, numbers=numbers)
+
+    def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, created: int, departures: int) -> bool:
+        """Add behaviours behind those held; False: somebody left meanwhile, look the slots up again.
+
+        Args:
+            users: `[u] int64` distinct user ids; those not held are ignored.
+            starts: `[u] int64` position of each user's first row.
+            bounds: `[u+1] int64`; rows of user j: `slots[bounds[j]:bounds[j+1]]`.
+            slots: `[m] uint32`.
+            created: The index's `created` before the slots were looked up.
+            departures: `departures` before that.
+
+        """
+        with self._lock:
+            if departures != self._departures:
+                return False
+            paging.append(self._pages, users, starts, bounds, slots, created, self.cap)
+            return True
+
+    def drop(self, users: I64) -> None:
+        """Forget users."""
+        with self._lock:
+            self._departures += 1
+            paging.drop(self._pages, users)
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        with self._lock:
+            self._departures += 1
+            taken = self._pages.numbers[self._pages.tags != 0]
+            paging.drop(self._pages, self._pages.ids[taken])
+
+    def copy(self, users: I64, starts: I64, stops: I64, offsets: I64, out: U32, *, created: int) -> Flags:
+        """Copy the windows `[starts, stops)` to `out[offsets[j]:offsets[j+1]]`; `[P] bool`: which were held whole."""
+        found = np.zeros(len(users), np.bool_)
+        low = 0
+        while low < len(users):
+            reach = int(np.searchsorted(offsets, offsets[low] + COPIED_PER_HOLD, side="right")) - 1
+            high = min(max(reach, low + 1), len(users))
+            part = slice(low, high)
+            with self._lock:
+                paging.copy_windows(
+                    self._pages, users[part], starts[part], stops[part], offsets[part], created, out, found[part]
+                )
+            low = high
+        return found
+
+    def stats(self) -> PoolStats:
+        """Counts and bytes at this moment."""
+        with self._lock:
+            pool = self._pages
+            users = int(pool.counters[hashing.COUNT])
+            size = int(pool.state[paging.USED_PAGES]) * PAGE_BYTES + users * (RECORD.itemsize + 8)
+            return PoolStats(
+                users=users,
+                behaviours=int(pool.state[paging.BEHAVIOURS]),
+                bytes=size + pool.tags.nbytes + pool.numbers.nbytes,
+                budget_bytes=self.budget_bytes,
+                evictions=int(pool.state[paging.EVICTIONS]),
+            )

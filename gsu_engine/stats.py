@@ -1,0 +1,99 @@
+"""What the engine tells about itself: plain values, read at any time; monitoring subscribes."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """The item index.
+
+    Attributes:
+        items: Items with a slot.
+        max_items: The bound on them.
+        bytes: Bytes in use, without the per-space row arrays.
+        refused: How often an item found no room (counted per occurrence).
+
+    """
+
+    items: int
+    max_items: int
+    bytes: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """One vector table.
+
+    Attributes:
+        space: Name of the vector space.
+        dimension: Width of a vector.
+        rows: Items with a vector.
+        max_rows: What the budget allows.
+        bytes: Bytes in use: rows, inverse norms and the slot -> row array.
+        refused: Vectors that found no room.
+        version: Number of changes so far.
+
+    """
+
+    space: str
+    dimension: int
+    rows: int
+    max_rows: int
+    bytes: int
+    refused: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The history pool.
+
+    Attributes:
+        users: Resident users.
+        behaviours: Their behaviours.
+        bytes: Bytes in use: pages, page chain, user records and their hash table.
+        budget_bytes: The bound on them.
+        evictions: Users that left for room.
+
+    """
+
+    users: int
+    behaviours: int
+    bytes: int
+    budget_bytes: int
+    evictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """The engine since its start.
+
+    Attributes:
+        backend: Name of the backend that answers.
+        why: Why this backend and no other.
+        pool: Resident histories.
+        table: The vectors.
+        index: The item index.
+        hits: Windows that were answered from the pool.
+        misses: Windows that were loaded from the source.
+        searches: Calls of `search`.
+        pairs: Pairs in them.
+        candidates: Candidates in them.
+        search_seconds: Time inside the backend.
+        load_seconds: Time to load users from sources.
+
+    """
+
+    backend: str
+    why: str
+    pool: PoolStats
+    table: TableStats
+    index: IndexStats
+    hits: int = field(default=0)
+    misses: int = field(default=0)
+    searches: int = field(default=0)
+    pairs: int = field(default=0)
+    candidates: int = field(default=0)
+    search_seconds: float = field(default=0.0)
+    load_seconds: float = field(default=0.0)
