@@ -19,27 +19,35 @@ def decode_frame_records(task: Task) -> tuple[Columns, list[Fault]]:
         for i, code in enumerate(frames.complaint.tolist())
         if code
     ]
-    of = np.repeat(np.arange(len(frames.count)), frames.count)  # each row's frame
-    first = np.cumsum(frames.count) - frames.count  # each frame's first row
+    of = np.repeat(np.arange(len(frames.count)), frames.count)  # [m] each row's frame
+    first = np.cumsum(frames.count) - frames.count  # [f] each frame's first row
     columns = Columns(
         task.record[of], frames.user, frames.item, frames.time_ms, frames.action, frames.category, frames.event_id
     )
-    refused = np.zeros(len(frames.count), np.bool_)
-    for i in np.flatnonzero(frames.count > 0):
-        if frames.user[first[i]] != task.user[i]:
-            refused[i] = True
-            detail = f"the key's id is {task.user[i]}, the frame's first user {frames.user[first[i]]}; send them equal"
-            faults.append(Fault(int(task.record[i]), Reason.KEY_MISMATCH, detail))
+    held = np.flatnonzero(frames.count)
+    wrong_key = held[frames.user[first[held]] != task.user[held]]
+    faults += [_key_fault(task, int(i), int(frames.user[first[i]])) for i in wrong_key]
     partitions = partition_of_users(frames.user, task.rules.partition_count)
-    for row in np.flatnonzero(partitions != task.partition):
-        if not refused[of[row]]:
-            refused[of[row]] = True
-            detail = (
-                f"behaviour {row - first[of[row]]} of the frame is of user {frames.user[row]}, who belongs on partition "
-                f"{partitions[row]}, not {task.partition}; a frame holds users of one partition ({WRONG_PARTITIONER_ADVICE})"
-            )
-            faults.append(Fault(int(task.record[of[row]]), Reason.WRONG_PARTITION, detail))
-    return (columns.take(~refused[of]) if refused.any() else columns), faults
+    strangers = np.flatnonzero(partitions != task.partition)
+    astray, at = np.unique(of[strangers], return_index=True)
+    for i, row in zip(astray.tolist(), strangers[at].tolist(), strict=True):
+        if i not in wrong_key:
+            faults.append(_partition_fault(task, i, row - int(first[i]), int(frames.user[row]), int(partitions[row])))
+    refused = np.isin(of, np.concatenate([wrong_key, astray]))
+    return (columns.take(~refused) if refused.any() else columns), faults
+
+
+def _key_fault(task: Task, frame_row: int, first_user: int) -> Fault:
+    detail = f"the key's id is {task.user[frame_row]}, the frame's first user {first_user}; send them equal"
+    return Fault(int(task.record[frame_row]), Reason.KEY_MISMATCH, detail)
+
+
+def _partition_fault(task: Task, frame_row: int, row: int, user: int, partition: int) -> Fault:
+    detail = (
+        f"behaviour {row} of the frame is of user {user}, who belongs on partition {partition}, not {task.partition}; "
+        f"a frame holds users of one partition ({WRONG_PARTITIONER_ADVICE})"
+    )
+    return Fault(int(task.record[frame_row]), Reason.WRONG_PARTITION, detail)
 
 
 def _described(data: bytes) -> str:

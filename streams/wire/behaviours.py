@@ -29,6 +29,7 @@ from muse_stream.streams.wire.formats import (
     format_of,
     join_columns,
 )
+from muse_stream.streams.wire.frame import encode_frame
 from muse_stream.streams.wire.keys import check_keys, rejects_of
 from muse_stream.streams.wire.rejects import Reason, Reject
 
@@ -46,8 +47,8 @@ def decode_behaviours(records: RecordBatch, rules: BehaviourRules) -> tuple[Beha
     erase &= usable
     usable &= ~erase
     parts = [_erasures(np.flatnonzero(erase), users)] if erase.any() else []
-    for name, rows in _by_format(records, usable).items():
-        rows = rows[_check_sizes(name, rows, sizes, rules, faults)]
+    for name, named in _by_format(records, usable).items():
+        rows = named[_check_sizes(name, named, sizes, rules, faults)]
         if name not in FORMATS or not len(rows):
             continue
         values = records.values if len(rows) == len(records) else [records.values[row] for row in rows.tolist()]
@@ -60,8 +61,6 @@ def decode_behaviours(records: RecordBatch, rules: BehaviourRules) -> tuple[Beha
 
 def warm_up() -> None:
     """Compile (or load) what decoding needs, seconds on a machine's first start: call before the first poll."""
-    from muse_stream.streams.wire.frame import encode_frame
-
     key, json = b"1", b'{"item":1,"time_ms":1,"action":1}'
     zeros = np.zeros(2, np.int64)
     headers = [None, [(FORMAT_HEADER, FRAME_FORMAT.encode())]]
@@ -97,10 +96,8 @@ def _check_sizes(
     limit = rules.frame_bytes_max if name == FRAME_FORMAT else rules.json_bytes_max
     size = sizes[rows]
     empty, giant = size == 0, size > limit
-    for row in rows[empty].tolist():
-        faults.append(
-            Fault(row, Reason.EMPTY_VALUE, "the value has no bytes; send a behaviour, or null to erase the user")
-        )
+    detail = "the value has no bytes; send a behaviour, or null to erase the user"
+    faults.extend(Fault(row, Reason.EMPTY_VALUE, detail) for row in rows[empty].tolist())
     for row in rows[giant].tolist():
         detail = f"the value has {sizes[row]} bytes, at most {limit} are read; send smaller records"
         faults.append(Fault(row, Reason.OVERSIZE, detail))

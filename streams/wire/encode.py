@@ -4,7 +4,7 @@ Invariant: what these functions make, the decoders accept (given the same settin
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from muse_stream.streams.wire.vectors import DEFAULT_SPACE, VectorFields
 __all__ = [
     "FRAME_HEADERS",
     "Encoded",
+    "RequestValue",
+    "candidate_with",
     "decode_answer",
     "encode_behaviour",
     "encode_behaviours",
@@ -85,8 +87,14 @@ def encode_behaviours(
         rows = np.flatnonzero(partitions == partition)
         for first in range(0, len(rows), rows_max):
             part = rows[first : first + rows_max]
-            columns = [None if column is None else column[part] for column in (category, event_id)]
-            value = encode_frame(user[part], item[part], time_ms[part], action[part], *columns)
+            value = encode_frame(
+                user[part],
+                item[part],
+                time_ms[part],
+                action[part],
+                category=None if category is None else category[part],
+                event_id=None if event_id is None else event_id[part],
+            )
             records.append(Encoded(partition, key_of(int(user[part[0]])), value, FRAME_HEADERS))
     return records
 
@@ -118,33 +126,15 @@ def encode_item(
     return key_of(item), _ENCODER.encode(value)
 
 
-def encode_request(
-    user: Id,
-    candidates: Sequence[Id],
-    request_id: str,
-    *,
-    vectors: Mapping[int, NDArray[Any]] | None = None,
-    **options: Any,
-) -> KeyValue:
-    """Key and value of a request.
+def encode_request(user: Id, request: RequestValue) -> KeyValue:
+    """Key and value of a request. Raises IdError."""
+    return key_of(user), _ENCODER.encode(request)
 
-    Args:
-        user: Whose history.
-        candidates: Item ids.
-        request_id: Comes back in the answer.
-        vectors: Own vectors `[d]` of candidates, by their place in `candidates`.
-        options: Any other field of RequestValue.
 
-    Raises:
-        IdError: For a user that is no id.
-
-    """
-    own = vectors or {}
-    sent: list[int | str | Candidate] = list(candidates)
-    for row, vector in own.items():
-        forms = _vector_fields(vector)
-        sent[row] = Candidate(item=candidates[row], vector_int8=forms.vector_int8, vector_float=forms.vector_float)
-    return key_of(user), _ENCODER.encode(RequestValue(request_id=request_id, candidates=sent, **options))
+def candidate_with(item: Id, vector: NDArray[Any]) -> Candidate:
+    """A candidate that brings its own vector `[d]`: int8 as it is, others as floats."""
+    forms = _vector_fields(vector)
+    return Candidate(item=item, vector_int8=forms.vector_int8, vector_float=forms.vector_float)
 
 
 def _vector_fields(vector: NDArray[Any] | None) -> VectorFields:

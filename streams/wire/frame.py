@@ -81,6 +81,7 @@ def encode_frame(
     item: ArrayLike,
     time_ms: ArrayLike,
     action: ArrayLike,
+    *,
     category: ArrayLike | None = None,
     event_id: ArrayLike | None = None,
 ) -> bytes:

@@ -64,7 +64,7 @@ _INT64_MAX = np.uint64(2**63 - 1)
 
 @njit(cache=True, nogil=True, inline="always")
 def _rotate(x: np.uint64, bits: int) -> np.uint64:
-    return np.uint64((x >> np.uint64(bits)) | (x << np.uint64(64 - bits)))
+    return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
 
 
 @njit(cache=True, nogil=True)
@@ -108,7 +108,7 @@ def _digest(buffer: NDArray[np.uint8], start: int, stop: int, work: NDArray[np.u
         done += block
         _compress(h, m, v, done, done == size)
         if done == size:
-            return h[0]
+            return np.uint64(h[0])
 
 
 @njit(cache=True, nogil=True)

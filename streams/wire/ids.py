@@ -118,7 +118,7 @@ def parse_keys(keys: Sequence[bytes | None]) -> KeyColumn:
     starts = joined.bounds[:-1].copy()
     starts[missing] = -1
     values, flags = idkernels.ids_of_spans(joined.buffer, starts, joined.bounds[1:])
-    for row in np.flatnonzero(flags == idkernels.NON_ASCII):
+    for row in np.flatnonzero(flags == idkernels.NON_ASCII).tolist():
         flags[row] = idkernels.OK if _is_utf8(keys[row] or b"") else idkernels.NON_ASCII
     return KeyColumn(values, flags, joined)
 

@@ -1,6 +1,6 @@
 """Items: what the item log says of each item; the latest record wins, null forgets.
 
-    {"category": 17, "features": {"brand": "acme"}, "title": "WHITE HANGING HEART", "space": "v1", "vector_int8": "DIEA…"}
+    {"category": 17, "features": {"brand": "acme"}, "title": "WHITE HEART", "space": "v1", "vector_int8": "DIEA…"}
 
 All fields are optional; an item may have no vector, and gets one by a later record, which replaces the whole item.
 Features that are not configured are read over: their producer may be ahead of this deployment.
@@ -34,7 +34,7 @@ class ItemValue(VectorFields, forbid_unknown_fields=True, omit_defaults=True):
     """The value of a record on the items topic."""
 
     category: Annotated[Id | None, Meta(description="The item's category; 0, null or absent: not known.")] = None
-    features: dict[str, Id | None] = {}
+    features: dict[str, Id | None] = msgspec.field(default_factory=dict)
     title: Annotated[str | None, Meta(description="For people to read.")] = None
     space: Annotated[str, Meta(description="The vector space that the vector lives in.")] = DEFAULT_SPACE
 
@@ -98,7 +98,7 @@ def _optional_id(value: Id | None, name: str) -> int:
 
 
 def _batch(ids: NDArray[np.int64], items: list[_Item], rules: ItemRules) -> ItemBatch:
-    vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = {}
+    vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = msgspec.field(default_factory=dict)
     for space in sorted({item.space for item in items if item.vector is not None}):
         held = [(row, item.vector) for row, item in enumerate(items) if item.vector is not None and item.space == space]
         vectors[space] = np.array([row for row, _ in held], np.int64), np.stack([vector for _, vector in held])

@@ -1,11 +1,11 @@
 """Compiled reader for behaviours in JSON as nearly all producers write them: a flat object of integers and plain text.
 
-It reads each record within its own bounds, so nothing that one record holds can change what its neighbours mean. It
+It reads each record within its own bounds, so nothing that one record holds can change what its neighbours mean, and
 accepts only what it is sure of (known fields, each at most once, integers within int64, text of printable ASCII without
 escapes, null where the contract allows it) and leaves every other record, right or wrong, to msgspec.
 
 Invariant: a record that this reader accepts, msgspec accepts with the same values; the two are compared by property
-tests. Ids come back as byte spans: the literal of an integer and its text are the same bytes, so one id rule reads both.
+tests. Ids come back as byte spans: an integer's literal and its text are the same bytes, so one id rule reads both.
 """
 
 import numpy as np
@@ -84,10 +84,7 @@ def _field(data: NDArray[np.uint8], start: int, stop: int) -> int:
 def _is_null(data: NDArray[np.uint8], at: int, stop: int) -> bool:
     if stop - at < 4:
         return False
-    for i in range(4):
-        if data[at + i] != _NULL[i]:
-            return False
-    return True
+    return bool(np.array_equal(data[at : at + 4], _NULL))
 
 
 @njit(cache=True, nogil=True)
@@ -105,7 +102,7 @@ def _action(data: NDArray[np.uint8], start: int, stop: int, names: NDArray[np.ui
 
 
 @njit(cache=True, nogil=True)
-def _value(
+def _value(  # noqa: PLR0911, PLR0917 - compiled: one jump out per finding, and no keyword arguments
     data: NDArray[np.uint8],
     at: int,
     stop: int,
@@ -145,7 +142,7 @@ def _value(
 
 
 @njit(cache=True, nogil=True)
-def _object(
+def _object(  # noqa: PLR0911, PLR0917 - as above
     data: NDArray[np.uint8],
     at: int,
     stop: int,

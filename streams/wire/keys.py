@@ -1,7 +1,7 @@
 """Checks of record keys, the same for every topic that is keyed by user or item.
 
-Invariant: every record without a fault here has a key whose id is usable and, where the topic is partitioned by it, lies
-on the partition that its requests will be asked on.
+Invariant: every record without a fault here has a key whose id is usable and, where the topic is partitioned by it,
+lies on the partition that the id's requests will be asked on.
 """
 
 import numpy as np

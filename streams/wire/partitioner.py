@@ -82,7 +82,7 @@ def _partitions_of_integers(users: NDArray[np.int64], count: int) -> NDArray[np.
 
 def partitions_of(keys: Joined, count: int) -> NDArray[np.int32]:
     """Partitions `[n] int32` of keys that are joined already."""
-    return _partitions(keys.buffer, keys.bounds, count)  # type: ignore[no-any-return]
+    return _partitions(keys.buffer, keys.bounds, count)
 
 
 def partition_of(keys: Sequence[bytes], count: int) -> NDArray[np.int32]:
@@ -97,4 +97,4 @@ def partition_of_key(key: bytes, count: int) -> int:
 
 def partition_of_users(users: NDArray[np.int64], count: int) -> NDArray[np.int32]:
     """Partitions `[n] int32` of integer ids `[n] int64`, whose keys are their decimal text."""
-    return _partitions_of_integers(users, count)  # type: ignore[no-any-return]
+    return _partitions_of_integers(users, count)

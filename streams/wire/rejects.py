@@ -2,8 +2,8 @@
 
 A dead letter's key is `topic:partition:offset` in UTF-8 (so that a repeat replaces its first copy wherever someone
 compacts), its value JSON: reason, detail, where the record was, and its key, value and headers in base64.
-A value that would not fit into a Kafka message of default size is cut, says so, and names its full length: a dead letter
-that no broker accepts would hold its partition back for ever, while the whole record still lies at its offset.
+A value that would not fit into a Kafka message of default size is cut, says so, and names its full length: a dead
+letter that no broker accepts would hold its partition back for ever, and the whole record still lies at its offset.
 
 Invariant: `decode_dead_letter(encode_dead_letter(r))` gives `r` again unless the value was cut.
 """

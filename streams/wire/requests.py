@@ -63,7 +63,7 @@ class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     candidates: Annotated[
         list[int | str | Candidate],
         Meta(
-            description="1 to 2 000 items, each an id or an object with a vector of its own; may be empty for a prefetch.",
+            description="1 to 2 000 items: ids, or objects with a vector of their own; none for a prefetch.",
             extra_json_schema={"maxItems": CANDIDATES_MAX},
         ),
     ] = []

@@ -84,7 +84,8 @@ def _from_floats(numbers: list[float], dimension: int, quantise: Quantise) -> In
         bad(Reason.BAD_VECTOR, "vector_float holds numbers that float32 cannot; send finite float32 values")
     if not row.any():
         return np.zeros(dimension, np.int8)
-    return quantise(row[np.newaxis])[0]
+    quantised: Int8Row = quantise(row[np.newaxis])[0]
+    return quantised
 
 
 def _check_size(found: int, dimension: int, unit: str) -> None:
