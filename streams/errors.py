@@ -10,6 +10,7 @@ StreamsError
 │   ├── PositionError      a position lies outside the log
 │   ├── DriverError        a client driver is unknown or not installed
 │   └── DeliveryError      the broker did not acknowledge a record
+├── DemoError          the demo cannot go on
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
     ├── PartitionNotHereError  this worker has no open store of the partition asked for
     ├── LogMismatchError       a store's position and the log do not fit together
@@ -91,3 +92,7 @@ class LogMismatchError(IngestError):
 
 class IngestStoppedError(IngestError):
     """The ingest thread is not running, or has failed; the text carries what ended it."""
+
+
+class DemoError(StreamsError):
+    """The demo cannot go on: its worker ended or was not ready in time; the text quotes the log."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -11,15 +12,20 @@ from muse_stream.streams.settings import Settings
 __all__ = ["CommandError", "example", "is_terminal", "json_option", "load_settings", "print_json", "settings_options"]
 
 
-def load_settings() -> Settings:
+def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """The settings of the running command: its flags over the environment over the file.
+
+    Args:
+        flags: The command's own flags by their dotted settings keys; None values were not given.
 
     Raises:
         SettingsError: An unknown key or a wrong value.
 
     """
     common = given(click.get_current_context())
-    return Settings.load(common.config, common.overrides)
+    return Settings.load(
+        common.config, {**common.overrides, **{key: value for key, value in (flags or {}).items() if value is not None}}
+    )
 
 
 def print_json(result: object) -> None:

@@ -29,10 +29,10 @@ class CommandError(click.ClickException):
 
 
 def as_click_error(error: Exception) -> click.ClickException:
-    """One line for an exception: its own text where a room raised it, with the type's name where nobody planned it."""
-    text = " ".join(str(error).split())
+    """A room's own error in its own words; any other as one line with its type, and how to see more."""
     if type(error).__module__.startswith("muse_stream."):
-        return CommandError(text)
+        return CommandError(str(error))
+    text = " ".join(str(error).split())
     return CommandError(f"{type(error).__name__}: {text} (run again with --debug for the traceback)")
 
 

@@ -1,0 +1,71 @@
+"""One worker as a process of its own, as an operator would start it.
+
+Invariant: the process never outlives the demo, however the demo ends: it runs under the same guard as the broker.
+"""
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from muse_stream.streams.demo.http import get_json
+from muse_stream.streams.errors import DemoError
+from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
+
+READY_SECONDS = 60.0  # 8 s on an idle two-core machine; the first start compiles the kernels
+_POLL_SECONDS = 0.1
+
+
+class WorkerProcess:
+    """`muse-stream worker --config FILE`; a context manager that starts on entry and stops in order on exit."""
+
+    def __init__(self, config: Path, *, url: str, log: Path) -> None:
+        self._config = config
+        self._process: GuardedJava | None = None
+        self.url = url
+        self.log = log
+
+    def start(self) -> Self:
+        """Start the process; it is not ready yet. Raises `BrokerError`: it could not be started."""
+        command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self._config)]
+        self._process = GuardedJava(command, log=self.log, temporary=None)
+        return self
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until the worker says that it is ready.
+
+        Raises:
+            DemoError: It ended, or was not ready in time; the text quotes its log.
+
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._process is None or not self._process.running():
+                raise DemoError(self._failure("the worker ended before it was ready"))
+            if get_json(f"{self.url}/health/ready").status == 200:
+                return
+            time.sleep(_POLL_SECONDS)
+        raise DemoError(self._failure(f"the worker was not ready within {seconds:.0f} s"))
+
+    def check_running(self) -> None:
+        """Raise `DemoError` if the process has ended."""
+        if self._process is None or not self._process.running():
+            raise DemoError(self._failure("the worker ended"))
+
+    def stop(self) -> None:
+        """End it in order (SIGTERM)."""
+        if self._process is not None:
+            self._process.end("stop")
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _failure(self, found: str) -> str:
+        return f"{found}; the last lines of {self.log}:\n{log_tail(self.log) or '(empty)'}"
