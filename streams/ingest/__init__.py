@@ -1,0 +1,1 @@
+"""From the log to durable state: reading behaviours, users and items, and telling the engine what came."""

@@ -1,0 +1,105 @@
+"""Where the reading of one topic partition stands, between the poll and the store.
+
+Invariants: `position` (the store's) only moves after every dead letter below the new position is acknowledged, if this
+worker serves the partition; `lettered` is the offset below which that has happened and is what gets committed; a batch
+that waits for acknowledgements holds back everything behind it.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from muse_stream.streams.ingest.feeds import Decoded, Feed
+from muse_stream.streams.ingest.letters import Delivery
+from muse_stream.streams.ingest.ports import TopicPartition
+from muse_stream.streams.ingest.status import LogState
+from muse_stream.streams.records import RecordBatch
+from muse_stream.streams.wire.rejects import Reject
+
+
+@dataclass(slots=True)
+class Held:
+    """A decoded batch whose dead letters are on their way."""
+
+    records: RecordBatch
+    decoded: Decoded
+    delivery: Delivery
+    letters: int
+    decode_seconds: float
+
+
+@dataclass(slots=True)
+class Cursor:
+    """One topic partition.
+
+    Attributes:
+        at: Topic and partition.
+        feed: Decodes and stores.
+        target: Last stable offset at assignment.
+        end: Last stable offset as last refreshed.
+        serving: Whether dead letters are emitted and the position is committed.
+        lettered: Offset below which all rejects have been dead-lettered, by this worker or the one before.
+        held: The batch that waits for acknowledgements.
+        backlog: Batches that came behind it.
+        paused: Whether delivery is paused because of it.
+        committed: Last position committed.
+        last_broker_time_ms: Broker time of the last record read.
+
+    """
+
+    at: TopicPartition
+    feed: Feed
+    target: int
+    end: int
+    serving: bool = False
+    lettered: int = 0
+    held: Held | None = None
+    backlog: deque[RecordBatch] = field(default_factory=deque)
+    paused: bool = False
+    committed: int = -1
+    last_broker_time_ms: int | None = None
+
+    @property
+    def reading_from(self) -> int:
+        """Offset to (re)start reading at: below the store's position where rejects are still to be dead-lettered."""
+        return min(self.feed.position, self.lettered) if self.serving else self.feed.position
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the store has reached the log's end as read at assignment."""
+        return self.feed.position >= self.target
+
+    def serve(self, committed: int | None) -> None:
+        """Become the owner: rejects below the group's commit were dead-lettered by the owner before."""
+        self.serving = True
+        self.lettered = self.feed.position if committed is None else committed
+        self.committed = -1 if committed is None else committed
+        self.restart()
+
+    def stand_by(self) -> None:
+        """Keep storing, but leave dead letters and commits to the owner."""
+        self.serving = False
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what is between poll and store; reading starts again at `reading_from`."""
+        self.held = None
+        self.backlog.clear()
+        self.paused = False
+
+    def to_letter(self, rejects: Sequence[Reject]) -> list[Reject]:
+        """Return the rejects that this worker has to dead-letter."""
+        return [reject for reject in rejects if reject.offset >= self.lettered] if self.serving else []
+
+    def passed(self, records: RecordBatch) -> None:
+        """Note that a batch is stored and its dead letters are acknowledged."""
+        if self.serving:
+            self.lettered = max(self.lettered, records.next_offset)
+        if len(records):
+            self.last_broker_time_ms = int(records.broker_time_ms[-1])
+
+    def state(self) -> LogState:
+        """Plain reading for health and metrics; any thread."""
+        return LogState(
+            self.feed.position, max(self.end, self.target), self.target, self.last_broker_time_ms, self.held is not None
+        )

@@ -1,0 +1,153 @@
+"""What happens to the records of one topic partition: decoded by the topic's codec, written to its store, told on.
+
+Invariant: `write` puts rows and position into the store in one batch, and only then tells the engine; erased users
+leave the engine before the rows of the same batch reach it.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from muse_stream.state.columns import BehaviourBatch
+from muse_stream.streams.ingest.ports import I64, Decode, HistorySink, Store
+from muse_stream.streams.records import RecordBatch
+from muse_stream.streams.wire.rejects import Reject
+
+NO_TIMES: I64 = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded batch: `rows` in the form of its topic, and what was rejected."""
+
+    rows: Any
+    rejects: Sequence[Reject]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `write` did; times in seconds."""
+
+    rows: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    erased: int = 0
+    event_time_ms: I64 = field(default=NO_TIMES)
+    broker_time_ms: I64 = field(default=NO_TIMES)
+    store_seconds: float = 0.0
+    engine_seconds: float = 0.0
+
+
+class Feed(ABC):
+    """One topic partition and where its rows go. Used by one thread, except `position`."""
+
+    @property
+    @abstractmethod
+    def position(self) -> int:
+        """Next offset that the store wants; readable from any thread."""
+
+    @abstractmethod
+    def decode(self, records: RecordBatch) -> Decoded:
+        """Decode a batch; malformed records become rejects, neighbours stay."""
+
+    @abstractmethod
+    def write(self, rows: Any, position: int) -> Written:  # noqa: ANN401 - each topic's own columns
+        """Store the rows at or above `self.position` and the new position in one batch, then tell the engine."""
+
+
+class BehaviourFeed(Feed):
+    """Behaviours into a partition's store and the engine's resident histories."""
+
+    def __init__(self, store: Store, engine: HistorySink, decode: Decode[BehaviourBatch]) -> None:
+        self._store, self._engine, self._decode = store, engine, decode
+
+    @property
+    def position(self) -> int:
+        """Next behaviours offset that the store wants."""
+        return self._store.position
+
+    def decode(self, records: RecordBatch) -> Decoded:
+        """Decode to columns; see `streams.wire`."""
+        return Decoded(*self._decode(records))
+
+    def write(self, rows: BehaviourBatch, position: int) -> Written:
+        """Append, then drop the erased and append the new to the engine."""
+        rows = _from_offset(rows, self.position)
+        started = time.perf_counter()
+        done = self._store.append(rows, position=position)
+        stored = time.perf_counter()
+        if len(done.erased):
+            self._engine.drop(done.erased)
+        if len(done.users):
+            self._engine.append(done.users, done.starts, done.bounds, done.behaviours["item"])
+        told = time.perf_counter()
+        kept = ~rows.erase
+        return Written(
+            rows=len(rows),
+            applied=len(done.behaviours),
+            duplicates=done.duplicates,
+            erased=len(done.erased),
+            event_time_ms=rows.time_ms[kept],
+            broker_time_ms=rows.broker_time_ms[kept],
+            store_seconds=stored - started,
+            engine_seconds=told - stored,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """Rows of the users topic in log order.
+
+    Attributes:
+        user: `[n] int64` user ids.
+        profile: `[n]` profile bytes as stored; None forgets the profile.
+        offset: `[n] int64` log offsets.
+        broker_time_ms: `[n] int64` broker times.
+
+    """
+
+    user: I64
+    profile: Sequence[bytes | None]
+    offset: I64
+    broker_time_ms: I64
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+class UserFeed(Feed):
+    """Profiles into a partition's store; requests read them from there."""
+
+    def __init__(self, store: Store, decode: Decode[UserRows]) -> None:
+        self._store, self._decode = store, decode
+
+    @property
+    def position(self) -> int:
+        """Next users offset that the store wants."""
+        return self._store.users_position
+
+    def decode(self, records: RecordBatch) -> Decoded:
+        """Decode to ids and profile bytes; see `streams.wire`."""
+        return Decoded(*self._decode(records))
+
+    def write(self, rows: UserRows, position: int) -> Written:
+        """Store the latest profiles."""
+        first = int(np.searchsorted(rows.offset, self.position))
+        started = time.perf_counter()
+        self._store.put_users(rows.user[first:], rows.profile[first:], position=position)
+        return Written(
+            rows=len(rows) - first,
+            applied=len(rows) - first,
+            broker_time_ms=rows.broker_time_ms[first:],
+            store_seconds=time.perf_counter() - started,
+        )
+
+
+def _from_offset(rows: BehaviourBatch, position: int) -> BehaviourBatch:
+    """Drop rows below `position`: they are in the store already."""
+    first = int(np.searchsorted(rows.offset, position))
+    return rows.rows(first, len(rows)) if first else rows

@@ -1,0 +1,246 @@
+"""One turn of ingest: poll, decode, dead letters, one write per partition, commit now and then.
+
+Invariants: per partition the order is decode -> dead letters acknowledged -> rows and position written -> engine told
+-> observers told -> committed; a partition that fails or waits does not hold up the others. No thread and no clock of
+its own: whoever calls `turn` decides when, which is how a simulation can drive it.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from muse_stream.streams.errors import PositionError
+from muse_stream.streams.ingest.cursor import Cursor, Held
+from muse_stream.streams.ingest.feeds import Written
+from muse_stream.streams.ingest.letters import Delivery
+from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, TopicPartition
+from muse_stream.streams.ingest.sizing import BatchSizer
+from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.records import RecordBatch
+
+log = logging.getLogger(__name__)
+
+COMMIT_SECONDS = 1.0
+"""Commits inform lag tools, which scrape no faster."""
+ENDS_SECONDS = 1.0
+"""Log ends are refreshed as often as lag can usefully be scraped."""
+LETTER_GRACE_SECONDS = 0.05
+"""An acknowledgement usually comes within this; pausing a partition throws its prefetched records away."""
+LETTER_LOOK_SECONDS = 0.001
+"""Between two looks within the grace."""
+HELD_POLL_SECONDS = 0.02
+"""Poll no longer than this while a batch waits for an acknowledgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, so that a simulation can bring its own: monotonic seconds, wall clock milliseconds, sleep."""
+
+    seconds: Callable[[], float] = time.monotonic
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class PumpHooks:
+    """Whom to tell. Called in the pumping thread; they must not block.
+
+    Attributes:
+        observe: After each batch became retrievable.
+        progressed: After each write, with the cursor whose position moved.
+        failed: When a topic partition cannot go on; its cursor has been removed already.
+
+    """
+
+    observe: Callable[[BatchStats], None]
+    progressed: Callable[[Cursor], None]
+    failed: Callable[[TopicPartition, Exception], None]
+
+
+class Pump:
+    """Reads a set of topic partitions into their feeds. Used by one thread.
+
+    Attributes:
+        cursors: What is being read.
+        broker_error: What the broker said to the last question that it did not answer; None since the last poll that
+            worked.
+
+    """
+
+    def __init__(
+        self, reader: LogReader, sink: DeadLetterSink, sizer: BatchSizer, hooks: PumpHooks, clock: Clock
+    ) -> None:
+        self.cursors: dict[TopicPartition, Cursor] = {}
+        self.broker_error: str | None = None
+        self._reader, self._sink, self._sizer, self._hooks, self._clock = reader, sink, sizer, hooks, clock
+        self._commit_at = self._ends_at = 0.0
+
+    def reassign(self, cursors: Iterable[Cursor]) -> None:
+        """Read exactly these from now on; what was polled and not yet stored is read again."""
+        self.cursors = {cursor.at: cursor for cursor in cursors}
+        for cursor in self.cursors.values():
+            cursor.restart()
+        self._reader.assign({at: cursor.reading_from for at, cursor in self.cursors.items()})
+
+    def turn(self, timeout_seconds: float, *, serving: bool) -> int:
+        """Poll once and process what came. Returns the records read; never raises for the broker's sake."""
+        self._settle()
+        waiting = any(cursor.held for cursor in self.cursors.values())
+        batches = self._poll(min(timeout_seconds, HELD_POLL_SECONDS) if waiting else timeout_seconds, serving=serving)
+        for records in batches:
+            self._take(records)
+            if serving:
+                self._clock.sleep(0)
+        self._refresh_ends()
+        self._commit()
+        return sum(map(len, batches))
+
+    def fail(self, at: TopicPartition, error: Exception) -> None:
+        """Stop reading one topic partition; the others go on."""
+        if self.cursors.pop(at, None) is not None:
+            self._hooks.failed(at, error)
+
+    def commit(self, cursors: Iterable[Cursor]) -> None:
+        """Commit what these have reached; failures are logged, since commits are information only."""
+        due = {cursor.at: cursor for cursor in cursors if cursor.serving and cursor.lettered > cursor.committed}
+        if not due:
+            return
+        try:
+            self._reader.commit({at: cursor.lettered for at, cursor in due.items()})
+        except Exception as error:
+            log.warning("commit of %d positions failed: %s", len(due), error)
+            return
+        for cursor in due.values():
+            cursor.committed = cursor.lettered
+
+    def _poll(self, timeout_seconds: float, *, serving: bool) -> list[RecordBatch]:
+        try:
+            batches = self._reader.poll(self._sizer.records(serving=serving), int(timeout_seconds * 1000))
+        except PositionError as error:
+            for topic, partition in error.positions:
+                self.fail(TopicPartition(topic, partition), error)
+            return []
+        except Exception as error:
+            self._broker_trouble(error)
+            self.reassign(self.cursors.values())
+            return []
+        self.broker_error = None
+        return batches
+
+    def _broker_trouble(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self.broker_error:
+            log.warning("the broker did not answer; asking again: %s", text)
+        self.broker_error = text
+
+    def _settle(self) -> None:
+        for cursor in list(self.cursors.values()):
+            if cursor.held is not None and cursor.held.delivery.settled():
+                self._guarded(cursor, self._drain)
+
+    def _drain(self, cursor: Cursor) -> None:
+        """Finish the held batch and what queued behind it, up to the next batch that has to wait."""
+        held, cursor.held = cursor.held, None
+        if held is not None:
+            self._finish(cursor, held)
+        while cursor.backlog and cursor.held is None:
+            self._begin(cursor, cursor.backlog.popleft())
+        if cursor.paused and cursor.held is None:
+            cursor.paused = False
+            self._reader.resume([cursor.at])
+
+    def _take(self, records: RecordBatch) -> None:
+        cursor = self.cursors.get(TopicPartition(records.topic, records.partition))
+        if cursor is None:
+            return
+        cursor.backlog.append(records)
+        if cursor.held is None:
+            self._guarded(cursor, self._drain)
+
+    def _guarded(self, cursor: Cursor, work: Callable[[Cursor], None]) -> None:
+        try:
+            work(cursor)
+        except Exception as error:
+            self.fail(cursor.at, error)
+
+    def _begin(self, cursor: Cursor, records: RecordBatch) -> None:
+        started = self._clock.seconds()
+        decoded = cursor.feed.decode(records)
+        decode_seconds = self._clock.seconds() - started
+        letters = cursor.to_letter(decoded.rejects)
+        delivery = Delivery(self._sink, letters, self._clock.seconds)
+        held = Held(records, decoded, delivery, len(letters), decode_seconds)
+        if self._acknowledged(delivery):
+            self._finish(cursor, held)
+            return
+        cursor.held = held
+        if not cursor.paused:
+            cursor.paused = True
+            self._reader.pause([cursor.at])
+
+    def _acknowledged(self, delivery: Delivery) -> bool:
+        """Give the broker a moment, which spares a pause."""
+        until = self._clock.seconds() + LETTER_GRACE_SECONDS
+        while not delivery.settled():
+            if delivery.error or self._clock.seconds() >= until:
+                return False
+            self._clock.sleep(LETTER_LOOK_SECONDS)
+        return True
+
+    def _finish(self, cursor: Cursor, held: Held) -> None:
+        records, started = held.records, self._clock.seconds()
+        live, before = cursor.caught_up, cursor.feed.position
+        new = records.next_offset > before
+        written = cursor.feed.write(held.decoded.rows, records.next_offset) if new else Written()
+        cursor.passed(records)
+        self._sizer.measured(len(records), held.decode_seconds + self._clock.seconds() - started)
+        self._hooks.progressed(cursor)
+        if len(records):
+            self._observe(cursor, held, written, before, live=live)
+
+    def _observe(self, cursor: Cursor, held: Held, written: Written, before: int, *, live: bool) -> None:
+        records = held.records
+        stats = BatchStats(
+            topic=records.topic,
+            partition=records.partition,
+            serving=cursor.serving,
+            records=len(records),
+            rows=written.rows,
+            applied=written.applied,
+            duplicates=written.duplicates,
+            erased=written.erased,
+            rejects=Counter(str(reject.reason) for reject in held.decoded.rejects if reject.offset >= before),
+            dead_letters=held.letters,
+            event_time_ms=written.event_time_ms,
+            broker_time_ms=written.broker_time_ms,
+            visible_at_ms=self._clock.wall_ms(),
+            live=live,
+            decode_seconds=held.decode_seconds,
+            store_seconds=written.store_seconds,
+            engine_seconds=written.engine_seconds,
+        )
+        try:
+            self._hooks.observe(stats)
+        except Exception:
+            log.exception("an observer of ingest failed; the batch is stored all the same")
+
+    def _refresh_ends(self) -> None:
+        now = self._clock.seconds()
+        if now < self._ends_at or not self.cursors:
+            return
+        self._ends_at = now + ENDS_SECONDS
+        try:
+            ends = self._reader.end_offsets(list(self.cursors))
+        except Exception as error:
+            self._broker_trouble(error)
+            return
+        for at, end in ends.items():
+            if at in self.cursors:
+                self.cursors[at].end = end
+
+    def _commit(self) -> None:
+        if self._clock.seconds() >= self._commit_at:
+            self._commit_at = self._clock.seconds() + COMMIT_SECONDS
+            self.commit(self.cursors.values())

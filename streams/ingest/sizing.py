@@ -1,0 +1,49 @@
+"""How many records the next poll may return, so that one partition's batch holds the interpreter for a bounded time.
+
+Invariant: the size follows from measured seconds per record alone; a frame of a thousand behaviours counts as what it
+costs, not as one. RocksDB's write keeps the GIL (10-20 ms for 10 000 behaviours), so small batches protect requests and
+large ones carry the catch-up.
+"""
+
+from dataclasses import dataclass
+
+SERVING_HOLD_SECONDS = 0.002
+"""Longest hold while requests are answered: a tenth of the time in which a request should be answered."""
+CATCH_UP_HOLD_SECONDS = 0.25
+"""Longest turn otherwise: commands (a revocation) wait for one turn at most."""
+RECORDS_MIN = 64
+"""Below this the fixed cost of a write batch outweighs its rows."""
+RECORDS_MAX = 50_000
+"""Above this a larger write batch gains nothing more."""
+RECORDS_FIRST = 1_000
+"""Asked for before anything has been measured."""
+MEMORY = 0.8
+"""Weight of the past in the running cost: about the last five batches count."""
+
+
+@dataclass(slots=True)
+class BatchSizer:
+    """Turns measured cost into a record count. Used by one thread."""
+
+    records_max: int = RECORDS_MAX
+    records_min: int = RECORDS_MIN
+    _seconds: float = 0.0
+    _records: float = 0.0
+
+    def measured(self, records: int, seconds: float) -> None:
+        """Take in what one partition's batch of `records` records cost."""
+        if records:
+            self._seconds = self._seconds * MEMORY + seconds
+            self._records = self._records * MEMORY + records
+
+    @property
+    def seconds_per_record(self) -> float:
+        """Running cost; 0.0 before the first measurement."""
+        return self._seconds / self._records if self._records else 0.0
+
+    def records(self, *, serving: bool) -> int:
+        """Records for the next poll, between `records_min` and `records_max`."""
+        if not self._seconds:
+            return min(RECORDS_FIRST, self.records_max)
+        hold = SERVING_HOLD_SECONDS if serving else CATCH_UP_HOLD_SECONDS
+        return int(min(max(hold / self.seconds_per_record, self.records_min), self.records_max))

@@ -1,0 +1,138 @@
+"""Plain readings of ingest: what one batch did, and where each partition stands.
+
+Invariant: everything here is data; monitoring and health subscribe to it and ingest knows neither.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStats:
+    """What one batch of one topic partition did; handed to the observer after it became retrievable.
+
+    Attributes:
+        topic: Topic name.
+        partition: Partition number.
+        records: Records read, rejected ones included.
+        rows: Rows decoded (a frame has many).
+        applied: Behaviours, profiles or items written.
+        duplicates: Behaviours dropped by the duplicate window.
+        erased: Users erased.
+        serving: Whether this worker owns the partition; a standby sees the same records a second time.
+        rejects: Rejected records by reason, each counted once per store: when its position passes them.
+        dead_letters: Rejects that this worker sent to the dead-letter topic.
+        event_time_ms: `[rows] int64` event times (empty for users and items).
+        broker_time_ms: `[rows] int64` broker times of the rows.
+        visible_at_ms: Wall clock when the rows became retrievable, milliseconds since the epoch.
+        live: False while the partition replays what was there before its assignment: no freshness to speak of.
+        decode_seconds: Time spent on decoding.
+        store_seconds: Time spent in the store's write.
+        engine_seconds: Time spent on telling the engine.
+
+    """
+
+    topic: str
+    partition: int
+    serving: bool
+    records: int
+    rows: int
+    applied: int
+    duplicates: int
+    erased: int
+    rejects: Mapping[str, int]
+    dead_letters: int
+    event_time_ms: NDArray[np.int64]
+    broker_time_ms: NDArray[np.int64]
+    visible_at_ms: int
+    live: bool
+    decode_seconds: float
+    store_seconds: float
+    engine_seconds: float
+
+
+class Phase(StrEnum):
+    """Where a partition or the whole service stands."""
+
+    OPENING = "opening"
+    REPLAYING = "replaying"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How far one topic partition has been read.
+
+    Attributes:
+        position: Next offset wanted by the store.
+        end: Last stable offset as last refreshed.
+        target: Last stable offset at assignment; `ready` means that `position` has reached it.
+        last_broker_time_ms: Broker time of the last record applied; None before the first.
+        letters_pending: A batch waits until the broker has acknowledged its dead letters.
+
+    """
+
+    position: int
+    end: int
+    target: int
+    last_broker_time_ms: int | None
+    letters_pending: bool
+
+    @property
+    def lag_messages(self) -> int:
+        """Offsets between the store and the last stable offset, markers included."""
+        return max(0, self.end - self.position)
+
+    def lag_seconds(self, now_ms: int) -> float:
+        """Age of the oldest unread record, bounded from above by the age of the last one applied; 0.0 without lag."""
+        if not self.lag_messages or self.last_broker_time_ms is None:
+            return 0.0
+        return max(0.0, (now_ms - self.last_broker_time_ms) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One partition for status and health.
+
+    Attributes:
+        partition: Partition number.
+        serving: True for the owner, False for a standby.
+        phase: Opening, replaying, ready or failed.
+        logs: By topic; empty until the store is open.
+        error: Why it stopped, with the operator's action; None while all is well.
+
+    """
+
+    partition: int
+    serving: bool
+    phase: Phase
+    logs: Mapping[str, LogState] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests may be answered from this partition's store."""
+        return self.phase is Phase.READY
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHealth:
+    """The thread as a whole.
+
+    Attributes:
+        alive: The loop turns; False before start, after stop and after a failure.
+        error: Traceback of what ended the loop; None otherwise.
+        broker_error: What the last unsuccessful talk to the broker said; None since one succeeded.
+        beat_age_seconds: Time since the loop last came round.
+
+    """
+
+    alive: bool
+    error: str | None
+    broker_error: str | None
+    beat_age_seconds: float
