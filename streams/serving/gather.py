@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from muse_stream.esu_scorer import ScoreBatch
 from muse_stream.gsu_engine import SearchResult
-from muse_stream.state import Sequence as History
+from muse_stream.state.columns import Sequence as History
 
 Ids = NDArray[np.int64]
 

@@ -1,0 +1,245 @@
+"""The request desk: every request that comes in goes out as one answer, or is left to the partition's next owner.
+
+Order of a request: parse, age and deadline, wait until this worker's copy of the partition is caught up and past the
+client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way has a defined answer;
+silence is kept only for a partition that left this worker, because the next owner will answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.serving import answers
+from muse_stream.streams.serving.batcher import Batcher, QueueFullError
+from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline
+from muse_stream.streams.serving.stages import StageClock
+from muse_stream.streams.wire.answers import Answer, Status, encode_answer
+from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
+
+log = logging.getLogger(__name__)
+
+READY_POLL_SECONDS = 0.01
+"""A request for a partition that is catching up looks again this often; an answer takes about as long."""
+
+
+class Copies(Protocol):
+    """Where this worker's copies of the partitions stand."""
+
+    def serves(self, partition: int) -> bool:
+        """Whether this worker is the owner."""
+        ...
+
+    def ready(self, partition: int) -> bool:
+        """Whether the copy has reached the end of the log as read at its assignment."""
+        ...
+
+    async def passed(self, partition: int, offset: int, seconds: float) -> bool:
+        """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the serving settings, in their units."""
+
+    age_max_ms: int
+    deadline_default_ms: int
+    ready_wait_ms: int
+    answer_max_bytes: int
+    queue_max: int
+    batch_candidates_max: int
+    batch_window_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An encoded answer and what monitoring wants to know of it.
+
+    Attributes:
+        status: How the request ended.
+        body: The answer's bytes.
+        stages: Seconds per stage.
+        seconds: From reading the request to the encoded answer.
+        candidates: Candidates of the request, 0 where none could be read.
+        history_length: Behaviours searched, None where nothing was searched.
+
+    """
+
+    status: Status
+    body: bytes
+    stages: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    candidates: int = 0
+    history_length: int | None = None
+
+
+class Desk:
+    """Answers requests on one event loop; `start` and `stop` on that loop.
+
+    Args:
+        pipeline: Computes passes, in a thread of the desk's own.
+        copies: Readiness of this worker's partitions.
+        rules: What is accepted.
+        limits: Bounds.
+        space: The vector space served.
+        has_model: Whether a model is in service.
+        on_batch: Told (requests, candidates) of every pass.
+        now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
+
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        copies: Copies,
+        rules: RequestRules,
+        limits: Limits,
+        *,
+        space: str,
+        has_model: Callable[[], bool],
+        on_batch: Callable[[int, int], None] = lambda requests, candidates: None,
+        now_ms: Callable[[], float] = lambda: time.time() * 1e3,
+    ) -> None:
+        self._pipeline = pipeline
+        self._copies = copies
+        self._rules = rules
+        self._limits = limits
+        self._space = space
+        self._has_model = has_model
+        self._now_ms = now_ms
+        self._batcher: Batcher[Ask, Reply | PartitionNotHereError] = Batcher(
+            self._run_pass,
+            weight=lambda ask: len(ask.request.items),
+            weight_max=limits.batch_candidates_max,
+            queue_max=limits.queue_max,
+            window_ms=limits.batch_window_ms,
+            on_batch=on_batch,
+        )
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait for a pass."""
+        return self._batcher.depth
+
+    def start(self) -> None:
+        """Begin to compute."""
+        self._batcher.start()
+
+    async def stop(self) -> None:
+        """Finish the pass in flight; what waits is cancelled."""
+        await self._batcher.stop()
+
+    async def answer(
+        self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
+    ) -> Reply | None:
+        """Answer one request.
+
+        Args:
+            key: The record's key.
+            value: The record's value.
+            partition: The partition that it came on.
+            broker_time_ms: The record's broker time; the deadline counts from it.
+
+        Returns:
+            The reply, or None: the partition is not ours any more and its next owner answers.
+
+        """
+        clock = StageClock()
+        request = parse_request(key, value, self._rules, partition=partition)
+        clock.mark("decode")
+        if isinstance(request, BadRequest):
+            return _reply(answers.bad(request), clock)
+        age_ms = max(0.0, self._now_ms() - broker_time_ms)
+        refusal = self._refusal(request, age_ms, partition)
+        if refusal is not None:
+            return _reply(refusal, clock)
+        deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
+        try:
+            unready = await self._wait_ready(request, partition, deadline)
+            if unready is not None:
+                return _reply(unready, clock)
+            reply = await self._batcher.submit(Ask(partition, request, deadline, clock))
+        except PartitionNotHereError:
+            return None
+        except QueueFullError as error:
+            return _reply(answers.refused(request, Status.OVERLOAD, "overload", f"{error}; ask again later"), clock)
+        except Exception:
+            log.exception("a pass failed")
+            message = "a fault of the server; its log has the details"
+            return _reply(answers.refused(request, Status.ERROR, "internal", message), clock)
+        return None if isinstance(reply, PartitionNotHereError) else reply
+
+    def _deadline_ms(self, request: Request) -> int:
+        return min(request.deadline_ms or self._limits.deadline_default_ms, self._limits.age_max_ms)
+
+    def _refusal(self, request: Request, age_ms: float, partition: int) -> Answer | None:
+        allowed_ms = self._deadline_ms(request)
+        if age_ms >= allowed_ms:
+            message = f"the request is {age_ms:.0f} ms old and was worth computing for {allowed_ms} ms"
+            return answers.refused(request, Status.EXPIRED, "expired", message)
+        if len(request.own_rows) and request.space != self._space:
+            message = f"candidates' vectors are of space {request.space!r}, served is {self._space!r}"
+            return answers.refused(request, Status.MALFORMED, "unknown_space", message)
+        if request.want != "retrieved" and len(request.items) and not self._has_model():
+            message = "no model is in service; ask for want: retrieved, or wait until one is loaded"
+            return answers.refused(request, Status.NOT_READY, "no_model", message)
+        before = request.not_before
+        if before is not None and before.partition != partition:
+            message = f"not_before names partition {before.partition}, this user's behaviours are on {partition}"
+            return answers.refused(request, Status.MALFORMED, "wrong_partition", message)
+        return None
+
+    async def _wait_ready(self, request: Request, partition: int, deadline: float) -> Answer | None:
+        """None once the copy may answer; raises PartitionNotHereError when it is not ours any more."""
+        patience = min(deadline, time.perf_counter() + self._limits.ready_wait_ms / 1e3)
+        while not self._copies.ready(partition):
+            if not self._copies.serves(partition):
+                raise PartitionNotHereError(partition, [])
+            if time.perf_counter() >= patience:
+                message = f"partition {partition} is still catching up here; ask again"
+                return answers.refused(request, Status.NOT_READY, "catching_up", message)
+            await asyncio.sleep(READY_POLL_SECONDS)
+        before = request.not_before
+        if before is None:
+            return None
+        if await self._copies.passed(partition, before.offset, max(0.0, deadline - time.perf_counter())):
+            return None
+        message = f"offset {before.offset} of partition {partition} did not arrive before the deadline"
+        return answers.refused(request, Status.NOT_READY, "not_before", message)
+
+    def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError]:
+        """Compute and encode; in the desk's thread."""
+        return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
+
+    def _finish(self, ask: Ask, found: Found | Exception) -> Reply | PartitionNotHereError:
+        if isinstance(found, PartitionNotHereError):
+            return found
+        if isinstance(found, ExpiredError):
+            return _reply(answers.refused(ask.request, Status.EXPIRED, "expired", str(found)), ask.clock)
+        if isinstance(found, Exception):
+            raise found
+        reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
+        if len(reply.body) <= self._limits.answer_max_bytes:
+            return reply
+        message = (
+            f"the answer has {len(reply.body)} bytes, at most {self._limits.answer_max_bytes} are sent; "
+            "ask for fewer candidates, a smaller k, or want: scores"
+        )
+        return _reply(answers.refused(ask.request, Status.TOO_LARGE, "answer_too_large", message), ask.clock)
+
+
+def _reply(answer: Answer, clock: StageClock, history_length: int | None = None) -> Reply:
+    body = encode_answer(answer)
+    clock.mark("encode")
+    return Reply(
+        status=answer.status,
+        body=body,
+        stages=dict(clock.seconds),
+        seconds=sum(clock.seconds.values()),
+        candidates=len(answer.candidates or ()),
+        history_length=history_length,
+    )

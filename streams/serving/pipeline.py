@@ -1,0 +1,311 @@
+"""From asks to answers: read state, retrieve, gather, score. Runs in the batcher's thread, several asks a pass.
+
+One ask sees one moment: sequence, profile and positions come from one snapshot of its partition's store, the engine is
+asked for exactly that window, and everything that the answer says of a behaviour is read from that sequence. That is
+what makes an answer replayable from its positions.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muse_stream.esu_scorer import ScoreBatch, Scorer
+from muse_stream.gsu_engine import HistorySource, SearchBatch, SearchResult
+from muse_stream.state.columns import Sequence as History
+from muse_stream.state.moment import Moment
+from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.serving.gather import Catalogue, Ids, Scored, score_batch, user_features
+from muse_stream.streams.serving.stages import StageClock
+from muse_stream.streams.wire.requests import Filters, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One admitted request: its partition of the behaviours topic, what it wants, and until when.
+
+    `deadline` is on the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+    """
+
+    partition: int
+    request: Request
+    deadline: float
+    clock: StageClock
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether the network is to run."""
+        return self.request.want != "retrieved" and len(self.request.items) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came out for one ask.
+
+    Attributes:
+        history: The sequence that everything was computed on.
+        result: Retrieval, `[C, k]` and `[C, R]`.
+        probabilities: `[C] float32`, None where no scores were wanted.
+        behaviours_position: Next offset of the behaviours partition at that moment.
+        users_position: Next offset of the users partition at that moment.
+        items_version: Position of the item log that the vectors and features came from.
+        watermark_ms: Largest broker time of the partition at that moment.
+        scorer: The model that scored, None without scores.
+
+    """
+
+    history: History
+    result: SearchResult
+    probabilities: NDArray[np.float32] | None
+    behaviours_position: int
+    users_position: int
+    items_version: int
+    watermark_ms: int
+    scorer: Scorer | None
+
+
+class Engine(Protocol):
+    """The part of the GSU engine that requests use."""
+
+    def search(self, batch: SearchBatch, k: int, recent: int, source: HistorySource) -> SearchResult:
+        """Retrieve for every pair of the batch."""
+        ...
+
+    def prefetch(self, user: int, source: HistorySource) -> None:
+        """Make a user resident."""
+        ...
+
+
+class Vectors(Protocol):
+    """Vectors of items in the served space."""
+
+    def lookup(self, items: Ids) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Vectors `[n, d]` and inverse norms `[n]`, 0 = absent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pipeline is composed of.
+
+    Attributes:
+        lease: Lends the open store of a partition; raises PartitionNotHereError.
+        engine: Retrieval.
+        vectors: Candidates' vectors.
+        inverse_norms: Inverse norms `[n] float32` of vectors that came with a request.
+        catalogue: Features and categories of items.
+        scorer: The model in service; None while there is none.
+        profile: Decodes a stored profile into feature ids.
+        items_moment: Holds the item tables still for a `with` block and gives the log position that they stand at.
+
+    """
+
+    lease: Callable[[int], AbstractContextManager["MomentSource"]]
+    engine: Engine
+    vectors: Vectors
+    inverse_norms: Callable[[NDArray[np.int8]], NDArray[np.float32]]
+    catalogue: Catalogue
+    scorer: Callable[[], Scorer | None]
+    profile: Callable[[bytes], Mapping[str, int]]
+    items_moment: Callable[[], AbstractContextManager[int]]
+
+
+class MomentSource(Protocol):
+    """A store, as readers see it."""
+
+    def moment(self) -> AbstractContextManager[Moment]:
+        """Open a consistent snapshot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    history: History
+    profile: Mapping[str, int]
+    behaviours_position: int
+    users_position: int
+    watermark_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """The asks of one pass whose state could be read, and the model that scores them."""
+
+    asks: list[Ask]
+    reads: list[_Read]
+    scorer: Scorer | None
+
+    def mark(self, stage: str) -> None:
+        for ask in self.asks:
+            ask.clock.mark(stage)
+
+    def items(self, user: int) -> tuple[int, Ids]:
+        """Serve the engine (`HistorySource`) from the sequences that this pass has read."""
+        history = next(
+            read.history for ask, read in zip(self.asks, self.reads, strict=True) if ask.request.user == user
+        )
+        return history.start, np.ascontiguousarray(history.rows["item"])
+
+    @property
+    def recent(self) -> int:
+        return self.scorer.artefact.manifest.r if self.scorer else 0
+
+    @property
+    def retrieved(self) -> int:
+        return self.scorer.artefact.manifest.k if self.scorer else 0
+
+    def to_score(self) -> list[int]:
+        """Numbers of the asks that want scores and can have them."""
+        return [number for number, ask in enumerate(self.asks) if self.scorer and ask.wants_scores]
+
+
+class ExpiredError(Exception):
+    """The ask's deadline passed while it waited for its turn."""
+
+
+class Pipeline:
+    """Answers batches of asks. Used by one thread at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, asks: Sequence[Ask]) -> list["Found | Exception"]:
+        """Answer each ask, or say why not: PartitionNotHereError (it has left this worker), ExpiredError."""
+        for ask in asks:
+            ask.clock.mark("queue")
+        reads = self._read_all(asks)
+        alive = [(ask, read) for ask, read in zip(asks, reads, strict=True) if isinstance(read, _Read)]
+        pass_ = _Pass([ask for ask, _ in alive], [read for _, read in alive], self._parts.scorer())
+        pass_.mark("state_read")
+        found = iter(self._answer(pass_) if alive else [])
+        return [next(found) if isinstance(read, _Read) else read for read in reads]
+
+    def _read_all(self, asks: Sequence[Ask]) -> list["_Read | Exception"]:
+        """One read per user, shared by all asks about that user: they see the same moment."""
+        reads: dict[tuple[int, int], _Read | Exception] = {}
+        now = time.perf_counter()
+        for ask in asks:
+            key = (ask.partition, ask.request.user)
+            if key not in reads and ask.deadline > now:
+                reads[key] = self._try_read(*key)
+        expired = ExpiredError("the deadline passed while the request waited")
+        return [reads[ask.partition, ask.request.user] if ask.deadline > now else expired for ask in asks]
+
+    def _try_read(self, partition: int, user: int) -> "_Read | Exception":
+        try:
+            with self._parts.lease(partition) as store, store.moment() as moment:
+                profile = moment.profile(user)
+                return _Read(
+                    history=moment.sequence(user),
+                    profile=self._parts.profile(profile) if profile else {},
+                    behaviours_position=moment.position,
+                    users_position=moment.users_position,
+                    watermark_ms=moment.watermark_ms,
+                )
+        except PartitionNotHereError as error:
+            return error
+
+    def _answer(self, pass_: _Pass) -> list[Found]:
+        with self._parts.items_moment() as version:
+            results = self._search(pass_)
+            pass_.mark("gsu")
+            scored = pass_.to_score()
+            batch = self._gather(pass_, results, scored) if scored else None
+        probabilities: dict[int, NDArray[np.float32]] = {}
+        if batch is not None and pass_.scorer is not None:
+            pass_.mark("features")
+            scores = pass_.scorer.score(batch)
+            parts = zip(scored, batch.bounds[:-1], batch.bounds[1:], strict=True)
+            probabilities = {number: scores[first:last] for number, first, last in parts}
+            pass_.mark("esu")
+        return [
+            Found(
+                history=read.history,
+                result=results[number],
+                probabilities=probabilities.get(number),
+                behaviours_position=read.behaviours_position,
+                users_position=read.users_position,
+                items_version=version,
+                watermark_ms=read.watermark_ms,
+                scorer=pass_.scorer if number in probabilities else None,
+            )
+            for number, read in enumerate(pass_.reads)
+        ]
+
+    def _search(self, pass_: _Pass) -> list[SearchResult]:
+        """Results per ask, at least as wide as the model's K where scores are wanted."""
+        asks, reads = pass_.asks, pass_.reads
+        for ask in asks:
+            if ask.request.prefetch:
+                self._parts.engine.prefetch(ask.request.user, pass_)
+        vectors, inv_norms = self._candidate_vectors(asks)
+        bounds = np.cumsum([0, *(len(ask.request.items) for ask in asks)], dtype=np.int64)
+        batch = SearchBatch(
+            users=np.array([ask.request.user for ask in asks], np.int64),
+            starts=np.array([read.history.start for read in reads], np.int64),
+            stops=np.array([read.history.stop for read in reads], np.int64),
+            bounds=bounds,
+            vectors=vectors,
+            inv_norms=inv_norms,
+            allowed=[allowed_rows(ask.request.filters, read.history) for ask, read in zip(asks, reads, strict=True)],
+        )
+        widest = max(pass_.retrieved, *(ask.request.k for ask in asks), 1)
+        result = self._parts.engine.search(batch, widest, pass_.recent, pass_)
+        return [cut(result, int(first), int(last)) for first, last in pairwise(bounds)]
+
+    def _candidate_vectors(self, asks: list[Ask]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        requests = [ask.request for ask in asks]
+        vectors, inv_norms = self._parts.vectors.lookup(np.concatenate([request.items for request in requests]))
+        first = 0
+        for request in requests:
+            if len(request.own_rows):
+                vectors[first + request.own_rows] = request.own_vectors
+                inv_norms[first + request.own_rows] = self._parts.inverse_norms(request.own_vectors)
+            first += len(request.items)
+        return vectors, inv_norms
+
+    def _gather(self, pass_: _Pass, results: list[SearchResult], numbers: list[int]) -> ScoreBatch | None:
+        if pass_.scorer is None:
+            return None
+        names = pass_.scorer.artefact.spec.user_names
+        scored = [
+            Scored(
+                history=pass_.reads[number].history,
+                user_features=user_features(names, pass_.asks[number].request.context, pass_.reads[number].profile),
+                candidates=pass_.asks[number].request.items,
+                result=results[number],
+            )
+            for number in numbers
+        ]
+        return score_batch(scored, self._parts.catalogue, retrieved=pass_.retrieved, recent=pass_.recent)
+
+
+def allowed_rows(filters: Filters | None, history: History) -> NDArray[np.bool_] | None:
+    """Rows of the history that the filters let through, `[L] bool`; None = all."""
+    if filters is None:
+        return None
+    allowed = np.ones(len(history.rows), np.bool_)
+    if filters.since_ms is not None:
+        allowed &= history.rows["time_ms"] >= filters.since_ms
+    if filters.until_ms is not None:
+        allowed &= history.rows["time_ms"] < filters.until_ms
+    if filters.actions is not None:
+        allowed &= np.isin(history.rows["action"], np.array(filters.actions, np.uint8))
+    return allowed
+
+
+def cut(result: SearchResult, first: int, last: int) -> SearchResult:
+    """The candidates `first..last-1` of a result."""
+    rows = slice(first, last)
+    return SearchResult(
+        scores=result.scores[rows],
+        positions=result.positions[rows],
+        count=result.count[rows],
+        recent_scores=result.recent_scores[rows],
+        recent_present=result.recent_present[rows],
+    )

@@ -1,0 +1,33 @@
+"""Stage times of a request or a batch of requests.
+
+Invariant: stages follow one another without gaps: each `mark` closes the stage since the last one, so they add up to
+the whole.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+STAGES = ("queue", "decode", "state_read", "gsu", "features", "esu", "encode", "produce")
+"""The metric label values, in the order in which a request passes them."""
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Seconds per stage since `started`, on the monotonic clock."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.started
+
+    def mark(self, stage: str) -> None:
+        """End `stage` now; the next one begins."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def milliseconds(self) -> dict[str, float]:
+        """Stage -> milliseconds, to a microsecond."""
+        return {stage: round(seconds * 1e3, 3) for stage, seconds in self.seconds.items()}
