@@ -20,6 +20,7 @@ class StoreBudget:
         write_buffer_bytes: Unflushed rows of all stores together; beyond it the store that writes flushes.
         tail_users: Users per store and generation whose tail is kept in memory (about 60 bytes each, two
             generations); others cost one reverse seek at their next behaviour.
+
     """
 
     block_cache_bytes: int = 128 * 1024 * 1024

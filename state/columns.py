@@ -44,6 +44,7 @@ class BehaviourBatch:
         broker_time_ms: `[n] int64` the record's broker time, milliseconds since the epoch.
         offset: `[n] int64` log offset, never falling.
         erase: `[n] bool`; True erases `user`, the row's other columns then mean nothing.
+
     """
 
     user: NDArray[np.int64]
@@ -92,6 +93,7 @@ class Appended:
         behaviours: `[m] BEHAVIOUR`, grouped by user, log order inside.
         erased: `[e] int64` users erased somewhere in the batch: drop them from caches before applying the rows.
         duplicates: Rows dropped because their event id was seen before.
+
     """
 
     users: NDArray[np.int64]
@@ -109,6 +111,7 @@ class Sequence:
     Attributes:
         start: Absolute sequence number of `rows[0]`.
         rows: `[n] BEHAVIOUR`, read-only.
+
     """
 
     start: int

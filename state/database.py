@@ -89,6 +89,7 @@ class Database:
         path: The directory.
         db: The RocksDB handle; use it inside `with gate:` only.
         gate: Guards every use of `db`.
+
     """
 
     def __init__(self, path: Path, db: Rdict) -> None:
@@ -102,6 +103,7 @@ class Database:
 
         Raises:
             StoreOpenError: One of its kinds, when the directory cannot be used; the directory is left as it was.
+
         """
         _require_store_or_nothing(path)
         opened = cls(path, _open(path, options, AccessType.read_write()))
@@ -118,6 +120,7 @@ class Database:
 
         Raises:
             StoreOpenError: One of its kinds, when there is no readable store of this layout.
+
         """
         if not (path / "CURRENT").is_file():
             raise errors.NotAStoreError(path, "there is no store here.", "check the data directory and the partition.")

@@ -28,6 +28,7 @@ class StoreOpenError(StateError):
 
     Attributes:
         path: The directory.
+
     """
 
     def __init__(self, path: Path, found: str, action: str) -> None:

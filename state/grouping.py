@@ -26,6 +26,7 @@ class Groups:
             erasure, or more than cap rows of the group follow them.
         erased: `[g] bool`; the user was erased in the batch.
         behaviours: `[m] BEHAVIOUR`.
+
     """
 
     users: Ints

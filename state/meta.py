@@ -37,6 +37,7 @@ class Progress:
         position: Next behaviours offset wanted.
         users_position: Next users offset wanted.
         watermark_ms: Largest broker time so far, 0 before the first record.
+
     """
 
     position: int = 0

@@ -28,6 +28,7 @@ class Moment:
         position: Next behaviours offset wanted.
         users_position: Next users offset wanted.
         watermark_ms: Largest broker time so far, 0 before the first record.
+
     """
 
     def __init__(self, database: Database, cap: int) -> None:
@@ -46,6 +47,7 @@ class Moment:
         Raises:
             StoreClosedError: After close.
             DamagedStoreError: When segments are missing on disk.
+
         """
         if last is not None and last < 0:
             message = f"last is {last}, expected None (all) or a count of 0 or more."
@@ -89,6 +91,7 @@ class StoreReader(Moment):
         identity: The log the store is built from.
         rules: Its rules, oldest first, each with the offset from which it holds.
         start_position: The behaviours offset at which the store began.
+
     """
 
     def __init__(self, database: Database) -> None:
@@ -104,6 +107,7 @@ class StoreReader(Moment):
 
         Raises:
             StoreOpenError: When there is no readable store of this layout.
+
         """
         return cls(Database.read_only(path, LAYOUT, (budget or StoreBudget()).options()))
 

@@ -19,6 +19,7 @@ class StoreIdentity:
         topic: Topic name.
         partition: Partition number.
         partition_count: Partitions of the topic: another count sends users elsewhere.
+
     """
 
     cluster_id: str
@@ -48,6 +49,7 @@ class Rules:
 
     Raises:
         RuleError: On a value outside these bounds.
+
     """
 
     cap: int = 100_000

@@ -84,6 +84,7 @@ class AppendPlan:
         merges: Groups whose open segments become a chunk with the new rows.
         trims: Groups that complete a chunk while whole segments may lie before the cap.
         resets: Groups whose stored rows are all dead: erased, or more than cap rows came at once.
+
     """
 
     starts: Ints

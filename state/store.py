@@ -49,6 +49,7 @@ class StoreStats:
         put_bytes: Bytes of behaviours handed to RocksDB, merges included.
         disk_bytes: Size of the table files.
         memtable_bytes: Size of what is not flushed yet.
+
     """
 
     position: int
@@ -73,6 +74,7 @@ class BehaviourStore:
         path: The directory.
         identity: The log it is built from.
         rules: The rules that hold for the next append.
+
     """
 
     def __init__(self, database: Database, identity: StoreIdentity, rules: Rules, budget: StoreBudget) -> None:
@@ -109,6 +111,7 @@ class BehaviourStore:
 
         Raises:
             StoreOpenError: One of its kinds; the directory is left as it was.
+
         """
         budget = budget or StoreBudget()
         database = Database.open(path, LAYOUT, identity, budget.options())
@@ -161,6 +164,7 @@ class BehaviourStore:
             PositionError: `position` does not cover the rows, or `begin` leaves a hole.
             StoreWriteError: RocksDB refused; the store is as before.
             StoreClosedError: After close.
+
         """
         batch.check()
         with self._lock, self._database.gate:
@@ -183,6 +187,7 @@ class BehaviourStore:
             BatchError: Different lengths.
             StoreWriteError: RocksDB refused; the store is as before.
             StoreClosedError: After close.
+
         """
         if len(users) != len(profiles):
             message = f"{len(users)} users and {len(profiles)} profiles: pass one profile, or None, per user."
@@ -231,6 +236,7 @@ class BehaviourStore:
         Raises:
             StoreWriteError: RocksDB refused.
             StoreClosedError: After close.
+
         """
         with self._database.gate:
             try:

@@ -74,6 +74,7 @@ class Tails:
 
     Attributes:
         complete: Every user of the store has an entry, so an absent user is a new one and needs no read.
+
     """
 
     def __init__(self, limit: int, *, complete: bool) -> None:

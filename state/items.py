@@ -1,0 +1,311 @@
+"""What the item log said, durable: category, features, vectors and titles of items, with the log position.
+
+Invariant: loading gives each item the columns of its last row below `position`; rows and position are written together.
+
+Key spaces of the RocksDB (values: `item_chunks.py`):
+
+    00 name                  meta: `layout`, `identity`, `progress` (7 x i64 LE, the fields of `ItemProgress`)
+    10 chunk u64 BE          columns of a chunk; chunks in log order
+    11 chunk u64 BE          vectors of the same chunk
+    20 item^2^63 u64 BE      title, UTF-8
+
+Each append writes one chunk. Small ones are merged when they are many or reach 16 384 rows (2.4 MB at 128 dimensions:
+about 5 ms of a write that holds the interpreter). When the log has grown to twice the rows that its last compaction
+left, superseded rows are dropped: an append costs amortised constant time, more than half of the log is never dead for
+long, and no table of items stays in memory for it. Vectors do not compress: LZ4 gives up on them at once, zstd would
+not.
+"""
+
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rocksdict import DBCompressionType, Rdict, ReadOptions, Snapshot, WriteBatch
+
+from muse_stream.state.budget import StoreBudget
+from muse_stream.state.database import Database, lookup
+from muse_stream.state.errors import StoreClosedError, StoreWriteError
+from muse_stream.state.item_chunks import ItemBatch, concatenate, pack, unpack, unpack_items
+from muse_stream.state.item_survivors import Survivors
+from muse_stream.state.keys import META
+from muse_stream.state.rules import StoreIdentity
+
+LAYOUT = "items/1"
+CHUNK_ROWS = 16_384
+OPEN_CHUNKS = 256
+
+_PROGRESS_KEY = META + b"progress"
+_PROGRESS = struct.Struct("<7q")
+_NUMBERED = struct.Struct(">cQ")
+_COLUMNS, _VECTORS, _TITLES = b"\x10", b"\x11", b"\x20"
+_READAHEAD_BYTES = 4 * 1024 * 1024
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemProgress:
+    """How far an item store has read, and the shape of its log of chunks.
+
+    Attributes:
+        position: Next items offset wanted.
+        next_chunk: Number of the next chunk.
+        open_chunk: Number of the first chunk that may still be merged.
+        open_rows: Rows in the chunks from there on.
+        rows: Rows in all chunks.
+        settled_rows: Rows that the last compaction left.
+        titles: Titles ever stored; while 0, rows without a title delete none.
+
+    """
+
+    position: int = 0
+    next_chunk: int = 0
+    open_chunk: int = 0
+    open_rows: int = 0
+    rows: int = 0
+    settled_rows: int = 0
+    titles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStats:
+    """Figures of an item store.
+
+    Attributes:
+        position: Next items offset wanted.
+        rows: Rows in the chunks, superseded ones included.
+        disk_bytes: Size of the table files.
+
+    """
+
+    position: int
+    rows: int
+    disk_bytes: int
+
+
+class ItemStore:
+    """The item log's content in one directory, for one worker."""
+
+    def __init__(self, database: Database) -> None:
+        self.path = database.path
+        self._database = database
+        self._lock = threading.Lock()
+        raw = lookup(database.db, _PROGRESS_KEY)
+        self._progress = ItemProgress(*_PROGRESS.unpack(raw)) if raw else ItemProgress()
+        self._loads: set[_Load] = set()
+
+    @classmethod
+    def open(cls, path: Path, identity: StoreIdentity, *, budget: StoreBudget | None = None) -> "ItemStore":
+        """Open the item store of `identity` in `path`, or begin one there.
+
+        Raises:
+            StoreOpenError: One of its kinds; the directory is left as it was.
+
+        """
+        options = (budget or StoreBudget()).options()
+        options.set_compression_type(DBCompressionType.lz4())
+        return cls(Database.open(path, LAYOUT, identity, options))
+
+    @property
+    def position(self) -> int:
+        """Next items offset wanted; the version of everything built from this store."""
+        return self._progress.position
+
+    def append(self, batch: ItemBatch, *, position: int) -> None:
+        """Store rows and the consumer's next position, both or neither.
+
+        A `position` at or below the stored one changes nothing.
+
+        Raises:
+            BatchError: Columns contradict each other.
+            StoreWriteError: RocksDB refused; the store is as before.
+            StoreClosedError: After close.
+
+        """
+        batch.check()
+        with self._lock, self._database.gate:
+            if position <= self.position:
+                return
+            out = WriteBatch(raw_mode=True)
+            progress = replace(self._progress, position=position)
+            if len(batch):
+                progress = self._put_titles(batch, out, progress)
+                progress = self._put_rows(batch, out, progress)
+            self._write(out, progress)
+            if progress.rows >= 2 * (progress.settled_rows + CHUNK_ROWS):
+                self._compact()
+
+    def load(self) -> Iterator[ItemBatch]:
+        """The last row of each item that is not forgotten, in large batches, without titles; a consistent view.
+
+        Raises:
+            StoreClosedError: When the store is closed before the last batch.
+
+        """
+        load = _Load(self._database)
+        self._loads.add(load)
+        try:
+            with self._database.gate:
+                alive = _alive(load.view(), self._progress.rows)
+            for number, last in alive:
+                with self._database.gate:
+                    batch = _read(load.view(), number)
+                kept = batch.select(last & ~batch.forget)
+                if len(kept):
+                    yield kept
+        finally:
+            load.close()
+            self._loads.discard(load)
+
+    def titles(self, items: Ints) -> list[str | None]:
+        """The titles of `[n]` items, None where there is none."""
+        with self._database.gate:
+            found = [lookup(self._database.db, _title_key(item)) for item in items.tolist()]
+        return [None if title is None else title.decode() for title in found]
+
+    def stats(self) -> ItemStats:
+        """Figures of the store now."""
+        with self._database.gate:
+            disk = self._database.db.property_int_value("rocksdb.total-sst-files-size") or 0
+        return ItemStats(self.position, self._progress.rows, disk)
+
+    def close(self) -> None:
+        """Close the store; waits for calls inside, then everything raises StoreClosedError."""
+        self._database.close(list(self._loads))
+
+    def _put_titles(self, batch: ItemBatch, out: WriteBatch, progress: ItemProgress) -> ItemProgress:
+        titles = batch.title or [None] * len(batch)
+        for item, title, forget in zip(batch.item.tolist(), titles, batch.forget.tolist(), strict=True):
+            if title is not None and not forget:
+                out.put(_title_key(item), title.encode())
+                progress = replace(progress, titles=progress.titles + 1)
+            elif progress.titles:
+                out.delete(_title_key(item))
+        return progress
+
+    def _put_rows(self, batch: ItemBatch, out: WriteBatch, progress: ItemProgress) -> ItemProgress:
+        number, added = progress.next_chunk, len(batch)
+        open_rows = progress.open_rows + added
+        closes = open_rows >= CHUNK_ROWS or number - progress.open_chunk >= OPEN_CHUNKS
+        if closes and number > progress.open_chunk:
+            batch = concatenate([*self._take_open(out), batch])
+            batch = batch.select(Survivors(len(batch)).alive(batch.item))
+            number = progress.open_chunk
+        _put(number, batch, out)
+        return replace(
+            progress,
+            next_chunk=progress.next_chunk + 1,
+            open_chunk=progress.next_chunk + 1 if closes else progress.open_chunk,
+            open_rows=0 if closes else open_rows,
+            rows=progress.rows + (len(batch) - progress.open_rows if closes else added),
+        )
+
+    def _take_open(self, out: WriteBatch) -> Iterator[ItemBatch]:
+        for number in range(self._progress.open_chunk, self._progress.next_chunk):
+            batch = _read(self._database.db, number)
+            _delete(number, out)
+            yield batch
+
+    def _compact(self) -> None:
+        """Drop superseded rows, oldest chunks first: after each write the log means the same as before it."""
+        db, progress = self._database.db, self._progress
+        self._write(WriteBatch(raw_mode=True), replace(progress, open_chunk=progress.next_chunk, open_rows=0))
+        numbers: list[int] = []
+        kept: list[ItemBatch] = []
+        before = 0
+        for number, alive in _alive(db, progress.rows):
+            batch = _read(db, number)
+            numbers.append(number)
+            kept.append(batch.select(alive & ~batch.forget))
+            before += len(batch)
+            if sum(map(len, kept)) >= CHUNK_ROWS // 2:
+                self._replace(numbers, kept, before)
+                numbers, kept, before = [], [], 0
+        if numbers:
+            self._replace(numbers, kept, before)
+        self._write(WriteBatch(raw_mode=True), replace(self._progress, settled_rows=self._progress.rows))
+
+    def _replace(self, numbers: list[int], kept: list[ItemBatch], before: int) -> None:
+        """Write one chunk in place of `numbers`, which held `before` rows; leave a chunk that lost none."""
+        merged = concatenate(kept)
+        if len(numbers) == 1 and len(merged) == before:
+            return
+        out = WriteBatch(raw_mode=True)
+        for number in numbers:
+            _delete(number, out)
+        if len(merged):
+            _put(numbers[0], merged, out)
+        self._write(out, replace(self._progress, rows=self._progress.rows - before + len(merged)))
+
+    def _write(self, out: WriteBatch, progress: ItemProgress) -> None:
+        out.put(_PROGRESS_KEY, _PROGRESS.pack(*astuple(progress)))
+        try:
+            self._database.db.write(out)
+        except Exception as error:
+            found = f"{self.path}: RocksDB refused a write ({error}); the store is still at position {self.position}."
+            message = f"{found} Operator action: look at disk space, permissions and health, then restart the worker."
+            raise StoreWriteError(message) from error
+        self._progress = progress
+
+
+class _Load:
+    """The snapshot of one running `load`."""
+
+    def __init__(self, database: Database) -> None:
+        self._path = database.path
+        with database.gate:
+            self._snapshot: Snapshot | None = database.db.snapshot()
+
+    def view(self) -> Snapshot:
+        if self._snapshot is None:
+            message = f"{self._path}: closed during a load. Operator action: none; open the store and load again."
+            raise StoreClosedError(message)
+        return self._snapshot
+
+    def close(self) -> None:
+        self._snapshot = None
+
+
+def _alive(view: Rdict | Snapshot, rows: int) -> list[tuple[int, Flags]]:
+    """Per chunk, oldest first: its number and which of its rows are their item's last."""
+    survivors = Survivors(rows)
+    found: list[tuple[int, Flags]] = []
+    iterator = view.iter(_scan())
+    iterator.seek_for_prev(_VECTORS)
+    while iterator.valid() and (key := iterator.key())[:1] == _COLUMNS:
+        found.append((_NUMBERED.unpack(key)[1], survivors.alive(unpack_items(iterator.value()))))
+        iterator.prev()
+    iterator.status()
+    return found[::-1]
+
+
+def _scan() -> ReadOptions:
+    """Read options for large values that are read once."""
+    options = ReadOptions()
+    options.set_readahead_size(_READAHEAD_BYTES)
+    return options
+
+
+def _read(view: Rdict | Snapshot, number: int) -> ItemBatch:
+    columns = lookup(view, _NUMBERED.pack(_COLUMNS, number)) or b""
+    return unpack(columns, lookup(view, _NUMBERED.pack(_VECTORS, number)) or b"")
+
+
+def _put(number: int, batch: ItemBatch, out: WriteBatch) -> None:
+    columns, vectors = pack(batch)
+    out.put(_NUMBERED.pack(_COLUMNS, number), columns)
+    out.put(_NUMBERED.pack(_VECTORS, number), vectors)
+
+
+def _delete(number: int, out: WriteBatch) -> None:
+    out.delete(_NUMBERED.pack(_COLUMNS, number))
+    out.delete(_NUMBERED.pack(_VECTORS, number))
+
+
+def _title_key(item: int) -> bytes:
+    return _NUMBERED.pack(_TITLES, item + (1 << 63))
