@@ -158,20 +158,24 @@ class Desk:
         if refusal is not None:
             return _reply(refusal, clock)
         deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
+        return await self._compute(Ask(partition, request, deadline, clock))
+
+    async def _compute(self, ask: Ask) -> Reply | None:
         try:
-            unready = await self._wait_ready(request, partition, deadline)
-            if unready is not None:
-                return _reply(unready, clock)
-            reply = await self._batcher.submit(Ask(partition, request, deadline, clock))
-        except PartitionNotHereError:
-            return None
+            reply: Reply | PartitionNotHereError | Answer | None = await self._wait_ready(ask)
+            if reply is None:
+                reply = await self._batcher.submit(ask)
+        except PartitionNotHereError as error:
+            reply = error
         except QueueFullError as error:
-            return _reply(answers.refused(request, Status.OVERLOAD, "overload", f"{error}; ask again later"), clock)
+            reply = answers.refused(ask.request, Status.OVERLOAD, "overload", f"{error}; ask again later")
         except Exception:
             log.exception("a pass failed")
             message = "a fault of the server; its log has the details"
-            return _reply(answers.refused(request, Status.ERROR, "internal", message), clock)
-        return None if isinstance(reply, PartitionNotHereError) else reply
+            reply = answers.refused(ask.request, Status.ERROR, "internal", message)
+        if isinstance(reply, PartitionNotHereError):
+            return None
+        return _reply(reply, ask.clock) if isinstance(reply, Answer) else reply
 
     def _deadline_ms(self, request: Request) -> int:
         return min(request.deadline_ms or self._limits.deadline_default_ms, self._limits.age_max_ms)
@@ -193,23 +197,23 @@ class Desk:
             return answers.refused(request, Status.MALFORMED, "wrong_partition", message)
         return None
 
-    async def _wait_ready(self, request: Request, partition: int, deadline: float) -> Answer | None:
+    async def _wait_ready(self, ask: Ask) -> Answer | None:
         """None once the copy may answer; raises PartitionNotHereError when it is not ours any more."""
-        patience = min(deadline, time.perf_counter() + self._limits.ready_wait_ms / 1e3)
-        while not self._copies.ready(partition):
-            if not self._copies.serves(partition):
-                raise PartitionNotHereError(partition, [])
+        patience = min(ask.deadline, time.perf_counter() + self._limits.ready_wait_ms / 1e3)
+        while not self._copies.ready(ask.partition):
+            if not self._copies.serves(ask.partition):
+                raise PartitionNotHereError(ask.partition, [])
             if time.perf_counter() >= patience:
-                message = f"partition {partition} is still catching up here; ask again"
-                return answers.refused(request, Status.NOT_READY, "catching_up", message)
+                message = f"partition {ask.partition} is still catching up here; ask again"
+                return answers.refused(ask.request, Status.NOT_READY, "catching_up", message)
             await asyncio.sleep(READY_POLL_SECONDS)
-        before = request.not_before
+        before = ask.request.not_before
         if before is None:
             return None
-        if await self._copies.passed(partition, before.offset, max(0.0, deadline - time.perf_counter())):
+        if await self._copies.passed(ask.partition, before.offset, max(0.0, ask.deadline - time.perf_counter())):
             return None
-        message = f"offset {before.offset} of partition {partition} did not arrive before the deadline"
-        return answers.refused(request, Status.NOT_READY, "not_before", message)
+        message = f"offset {before.offset} of partition {ask.partition} did not arrive before the deadline"
+        return answers.refused(ask.request, Status.NOT_READY, "not_before", message)
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError]:
         """Compute and encode; in the desk's thread."""
