@@ -14,19 +14,20 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from muse_stream.streams.errors import IdError
 from muse_stream.streams.wire import idkernels, jsonscan
 from muse_stream.streams.wire.formats import BehaviourRules, Columns, Fault, Task
-from muse_stream.streams.wire.ids import INT64_MAX, Id, Joined, event_id_of
+from muse_stream.streams.wire.ids import INT64_MAX, Id, IdField, Joined, event_id_of
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_legal_id, parse_value
 
 
 class BehaviourValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The value of a record on the behaviours topic."""
+    """The value of a record on the behaviours topic; a null value erases the user of its key."""
 
-    item: Annotated[Id, Meta(description="The item: a number within int64 but not 0, or text.")]
+    item: Annotated[IdField, Meta(description="The item; not 0.")]
     time_ms: Annotated[
         int,
         Meta(
@@ -36,12 +37,12 @@ class BehaviourValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     ]
     action: Annotated[Id, Meta(description="A configured name, or its number, 0 to 255.")]
     category: Annotated[
-        Id | None, Meta(description="The item's category at that time; 0, null or absent: not sent.")
+        IdField | None, Meta(description="The item's category at that time; 0, null or absent: not sent.")
     ] = None
     event_id: Annotated[
         Id | None, Meta(description="The producer's name for this event: a repeat with the same user is dropped.")
     ] = None
-    user: Annotated[Id | None, Meta(description="The user once more; must be the record key's id.")] = None
+    user: Annotated[IdField | None, Meta(description="The user once more; must be the record key's id.")] = None
 
 
 _DECODER = msgspec.json.Decoder(BehaviourValue)
@@ -50,15 +51,17 @@ _DECODER = msgspec.json.Decoder(BehaviourValue)
 def decode_json(task: Task) -> tuple[Columns, list[Fault]]:
     """Behaviours of JSON records: one row per record, in order."""
     joined = Joined.of(task.values)
-    read, starts, stops, time_ms, action = jsonscan.scan(joined.buffer, joined.bounds, task.rules.action_table)
-    item, item_flag = idkernels.ids_of_spans(joined.buffer, starts[jsonscan.ITEM], stops[jsonscan.ITEM])
-    category, category_flag = idkernels.ids_of_spans(joined.buffer, starts[jsonscan.CATEGORY], stops[jsonscan.CATEGORY])
-    user, user_flag = idkernels.ids_of_spans(joined.buffer, starts[jsonscan.USER], stops[jsonscan.USER])
-    event_id = idkernels.digests_of_spans(joined.buffer, starts[jsonscan.EVENT], stops[jsonscan.EVENT])
+    read, fields = jsonscan.scan(joined.buffer, joined.bounds, task.rules.action_table)
+    item, item_flag = _ids(joined, fields, jsonscan.ITEM)
+    category, category_flag = _ids(joined, fields, jsonscan.CATEGORY)
+    user, user_flag = _ids(joined, fields, jsonscan.USER)
+    events = fields[2 * jsonscan.EVENT : 2 * jsonscan.EVENT + 2]
+    event_id = idkernels.digests_of_spans(joined.buffer, *events)
+    time_ms, action = fields[2 * jsonscan.TIME], fields[2 * jsonscan.ACTION].astype(np.uint8)
     doubtful = ~read | (item_flag != idkernels.OK)
     doubtful |= (user_flag != idkernels.ABSENT) & (user != task.user)
     doubtful |= (category_flag == idkernels.EMPTY) | (category_flag == idkernels.RESERVED)
-    doubtful |= (starts[jsonscan.EVENT] >= 0) & (starts[jsonscan.EVENT] == stops[jsonscan.EVENT])
+    doubtful |= (events[0] >= 0) & (events[0] == events[1])
     columns = Columns(task.record, task.user, item, time_ms, action, category, event_id)
     faults = []
     good = np.ones(len(task.values), np.bool_)
@@ -71,6 +74,10 @@ def decode_json(task: Task) -> tuple[Columns, list[Fault]]:
         else:
             item[row], time_ms[row], action[row], category[row], event_id[row] = row_values
     return (columns.take(good) if faults else columns), faults
+
+
+def _ids(joined: Joined, fields: NDArray[np.int64], field: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    return idkernels.ids_of_spans(joined.buffer, fields[2 * field], fields[2 * field + 1])
 
 
 def read_behaviour(data: bytes, user: int, rules: BehaviourRules) -> tuple[int, int, int, int, int]:

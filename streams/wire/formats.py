@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.streams.records import Headers
-from muse_stream.streams.wire.ids import Joined
 from muse_stream.streams.wire.rejects import Reason
 
 FORMAT_HEADER = "muse-format"
@@ -56,10 +55,13 @@ class BehaviourRules:
     accept_reserved: bool = False
 
     @cached_property
-    def action_table(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]]:
-        """Names joined, their bounds, their numbers: what the compiled reader takes."""
-        joined = Joined.of([name.encode() for name in self.actions])
-        return joined.buffer, joined.bounds, np.fromiter(self.actions.values(), np.uint8, len(self.actions))
+    def action_table(self) -> NDArray[np.uint8]:
+        """Actions as the compiled reader takes them: `[a, 2 + longest] uint8`, see `jsonscan.scan`."""
+        names = [name.encode() for name in self.actions]
+        table = np.zeros((len(names), 2 + max(map(len, names), default=0)), np.uint8)
+        for row, (name, number) in enumerate(zip(names, self.actions.values(), strict=True)):
+            table[row, : 2 + len(name)] = number, len(name), *name
+        return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import IdError
@@ -26,6 +28,11 @@ Id = int | str
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 RESERVED_PREFIX = "__muse"
+IdField = (
+    Annotated[int, Meta(extra_json_schema={"minimum": INT64_MIN, "maximum": INT64_MAX})]
+    | Annotated[str, Meta(extra_json_schema={"minLength": 1, "not": {"pattern": f"^{RESERVED_PREFIX}"}})]
+)
+"""An id as a field of a JSON value: what its schema says of it; the decoders check it with a reason of their own."""
 _CANONICAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 

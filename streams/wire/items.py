@@ -17,10 +17,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from muse_stream.state.items import ItemBatch
+from muse_stream.state.item_chunks import ItemBatch
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.formats import Fault
-from muse_stream.streams.wire.ids import Id
+from muse_stream.streams.wire.ids import Id, IdField
 from muse_stream.streams.wire.keys import check_keys, rejects_of
 from muse_stream.streams.wire.rejects import Reject
 from muse_stream.streams.wire.users import check_size
@@ -31,10 +31,12 @@ VALUE_BYTES_MAX = 262_144  # a vector of 1 024 floats written with 20 digits tak
 
 
 class ItemValue(VectorFields, forbid_unknown_fields=True, omit_defaults=True):
-    """The value of a record on the items topic."""
+    """The value of a record on the items topic; a null value forgets the item."""
 
-    category: Annotated[Id | None, Meta(description="The item's category; 0, null or absent: not known.")] = None
-    features: dict[str, Id | None] = msgspec.field(default_factory=dict)
+    category: Annotated[IdField | None, Meta(description="The item's category; 0, null or absent: not known.")] = None
+    features: Annotated[dict[str, IdField | None], Meta(description="Feature names and ids; 0 or null: not known.")] = (
+        msgspec.field(default_factory=dict)
+    )
     title: Annotated[str | None, Meta(description="For people to read.")] = None
     space: Annotated[str, Meta(description="The vector space that the vector lives in.")] = DEFAULT_SPACE
 

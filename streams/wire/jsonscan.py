@@ -12,20 +12,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-ITEM, CATEGORY, USER, EVENT = range(4)
-"""Rows of the span arrays."""
+ITEM, CATEGORY, USER, EVENT, TIME, ACTION = range(6)
+"""Fields; the first four are ids."""
 
-_TIME, _ACTION, _UNKNOWN = 4, 5, 6
-_REQUIRED = (1 << ITEM) | (1 << _TIME) | (1 << _ACTION)
-_NAMES = np.frombuffer(b"item    categoryuser    event_idtime_ms action  ", np.uint8)  # 8 bytes each, by field number
-_LENGTHS = np.array([4, 8, 4, 8, 7, 6], np.int64)
+_REQUIRED = (1 << ITEM) | (1 << TIME) | (1 << ACTION)
+_WORDS = np.array(
+    [int.from_bytes(name, "big") for name in (b"item", b"category", b"user", b"event_id", b"time_ms", b"action")],
+    np.uint64,
+)
+"""Field names as big-endian words: all fit into eight bytes."""
 _NULL = np.frombuffer(b"null", np.uint8)
 _INT64_MAX = np.uint64(2**63 - 1)
 _QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS, _BACKSLASH, _N = 34, 44, 58, 123, 125, 45, 92, 110
 
+Bytes = NDArray[np.uint8]
+
 
 @njit(cache=True, nogil=True)
-def _blank(data: NDArray[np.uint8], at: int, stop: int) -> int:
+def _blank(data: Bytes, at: int, stop: int) -> int:
     """The next byte that is not JSON white space."""
     while at < stop and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
         at += 1
@@ -33,7 +37,7 @@ def _blank(data: NDArray[np.uint8], at: int, stop: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _text(data: NDArray[np.uint8], at: int, stop: int) -> int:
+def _text(data: Bytes, at: int, stop: int) -> int:
     """The closing quote of plain text that begins at `at`, or -1."""
     while at < stop:
         byte = data[at]
@@ -46,7 +50,24 @@ def _text(data: NDArray[np.uint8], at: int, stop: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _integer(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, np.int64]:
+def _name(data: Bytes, at: int, stop: int) -> tuple[int, int]:
+    """The closing quote of a field's name that begins at `at`, and the field; -1 where it is none of them."""
+    word = np.uint64(0)
+    first = at
+    while at < stop and at - first <= 8:
+        byte = data[at]
+        if byte == _QUOTE:
+            for field in range(6):
+                if _WORDS[field] == word:
+                    return at, field
+            return -1, -1
+        word = (word << np.uint64(8)) | np.uint64(byte)
+        at += 1
+    return -1, -1
+
+
+@njit(cache=True, nogil=True)
+def _integer(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     """The byte after a canonical int64 literal and its value, or -1 and 0."""
     negative = data[at] == _MINUS
     if negative:
@@ -61,94 +82,56 @@ def _integer(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, np.int64
         at += 1
     digits = at - first
     if digits == 0 or digits > 19 or (data[first] == 48 and (digits > 1 or negative)):
-        return -1, np.int64(0)
+        return -1, 0
     if total > _INT64_MAX + np.uint64(1 if negative else 0):
-        return -1, np.int64(0)
-    return at, np.int64(np.uint64(0) - total) if negative else np.int64(total)
+        return -1, 0
+    return at, int(np.int64(np.uint64(0) - total)) if negative else int(np.int64(total))
 
 
 @njit(cache=True, nogil=True)
-def _field(data: NDArray[np.uint8], start: int, stop: int) -> int:
-    for field in range(6):
-        if stop - start != _LENGTHS[field]:
+def _action(data: Bytes, start: int, stop: int, actions: Bytes) -> int:
+    """The number of the action named `data[start:stop]`, or -1."""
+    for row in range(actions.shape[0]):
+        if stop - start != actions[row, 1]:
             continue
         same = True
         for i in range(stop - start):
-            same &= data[start + i] == _NAMES[8 * field + i]
+            same &= data[start + i] == actions[row, 2 + i]
         if same:
-            return field
-    return _UNKNOWN
-
-
-@njit(cache=True, nogil=True)
-def _is_null(data: NDArray[np.uint8], at: int, stop: int) -> bool:
-    if stop - at < 4:
-        return False
-    return bool(np.array_equal(data[at : at + 4], _NULL))
-
-
-@njit(cache=True, nogil=True)
-def _action(data: NDArray[np.uint8], start: int, stop: int, names: NDArray[np.uint8], bounds: NDArray[np.int64]) -> int:
-    """Number of the name `data[start:stop]` among `names`, or -1."""
-    for name in range(len(bounds) - 1):
-        if stop - start != bounds[name + 1] - bounds[name]:
-            continue
-        same = True
-        for i in range(stop - start):
-            same &= data[start + i] == names[bounds[name] + i]
-        if same:
-            return name
+            return int(actions[row, 0])
     return -1
 
 
 @njit(cache=True, nogil=True)
-def _value(  # noqa: PLR0911, PLR0917 - compiled: one jump out per finding, and no keyword arguments
-    data: NDArray[np.uint8],
-    at: int,
-    stop: int,
-    field: int,
-    row: int,
-    actions: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]],
-    columns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]],
-) -> int:
-    """Read the value at `at` into the row's columns; the byte after it, or -1."""
-    starts, stops, time_ms, action = columns
+def _value(  # noqa: PLR0911 - one jump out per finding
+    data: Bytes, at: int, stop: int, field: int, actions: Bytes
+) -> tuple[int, int, int]:
+    """Read a value: the byte after it (-1 = in doubt) and what it is.
+
+    That is an id's span, begin and end (-1, -1 = null), or the time or the action's number, twice.
+    """
     if data[at] == _QUOTE:
         close = _text(data, at + 1, stop)
-        if close < 0 or field == _TIME:
-            return -1
-        if field == _ACTION:
-            name = _action(data, at + 1, close, actions[0], actions[1])
-            if name < 0:
-                return -1
-            action[row] = actions[2][name]
-        else:
-            starts[field, row], stops[field, row] = at + 1, close
-        return close + 1
+        if close < 0 or field == TIME:
+            return -1, 0, 0
+        if field == ACTION:
+            number = _action(data, at + 1, close, actions)
+            return (close + 1 if number >= 0 else -1), number, number
+        return close + 1, at + 1, close
     if data[at] == _N:
-        return -1 if field == ITEM or field >= _TIME or not _is_null(data, at, stop) else at + 4
+        null = field in (CATEGORY, USER, EVENT) and stop - at >= 4 and np.array_equal(data[at : at + 4], _NULL)
+        return (at + 4 if null else -1), -1, -1
     after, value = _integer(data, at, stop)
-    if after < 0:
-        return -1
-    if field == _TIME:
-        time_ms[row] = value
-    elif field == _ACTION:
-        if value < 0 or value > 255:
-            return -1
-        action[row] = value
-    else:
-        starts[field, row], stops[field, row] = at, after
-    return after
+    if field == TIME:
+        return after, value, value
+    if field == ACTION:
+        return (after if 0 <= value <= 255 else -1), value, value
+    return after, at, after
 
 
 @njit(cache=True, nogil=True)
-def _object(  # noqa: PLR0911, PLR0917 - as above
-    data: NDArray[np.uint8],
-    at: int,
-    stop: int,
-    row: int,
-    actions: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]],
-    columns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]],
+def _object(  # noqa: PLR0911, PLR0917 - one jump out per finding
+    data: Bytes, at: int, stop: int, row: int, actions: Bytes, columns: NDArray[np.int64]
 ) -> bool:
     """Whether `data[at:stop]` is one behaviour and nothing else; its values are in the row's columns then."""
     at = _blank(data, at, stop)
@@ -159,20 +142,20 @@ def _object(  # noqa: PLR0911, PLR0917 - as above
         at = _blank(data, at + 1, stop)
         if at >= stop or data[at] != _QUOTE:
             return False
-        close = _text(data, at + 1, stop)
-        if close < 0:
-            return False
-        field = _field(data, at + 1, close)
-        at = _blank(data, close + 1, stop)
-        if field == _UNKNOWN or (seen >> field) & 1 or at >= stop or data[at] != _COLON:
+        close, field = _name(data, at + 1, stop)
+        if close < 0 or (seen >> field) & 1:
             return False
         seen |= 1 << field
+        at = _blank(data, close + 1, stop)
+        if at >= stop or data[at] != _COLON:
+            return False
         at = _blank(data, at + 1, stop)
         if at >= stop:
             return False
-        at = _value(data, at, stop, field, row, actions, columns)
+        at, first, last = _value(data, at, stop, field, actions)
         if at < 0:
             return False
+        columns[2 * field, row], columns[2 * field + 1, row] = first, last
         at = _blank(data, at, stop)
         if at >= stop:
             return False
@@ -183,30 +166,22 @@ def _object(  # noqa: PLR0911, PLR0917 - as above
 
 
 @njit(cache=True, nogil=True)
-def scan(
-    data: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
-    actions: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]],
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+def scan(data: Bytes, bounds: NDArray[np.int64], actions: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Read many behaviours.
 
     Args:
         data: `[bytes] uint8`, the records one after another.
         bounds: `[n + 1] int64`.
-        actions: Action names joined, their bounds `[a + 1] int64` and their numbers `[a] uint8`.
+        actions: `[a, 2 + longest] uint8`: each action's number, the length of its name, its name.
 
     Returns:
-        `read [n] bool` (False: left to msgspec, its other columns mean nothing); `starts`, `stops` `[4, n] int64`, the
-        spans of item, category, user and event id (start -1 = not sent); `time_ms [n] int64`; `action [n] uint8`.
+        `read [n] bool` (False: left to msgspec, its columns mean nothing) and `columns [12, n] int64`: rows `2 f` and
+        `2 f + 1` are begin and end of the span of id field f (-1 = not sent), or both the value of TIME and ACTION.
 
     """
     n = len(bounds) - 1
     read = np.zeros(n, np.bool_)
-    starts = np.full((4, n), -1, np.int64)
-    stops = np.full((4, n), -1, np.int64)
-    time_ms = np.zeros(n, np.int64)
-    action = np.zeros(n, np.uint8)
-    columns = (starts, stops, time_ms, action)
+    columns = np.full((12, n), -1, np.int64)
     for row in range(n):
         read[row] = _object(data, bounds[row], bounds[row + 1], row, actions, columns)
-    return read, starts, stops, time_ms, action
+    return read, columns

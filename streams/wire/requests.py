@@ -22,7 +22,7 @@ from muse_stream.streams.wire import idkernels
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.behaviour_json import parse_action
 from muse_stream.streams.wire.formats import DEFAULT_ACTIONS
-from muse_stream.streams.wire.ids import INT64_MAX, RESERVED_PREFIX, Id, parse_keys
+from muse_stream.streams.wire.ids import INT64_MAX, RESERVED_PREFIX, Id, IdField, parse_keys
 from muse_stream.streams.wire.partitioner import WRONG_PARTITIONER_ADVICE, partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_legal_id, parse_value
@@ -37,7 +37,7 @@ Want = Literal["scores", "retrieved", "both"]
 class Candidate(VectorFields, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A candidate that brings its own vector, used instead of the item log's for this request alone."""
 
-    item: Id
+    item: IdField
 
 
 class NotBefore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -59,9 +59,9 @@ class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     """The value of a record on the requests topic."""
 
     request_id: Annotated[str, Meta(min_length=1, max_length=200, description="Comes back in the answer.")]
-    user: Annotated[Id | None, Meta(description="The user once more; must be the record key's id.")] = None
+    user: Annotated[IdField | None, Meta(description="The user once more; must be the record key's id.")] = None
     candidates: Annotated[
-        list[int | str | Candidate],
+        list[IdField | Candidate],
         Meta(
             description="1 to 2 000 items: ids, or objects with a vector of their own; none for a prefetch.",
             extra_json_schema={"maxItems": CANDIDATES_MAX},
@@ -74,7 +74,7 @@ class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     want: Want = "scores"
     space: Annotated[str | None, Meta(description="The space of the candidates' own vectors; default v1.")] = None
     context: Annotated[
-        dict[str, Id | None], Meta(description="Features of this moment; they win over the profile's.")
+        dict[str, IdField | None], Meta(description="Features of this moment; they win over the profile's.")
     ] = {}
     filters: FilterFields | None = None
     prefetch: Annotated[bool, Meta(description="Only make the user's history resident.")] = False

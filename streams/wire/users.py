@@ -10,14 +10,16 @@ Invariant: equal features give equal profile bytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.formats import Fault
-from muse_stream.streams.wire.ids import Id
+from muse_stream.streams.wire.ids import Id, IdField
 from muse_stream.streams.wire.keys import check_keys, rejects_of
 from muse_stream.streams.wire.rejects import Reason, Reject
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_value
@@ -26,9 +28,9 @@ VALUE_BYTES_MAX = 65_536  # a thousand features with names of 50 bytes
 
 
 class UserValue(msgspec.Struct, forbid_unknown_fields=True):
-    """The value of a record on the users topic."""
+    """The value of a record on the users topic; a null value forgets the profile."""
 
-    features: dict[str, Id | None]
+    features: Annotated[dict[str, IdField | None], Meta(description="Feature names and ids; 0 or null: not known.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""Writes the schemas beside this file."""
+
+from muse_stream.streams.wire.schemas import write
+
+write()
