@@ -24,7 +24,7 @@ Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
 # Column -> (dtype, axes). One letter is one length: all columns with it must agree; N is P + 1.
-_LAYOUT = {
+LAYOUT = {
     "user_features": (np.int64, "PU"),
     "recent_item": (np.int64, "PR"),
     "recent_category": (np.int64, "PR"),
@@ -64,7 +64,7 @@ class ScoreBatch:
 
     def __post_init__(self) -> None:
         lengths: dict[str, tuple[int, str]] = {}
-        for name, (dtype, axes) in _LAYOUT.items():
+        for name, (dtype, axes) in LAYOUT.items():
             _check_column(name, getattr(self, name), np.dtype(dtype), axes, lengths)
         _check_bounds(self.bounds, lengths["P"][0], lengths["T"][0])
         _check_cosines("recent_cosine", self.recent_cosine, self.recent_cosine_present)
@@ -89,7 +89,7 @@ class ScoreBatch:
         for user in range(self.user_count):
             start, stop = int(self.bounds[user]), int(self.bounds[user + 1])
             rows = {"P": slice(user, user + 1), "T": slice(start, stop)}
-            columns = {name: getattr(self, name)[rows[axes[0]]] for name, (_, axes) in _LAYOUT.items() if axes != "N"}
+            columns = {name: getattr(self, name)[rows[axes[0]]] for name, (_, axes) in LAYOUT.items() if axes != "N"}
             yield ScoreBatch(**columns, bounds=np.array([0, stop - start], np.int64))
 
     @classmethod
@@ -102,7 +102,7 @@ class ScoreBatch:
             msg = "cannot join no batches: pass at least one"
             raise BatchError(msg)
         joined: dict[str, Any] = {
-            name: _stack(name, [getattr(batch, name) for batch in batches]) for name in _LAYOUT if name != "bounds"
+            name: _stack(name, [getattr(batch, name) for batch in batches]) for name in LAYOUT if name != "bounds"
         }
         counts = np.concatenate([np.diff(batch.bounds) for batch in batches])
         return cls(**joined, bounds=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))

@@ -93,6 +93,9 @@ def _check_vocabulary(feature: str, tensors: Mapping[str, Tensor], where: str) -
     if tensor is None:
         msg = f"{where}: no vocabulary of feature {feature!r}; {AGAIN}"
         raise ArtefactCorruptError(msg)
+    if tensor.dtype != torch.int64:
+        msg = f"{where}: vocabulary of feature {feature!r} is {TensorInfo.of(tensor).dtype}, expected int64; {AGAIN}"
+        raise ArtefactCorruptError(msg)
     try:
         return Vocabulary(tensor.numpy()).row_count
     except VocabularyError as error:

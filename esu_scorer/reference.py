@@ -1,11 +1,12 @@
 """Reads a reference file: the released network's parameters and one batch of its inputs, as ours.
 
 A reference file (`.npz`) holds `param/*`, `in/*` and `out/*`. Each sample is one user with one candidate; embeddings
-are given, so the tables are no part of it. Invariant: every parameter of our network is set from the file, none is left.
+are given, so the tables are no part of it. Invariant: every parameter of our network is set from the file.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile
@@ -51,9 +52,9 @@ _TOWER_PARAMETERS = {
 def read_reference(path: Path) -> dict[str, Array]:
     """All arrays of the file. Raises `ParityError` when it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, BadZipFile) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, BadZipFile) as error:
         msg = f"{path} is not a reference file: {error}; expected an .npz with param/*, in/* and out/* arrays"
         raise ParityError(msg) from error
 

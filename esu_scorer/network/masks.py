@@ -37,7 +37,7 @@ def by_user(candidates: Tensor, users: Tensor, bounds: Sequence[int]) -> Tensor:
     """
     count, total = users.shape[0], candidates.shape[0]
     if count and total % count == 0 and all(bounds[p] == p * (total // count) for p in range(count)):
-        grouped = candidates.view(count, total // count, -1)  # (P, C, A)
+        grouped = candidates.view(count, total // count, users.shape[1])  # (P, C, A)
         return torch.bmm(grouped, users).view(total, users.shape[2])  # (P, C, B) -> (T, B)
     parts = [candidates[bounds[p] : bounds[p + 1]] @ users[p] for p in range(count)]  # (C_p, B)
     return torch.cat(parts) if parts else candidates.new_zeros(total, users.shape[2])  # (T, B)

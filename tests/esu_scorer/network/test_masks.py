@@ -1,0 +1,40 @@
+import torch
+
+from muse_stream.esu_scorer.network.masks import attention_weights, by_user, masked_mean
+
+
+def test_weights_under_the_mask_are_zero_and_the_rest_as_without_padding() -> None:
+    scores = torch.tensor([[1.0, 5.0, 2.0], [1.0, 2.0, 3.0]])
+    mask = torch.tensor([[True, False, True], [False, False, False]])
+    weights = attention_weights(scores, mask)
+    torch.testing.assert_close(weights[0, [0, 2]], torch.softmax(torch.tensor([1.0, 2.0]), 0) + 1e-7)
+    assert weights[0, 1] == 0
+    assert weights[1].tolist() == [0, 0, 0]
+
+
+def test_gradients_stay_finite_when_all_is_masked() -> None:
+    scores = torch.ones(2, 3, requires_grad=True)
+    attention_weights(scores, torch.zeros(2, 3, dtype=torch.bool)).sum().backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert scores.grad.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_means_count_only_what_is_there() -> None:
+    rows = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [90.0, 90.0]], [[9.0, 9.0], [9.0, 9.0], [9.0, 9.0]]])
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert masked_mean(rows, mask).tolist() == [[2.0, 3.0], [0.0, 0.0]]
+
+
+def test_products_by_user_equal_a_gather_for_equal_and_unequal_shares() -> None:
+    generator = torch.Generator().manual_seed(0)
+    users = torch.randn(3, 4, 5, generator=generator)
+    for counts in ((2, 2, 2), (1, 1, 1), (0, 4, 1), (0, 0, 0)):
+        bounds = [0, counts[0], counts[0] + counts[1], sum(counts)]
+        candidates = torch.randn(sum(counts), 4, generator=generator)
+        owners = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
+        wanted = torch.einsum("ta,tab->tb", candidates, users[owners])
+        torch.testing.assert_close(by_user(candidates, users, bounds), wanted)
+
+
+def test_no_users_at_all() -> None:
+    assert by_user(torch.empty(0, 4), torch.empty(0, 4, 5), [0]).shape == (0, 5)
