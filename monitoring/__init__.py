@@ -1,1 +1,26 @@
-"""monitoring."""
+"""What operators see: metrics, freshness, lag, health, logs. It knows no other room; docs/metrics.md lists all metrics.
+
+Engines and services return plain stats; the composition root hands them over, and nothing here is called per event.
+"""
+
+from muse_stream.monitoring.checks import CaughtUp, Heartbeats, model_check
+from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
+from muse_stream.monitoring.metrics import Metrics
+from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading, StoreReading
+from muse_stream.monitoring.summary import Summary
+
+__all__ = [
+    "CaughtUp",
+    "CheckResult",
+    "Health",
+    "HealthAnswer",
+    "Heartbeats",
+    "IngestReading",
+    "LagReading",
+    "Metrics",
+    "ModelReading",
+    "Probe",
+    "StoreReading",
+    "Summary",
+    "model_check",
+]

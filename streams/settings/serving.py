@@ -55,6 +55,9 @@ class MonitoringSettings(Section):
     ready_lag_records_max: int = Field(
         10_000, ge=0, description="A partition further behind its log's end than this makes the worker not ready."
     )
+    stale_max_seconds: float = Field(
+        300.0, gt=0, description="A partition that was ready stays ready until it is this late: staleness is an alert."
+    )
     heartbeat_max_seconds: float = Field(
         30.0, gt=0, description="A thread silent for longer than this makes the worker not live."
     )

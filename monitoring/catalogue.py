@@ -1,0 +1,205 @@
+"""Every metric there is: name, kind, meaning, labels, buckets. `docs/metrics.md` is made from it.
+
+Invariant: a metric that is not defined here is not exported. Names are `muse_<subsystem>_<what>_<unit>`, in base units
+(seconds, bytes, ratio 0..1), counters end in `_total`, `_info` metrics are 1; no colons. Labels come from `LABELS` and
+have closed value sets: no user, item or request id, no address, no text of an error.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from muse_stream.monitoring import buckets
+
+LABELS = frozenset(
+    {
+        *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
+        *("stage", "topic", "version"),
+    }
+)
+"""Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
+
+TOPICS = ("behaviours", "users", "items")
+ROLES = ("serving", "standby")
+INGEST_STAGES = ("decode", "store", "engine")
+REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
+STORE_KINDS = ("live", "wal", "memtable", "block_cache", "pending_compaction", "disk")
+OTHER = "other"
+"""Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One metric family."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def subsystem(self) -> str:
+        """Second word of the name."""
+        return self.name.split("_")[1]
+
+
+_all: list[Definition] = []
+
+
+def _define(definition: Definition) -> Definition:
+    _all.append(definition)
+    return definition
+
+
+def _counter(name: str, text: str, *labels: str) -> Definition:
+    return _define(Definition(name, "counter", text, labels))
+
+
+def _gauge(name: str, text: str, *labels: str) -> Definition:
+    return _define(Definition(name, "gauge", text, labels))
+
+
+def _histogram(name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Definition:
+    return _define(Definition(name, "histogram", text, labels, bounds))
+
+
+BUILD_INFO = _gauge("muse_build_info", "1; the label says which version runs.", "version")
+
+INGEST_CONSUMED = _counter(
+    "muse_ingest_records_consumed_total",
+    "Records read from the log, rejected ones included; standby copies are counted apart.",
+    *("topic", "role"),
+)
+INGEST_APPLIED = _counter(
+    "muse_ingest_rows_applied_total", "Behaviours, profiles or items written to a store.", "topic", "role"
+)
+INGEST_REJECTED = _counter(
+    "muse_ingest_records_rejected_total",
+    "Records that could not be used, by reason; each is kept as a dead letter.",
+    "reason",
+)
+INGEST_DUPLICATES = _counter(
+    "muse_ingest_duplicates_dropped_total", "Behaviours dropped because their event id was seen a moment ago."
+)
+INGEST_ERASED = _counter("muse_ingest_users_erased_total", "Erasures of a user (null value) that were applied.")
+INGEST_LETTERS = _counter(
+    "muse_ingest_dead_letters_total", "Dead letters that this worker produced and the broker acknowledged."
+)
+INGEST_BATCH = _histogram(
+    "muse_ingest_batch_records",
+    "Records per batch: large while catching up, small while requests are served.",
+    buckets.COUNTS,
+)
+INGEST_APPLY = _histogram(
+    "muse_ingest_apply_duration_seconds",
+    "Time to decode a batch, write it to the store and tell the engine.",
+    buckets.STAGE_SECONDS,
+)
+INGEST_STAGE = _counter("muse_ingest_stage_seconds_total", "Time spent by ingest, by stage of a batch.", "stage")
+INGEST_REBALANCES = _counter("muse_ingest_rebalances_total", "How often the assignment of partitions changed.")
+INGEST_ASSIGNED = _gauge("muse_ingest_partitions_assigned", "Partitions that this worker keeps a store of.", "role")
+INGEST_READY = _gauge(
+    "muse_ingest_partitions_ready", "Assigned partitions that have reached the log's end as it was at their assignment."
+)
+INGEST_FAILED = _gauge(
+    "muse_ingest_partitions_failed", "Assigned partitions that stopped and wait for an operator; see /health/ready."
+)
+INGEST_OFFSET = _gauge(
+    "muse_ingest_consumer_offset", "Next offset that the store of a partition wants.", "topic", "partition"
+)
+INGEST_END = _gauge(
+    "muse_ingest_consumer_high_watermark",
+    "End of the log as far as committed records reach (last stable offset).",
+    *("topic", "partition"),
+)
+INGEST_LAG_MESSAGES = _gauge(
+    "muse_ingest_lag_messages", "Offsets between store and end of the log; markers count too.", "topic", "partition"
+)
+INGEST_LAG_SECONDS = _gauge(
+    "muse_ingest_lag_seconds",
+    "Upper bound of the age of the oldest unread record, computed when scraped: 0 while idle, growing while the "
+    "consumer stands still or the end of the log cannot be learnt. Aggregate with max.",
+    *("topic", "partition"),
+)
+
+FRESHNESS_EVENT = _histogram(
+    "muse_freshness_event_visible_seconds",
+    "From a behaviour's own time to the moment it can be retrieved: age of the data, late producers included.",
+    buckets.FRESHNESS_SECONDS,
+)
+FRESHNESS_BROKER = _histogram(
+    "muse_freshness_broker_visible_seconds",
+    "From the broker's timestamp to the moment a behaviour can be retrieved: our part of the delay.",
+    buckets.FRESHNESS_SECONDS,
+)
+
+REQUESTS = _counter("muse_requests_total", "Requests answered, by outcome.", "outcome")
+REQUEST_DURATION = _histogram(
+    "muse_request_duration_seconds",
+    "From the request's arrival in the worker to the acknowledged answer.",
+    buckets.REQUEST_SECONDS,
+)
+REQUEST_STAGE = _histogram(
+    "muse_request_stage_duration_seconds",
+    "Time of a request by stage; the stages add up to the whole.",
+    buckets.STAGE_SECONDS,
+    "stage",
+)
+REQUESTS_IN_FLIGHT = _gauge("muse_requests_in_flight", "Requests that have arrived and are not yet answered.")
+REQUEST_QUEUE = _gauge("muse_request_queue_depth", "Requests that wait for their search; part of those in flight.")
+REQUEST_BATCH = _histogram(
+    "muse_request_batch_size", "Requests that shared one search and scoring pass.", buckets.COUNTS
+)
+REQUEST_CANDIDATES = _histogram("muse_request_candidates", "Candidates per request.", buckets.COUNTS)
+REQUEST_HISTORY = _histogram(
+    "muse_request_history_length", "Behaviours of the user at the moment of the request.", buckets.COUNTS
+)
+
+STORE_USERS = _gauge("muse_store_users", "Users with a history or profile in this worker's stores (an estimate).")
+STORE_BEHAVIOURS = _gauge("muse_store_behaviours", "Behaviours in this worker's stores (an estimate).")
+STORE_BYTES = _gauge("muse_store_bytes", "Bytes of this worker's stores, by kind.", "kind")
+STORE_OPEN = _gauge("muse_store_partitions_open", "Stores that this worker has open.")
+ITEMS_STORED = _gauge("muse_items_stored", "Items in the local copy of the item log.")
+ITEMS_OFFSET = _gauge("muse_items_offset", "Position in the item log; it is the version of the vector table.")
+
+ENGINE_INFO = _gauge("muse_engine_info", "1; the label says which backend searches.", "backend")
+TABLE_ROWS = _gauge("muse_engine_table_rows", "Items with a vector.", "space")
+TABLE_BYTES = _gauge("muse_engine_table_bytes", "Bytes of the vector table.", "space")
+TABLE_REFUSED = _counter("muse_engine_table_refused_total", "Vectors that found no room in the table.", "space")
+INDEX_ITEMS = _gauge("muse_engine_index_items", "Items that have a slot, with or without a vector.")
+INDEX_BYTES = _gauge("muse_engine_index_bytes", "Bytes of the item index.")
+INDEX_REFUSED = _counter("muse_engine_index_refused_total", "Behaviours whose item found no slot: the index is full.")
+POOL_USERS = _gauge("muse_engine_pool_users", "Users whose history is resident.")
+POOL_BEHAVIOURS = _gauge("muse_engine_pool_behaviours", "Behaviours in resident histories.")
+POOL_BYTES = _gauge("muse_engine_pool_bytes", "Bytes of resident histories.")
+POOL_BUDGET = _gauge("muse_engine_pool_budget_bytes", "Most bytes that resident histories may take.")
+POOL_EVICTIONS = _counter("muse_engine_pool_evictions_total", "Users that left the pool for room.")
+POOL_HITS = _counter("muse_engine_pool_hits_total", "Histories that were resident when a search needed them.")
+POOL_MISSES = _counter("muse_engine_pool_misses_total", "Histories that had to be loaded from the store first.")
+SEARCHES = _counter("muse_engine_searches_total", "Search calls; one may serve several requests.")
+SEARCH_CANDIDATES = _counter("muse_engine_search_candidates_total", "Candidates searched for.")
+SEARCH_SECONDS = _counter("muse_engine_search_seconds_total", "Time inside the search backend.")
+LOAD_SECONDS = _counter("muse_engine_load_seconds_total", "Time spent on loading histories into the pool.")
+
+MODEL_INFO = _gauge("muse_model_info", "1; the labels say which model a slot runs.", "slot", "version", "digest")
+MODEL_LOADED = _gauge("muse_model_loaded_timestamp_seconds", "When the slot's model was loaded, as Unix time.", "slot")
+MODEL_SCORE = _histogram("muse_model_score_ratio", "Click probabilities as answered.", buckets.PROBABILITY)
+MODEL_NONFINITE = _counter("muse_model_scores_nonfinite_total", "Scores that were no number; must stay 0.")
+RETRIEVAL_COSINE = _histogram(
+    "muse_retrieval_similarity_ratio", "Best cosine per candidate: drift of the retrieval itself.", buckets.COSINE
+)
+RETRIEVAL_FOUND = _histogram(
+    "muse_retrieval_found_behaviours",
+    "Behaviours retrieved per candidate; below k where history or vectors lack.",
+    buckets.COUNTS,
+)
+
+HEALTH_CHECK = _gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")
+HEALTH_READY = _gauge("muse_health_ready", "1 while /health/ready says yes.")
+SCRAPE_ERRORS = _counter(
+    "muse_monitoring_scrape_errors_total",
+    "Readings that failed during a scrape; their metrics are then absent.",
+    "reader",
+)
+
+CATALOGUE: tuple[Definition, ...] = tuple(_all)

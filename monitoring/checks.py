@@ -1,0 +1,134 @@
+"""The checks that every worker has: threads that still move, partitions that have caught up, a model that is warm.
+
+Invariant: readiness does not flap with Kafka. A partition that has caught up once counts as caught up until it is
+staler than the bound; staleness before that is an alert, not an outage.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from muse_stream.monitoring.health import CheckResult
+from muse_stream.monitoring.lag import LagClock
+from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading
+
+
+class Heartbeats:
+    """Whether the threads that must move do move.
+
+    Args:
+        silent_seconds_max: A thread silent for longer fails the check.
+        clock: Monotonic seconds.
+
+    """
+
+    def __init__(self, silent_seconds_max: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._silent_seconds_max = silent_seconds_max
+        self._clock = clock
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def beat(self, thread: str) -> None:
+        """Say that the thread moves; from the first beat on it is expected to go on."""
+        with self._lock:
+            self._last[thread] = self._clock()
+
+    def stop(self, thread: str) -> None:
+        """Say that the thread ends as planned."""
+        with self._lock:
+            self._last.pop(thread, None)
+
+    def check(self) -> CheckResult:
+        """Look for the thread that has been silent longest."""
+        with self._lock:
+            last = dict(self._last)
+        if not last:
+            return CheckResult(ok=True, detail="no thread has begun yet")
+        thread = min(last, key=lambda name: last[name])
+        silent = self._clock() - last[thread]
+        detail = f"{thread} was last seen {silent:.1f} s ago (of {', '.join(sorted(last))})"
+        if silent <= self._silent_seconds_max:
+            return CheckResult(ok=True, detail=detail, age_seconds=silent)
+        advice = f"{thread} hangs: look at its last log lines and its stack (py-spy dump), then restart the worker"
+        return CheckResult(ok=False, detail=detail, advice=advice, age_seconds=silent)
+
+
+class CaughtUp:
+    """Whether every assigned partition is near the end of its log.
+
+    Args:
+        read: Where ingest stands.
+        lag_messages_max: A partition becomes ready when it is no further behind than this.
+        stale_seconds_max: It stays ready until it is further behind than this in time.
+        clock: Seconds since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], IngestReading],
+        *,
+        lag_messages_max: int,
+        stale_seconds_max: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._read = read
+        self._lag_messages_max = lag_messages_max
+        self._stale_seconds_max = stale_seconds_max
+        self._clock = clock
+        self._lag_clock = LagClock()
+        self._reached: set[tuple[str, int]] = set()
+        self._lock = threading.Lock()
+
+    def check(self) -> CheckResult:
+        """Look at every partition that is assigned now."""
+        reading = self._read()
+        if reading.failed:
+            return CheckResult(
+                ok=False,
+                detail=f"{reading.failed} of {reading.serving + reading.standby} partitions stopped",
+                advice="the log line of each says what to do; `muse-stream check` repeats it",
+            )
+        assigned = reading.serving + reading.standby
+        if reading.ready < assigned:
+            return CheckResult(
+                ok=False,
+                detail=f"{reading.ready} of {assigned} partitions are restored; {_furthest(reading.lags)}",
+                advice="wait: it replays what it missed; slow only if muse_ingest_lag_messages does not fall",
+            )
+        with self._lock:
+            late = self._late(reading.lags)
+        if late:
+            return CheckResult(
+                ok=False,
+                detail=f"{len(late)} partitions are behind; {_furthest(late)}",
+                advice="if the lag falls, wait; if it grows, look at muse_ingest_apply_duration_seconds and the broker",
+            )
+        return CheckResult(ok=True, detail=f"{assigned} partitions; {_furthest(reading.lags)}")
+
+    def _late(self, lags: Sequence[LagReading]) -> list[LagReading]:
+        seconds = self._lag_clock.seconds(lags, int(self._clock() * 1000))
+        keys = [(lag.topic, lag.partition) for lag in lags]
+        near = {key for key, lag in zip(keys, lags, strict=True) if lag.messages <= self._lag_messages_max}
+        fresh = {key for key, late in zip(keys, seconds, strict=True) if late <= self._stale_seconds_max}
+        self._reached = (self._reached & fresh) | near
+        return [lag for key, lag in zip(keys, lags, strict=True) if key not in self._reached]
+
+
+def model_check(read: Callable[[], ModelReading | None], clock: Callable[[], float] = time.time) -> CheckResult:
+    """Look whether a model is loaded and warmed; `read` returns None before that."""
+    reading = read()
+    if reading is None:
+        return CheckResult(ok=False, detail="no model is loaded and warmed yet", advice="wait, or see the worker's log")
+    return CheckResult(
+        ok=True,
+        detail=f"{reading.version} ({reading.digest})",
+        age_seconds=max(0.0, clock() - reading.loaded_at_seconds),
+    )
+
+
+def _furthest(lags: Sequence[LagReading]) -> str:
+    if not lags:
+        return "none assigned"
+    worst = max(lags, key=lambda lag: lag.messages)
+    return f"furthest behind: {worst.topic}/{worst.partition} at {worst.position} of {worst.end}"

@@ -1,0 +1,130 @@
+"""A Prometheus histogram that takes whole arrays: one call per batch instead of one per event.
+
+Invariant: after the same values, its samples equal those of `prometheus_client.Histogram`; a value on a bound counts
+into that bound's bucket. NaN is left out (it would make the sum NaN for ever).
+"""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from muse_stream.monitoring.catalogue import Definition
+
+
+class ArrayHistogram:
+    """Counts of one series.
+
+    Args:
+        bounds: Upper bounds, rising; +Inf is implied.
+
+    """
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self._edges = np.array(bounds, np.float64)
+        self._counts = np.zeros(len(self.bounds) + 1, np.int64)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        if value != value:  # noqa: PLR0124 -- NaN, without a call
+            return
+        place = bisect_left(self.bounds, value)
+        with self._lock:
+            self._counts[place] += 1
+            self._sum += value
+
+    def observe_many(self, values: NDArray[np.floating]) -> None:
+        """Count `[n]` values in one step; any float dtype, any order."""
+        if not len(values):
+            return
+        total = float(values.sum(dtype=np.float64))
+        if total != total:  # noqa: PLR0124
+            values = values[~np.isnan(values)]
+            total = float(values.sum(dtype=np.float64))
+        counts = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
+        with self._lock:
+            self._counts += counts
+            self._sum += total
+
+    def snapshot(self) -> tuple[NDArray[np.int64], float]:
+        """Return a copy of the counts per bucket `[bounds + 1] int64` (not cumulative) and the sum of values."""
+        with self._lock:
+            return self._counts.copy(), self._sum
+
+    def quantile(self, share: float, since: NDArray[np.int64] | None = None) -> float | None:
+        """Estimate a quantile as Prometheus does, linearly inside the bucket; None without values.
+
+        Args:
+            share: 0..1.
+            since: Counts of an earlier `snapshot`, to look only at what came after.
+
+        """
+        counts = self.snapshot()[0]
+        if since is not None:
+            counts = counts - since
+        return quantile(self.bounds, counts, share)
+
+
+def quantile(bounds: Sequence[float], counts: NDArray[np.int64], share: float) -> float | None:
+    """Estimate a quantile from bucket counts `[bounds + 1]`; beyond the last bound it is the last bound."""
+    total = int(counts.sum())
+    if not total:
+        return None
+    cumulative = np.cumsum(counts)
+    rank = share * total
+    place = int(np.searchsorted(cumulative, rank))
+    if place >= len(bounds):
+        return float(bounds[-1])
+    below = float(cumulative[place - 1]) if place else 0.0
+    start = bounds[place - 1] if place else min(0.0, bounds[0])
+    return float(start + (bounds[place] - start) * (rank - below) / max(float(counts[place]), 1.0))
+
+
+class HistogramFamily(Collector):
+    """The series of one histogram metric, one per combination of label values, all made at the start.
+
+    Args:
+        registry: Where it is exported.
+        definition: Name, help, label names, bounds.
+        values: Label values of each series; one series without labels by default.
+
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, definition: Definition, values: Iterable[tuple[str, ...]] = ((),)
+    ) -> None:
+        self.definition = definition
+        self.series: Mapping[tuple[str, ...], ArrayHistogram] = {
+            value: ArrayHistogram(definition.buckets) for value in values
+        }
+        self._names = [floatToGoString(bound) for bound in (*definition.buckets, float("inf"))]
+        registry.register(self)
+
+    @property
+    def only(self) -> ArrayHistogram:
+        """The series of a metric without labels."""
+        return self.series[()]
+
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        """Name the family without reading it."""
+        yield self._family()
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Return the family with its samples as of now."""
+        family = self._family()
+        for labels, series in self.series.items():
+            counts, total = series.snapshot()
+            cumulative = np.cumsum(counts).tolist()
+            family.add_metric(labels, list(zip(self._names, map(float, cumulative), strict=True)), total)
+        yield family
+
+    def _family(self) -> HistogramMetricFamily:
+        return HistogramMetricFamily(self.definition.name, self.definition.help, labels=self.definition.labels)

@@ -1,0 +1,127 @@
+"""Metrics of ingest and freshness.
+
+Invariant: one call per batch, whatever its size; every label child is bound at the start, so that the cost is a few
+microseconds per batch plus two passes over its times.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.registry import CollectorRegistry
+
+from muse_stream.monitoring import catalogue as c
+from muse_stream.monitoring.histogram import HistogramFamily
+from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
+from muse_stream.monitoring.lag import LagClock
+from muse_stream.monitoring.readings import IngestReading
+from muse_stream.monitoring.shapes import IngestBatch
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+
+class FreshnessMetrics:
+    """How old behaviours are when they can be retrieved."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.event = HistogramFamily(registry, c.FRESHNESS_EVENT).only
+        self.broker = HistogramFamily(registry, c.FRESHNESS_BROKER).only
+
+    def visible(self, event_age_seconds: NDArray[np.floating], broker_age_seconds: NDArray[np.floating]) -> None:
+        """Count the ages `[n]` of behaviours that became retrievable; clocks that run ahead count as 0."""
+        self.event.observe_many(np.maximum(event_age_seconds, 0.0))
+        self.broker.observe_many(np.maximum(broker_age_seconds, 0.0))
+
+
+class IngestMetrics:
+    """What was read, applied, refused, and how far behind each partition is.
+
+    Args:
+        registry: Where they are exported.
+        freshness: Told the ages of live behaviours.
+        reasons: All reject reasons there are.
+        topics: Full topic name to what it is for (a label value); by default the same.
+
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        freshness: FreshnessMetrics,
+        *,
+        reasons: Iterable[str],
+        topics: Mapping[str, str] | None = None,
+    ) -> None:
+        self._freshness = freshness
+        self._topics = dict(topics or {name: name for name in c.TOPICS})
+        roles = (*c.TOPICS, c.OTHER)
+        self._consumed = counters(registry, c.INGEST_CONSUMED, roles, c.ROLES)
+        self._applied = counters(registry, c.INGEST_APPLIED, roles, c.ROLES)
+        self._rejected = counters(registry, c.INGEST_REJECTED, [*map(str, reasons), c.OTHER])
+        self._duplicates = counter(registry, c.INGEST_DUPLICATES)
+        self._erased = counter(registry, c.INGEST_ERASED)
+        self._letters = counter(registry, c.INGEST_LETTERS)
+        self._batch = HistogramFamily(registry, c.INGEST_BATCH).only
+        self._apply = HistogramFamily(registry, c.INGEST_APPLY).only
+        self._stages = counters(registry, c.INGEST_STAGE, c.INGEST_STAGES)
+        self._rebalances = counter(registry, c.INGEST_REBALANCES)
+
+    def batch(self, batch: IngestBatch) -> None:
+        """Count one batch; rejects, duplicates and freshness only where this worker owns the partition."""
+        labels = (self._topics.get(batch.topic, c.OTHER), c.ROLES[0 if batch.serving else 1])
+        self._consumed[labels].inc(batch.records)
+        self._applied[labels].inc(batch.applied)
+        self._batch.observe(batch.records)
+        self._timed(batch.decode_seconds, batch.store_seconds, batch.engine_seconds)
+        if not batch.serving:
+            return
+        self._outcome(batch)
+        if batch.live and len(batch.event_time_ms):
+            at = batch.visible_at_ms
+            self._freshness.visible((at - batch.event_time_ms) * 1e-3, (at - batch.broker_time_ms) * 1e-3)
+
+    def rebalanced(self) -> None:
+        """Count a change of the assignment."""
+        self._rebalances.inc()
+
+    def _timed(self, *seconds: float) -> None:
+        self._apply.observe(sum(seconds))
+        for child, part in zip(self._stages.values(), seconds, strict=True):
+            child.inc(part)
+
+    def _outcome(self, batch: IngestBatch) -> None:
+        for reason, count in batch.rejects.items():
+            self._rejected.get((str(reason),), self._rejected[c.OTHER,]).inc(count)
+        if batch.duplicates:
+            self._duplicates.inc(batch.duplicates)
+        if batch.erased:
+            self._erased.inc(batch.erased)
+        if batch.dead_letters:
+            self._letters.inc(batch.dead_letters)
+
+
+def watch_ingest(
+    registry: CollectorRegistry, read: Callable[[], IngestReading], errors: ScrapeErrors, clock: Clock = time.time
+) -> None:
+    """Export assignment, offsets and lag as they are at each scrape; a revoked partition loses its series by itself."""
+    lag_clock = LagClock()
+    gauges = (c.INGEST_ASSIGNED, c.INGEST_READY, c.INGEST_FAILED)
+    offsets = (c.INGEST_OFFSET, c.INGEST_END, c.INGEST_LAG_MESSAGES, c.INGEST_LAG_SECONDS)
+    Scraped(
+        registry, "ingest", (*gauges, *offsets), lambda: _ingest_samples(read(), lag_clock, int(clock() * 1000)), errors
+    )
+
+
+def _ingest_samples(reading: IngestReading, lag_clock: LagClock, now_ms: int) -> Iterator[Sample]:
+    yield c.INGEST_ASSIGNED, (c.ROLES[0],), reading.serving
+    yield c.INGEST_ASSIGNED, (c.ROLES[1],), reading.standby
+    yield c.INGEST_READY, (), reading.ready
+    yield c.INGEST_FAILED, (), reading.failed
+    for lag, seconds in zip(reading.lags, lag_clock.seconds(reading.lags, now_ms), strict=True):
+        labels = (lag.topic, str(lag.partition))
+        yield c.INGEST_OFFSET, labels, lag.position
+        yield c.INGEST_END, labels, lag.end
+        yield c.INGEST_LAG_MESSAGES, labels, lag.messages
+        yield c.INGEST_LAG_SECONDS, labels, seconds

@@ -1,0 +1,114 @@
+"""All metrics of a worker in one object, and the page that Prometheus reads.
+
+Invariant: one registry per object, nothing global, so that two workers in one process (or two tests) do not meet.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from muse_stream.monitoring import catalogue as c
+from muse_stream.monitoring.health import Health
+from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
+from muse_stream.monitoring.instruments import Scraped, ScrapeErrors
+from muse_stream.monitoring.readings import IngestReading, ModelReading, StoreReading
+from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
+from muse_stream.monitoring.resources import watch_engines, watch_models, watch_stores
+from muse_stream.monitoring.shapes import EngineReading
+
+
+class Metrics:
+    """Counters to count with, readers to subscribe, one page to export.
+
+    Args:
+        reasons: All reject reasons there are.
+        outcomes: All outcomes that an answer can have.
+        version: Version of the program.
+        topics: Full topic name to behaviours, users or items.
+        enabled: False makes counting do nothing, to measure what it costs.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        reasons: Iterable[str],
+        outcomes: Iterable[str],
+        version: str,
+        topics: Mapping[str, str] | None = None,
+        enabled: bool = True,
+    ) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        self.errors = ScrapeErrors(self.registry)
+        self.freshness = FreshnessMetrics(self.registry)
+        self.ingest = IngestMetrics(self.registry, self.freshness, reasons=reasons, topics=topics)
+        self.requests = RequestMetrics(self.registry, outcomes=outcomes)
+        self.quality = QualityMetrics(self.registry)
+        Scraped(self.registry, "build", (c.BUILD_INFO,), lambda: [(c.BUILD_INFO, (version,), 1)], self.errors)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        if not enabled:
+            self._silence()
+
+    def watch_ingest(self, read: Callable[[], IngestReading], clock: Clock = time.time) -> None:
+        """Export assignment, offsets and lag, read at each scrape."""
+        watch_ingest(self.registry, read, self.errors, clock)
+
+    def watch_requests(self, *, in_flight: Callable[[], int], queued: Callable[[], int]) -> None:
+        """Export how many requests are under way and how many of them wait."""
+        watch_requests(self.registry, in_flight, queued, self.errors)
+
+    def watch_stores(self, read: Callable[[], StoreReading]) -> None:
+        """Export the size of the stores."""
+        watch_stores(self.registry, read, self.errors)
+
+    def watch_engines(self, read: Callable[[], Sequence[EngineReading]]) -> None:
+        """Export the engines' stats, one engine per vector space."""
+        watch_engines(self.registry, read, self.errors)
+
+    def watch_models(self, read: Callable[[], Sequence[ModelReading]]) -> None:
+        """Export which models run."""
+        watch_models(self.registry, read, self.errors)
+
+    def watch_health(self, health: Health) -> None:
+        """Export the health checks."""
+        health.export(self.registry, self.errors)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page for `/metrics` and its content type.
+
+        Args:
+            accept: The scraper's Accept header; it chooses between the text format and OpenMetrics.
+
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _silence(self) -> None:
+        silent = _Silent()
+        self.freshness = cast("FreshnessMetrics", silent)
+        self.ingest = cast("IngestMetrics", silent)
+        self.requests = cast("RequestMetrics", silent)
+        self.quality = cast("QualityMetrics", silent)
+
+
+class _Silent:
+    """Stands in for a group of metrics and does nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _nothing
+
+
+def _nothing(*_arguments: Any, **_options: Any) -> None:  # noqa: ANN401 -- stands in for any method
+    return None

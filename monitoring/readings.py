@@ -1,0 +1,95 @@
+"""What the composition root tells monitoring about the state of things: plain values.
+
+Invariant: nothing here imports another room, and nothing here is a Prometheus object.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LagReading:
+    """How far one partition has been read.
+
+    Attributes:
+        topic: What the topic is for: behaviours, users or items.
+        partition: Partition number.
+        position: Next offset that the store wants.
+        end: Last stable offset as last learnt.
+        unread_since_ms: Broker time of the oldest unread record, or any time that is known not to be later, such as the
+            broker time of the last record that was applied. None: unknown.
+        end_seen_ms: When `end` was learnt. None: just now. An end that is not learnt any more makes the lag grow.
+
+    """
+
+    topic: str
+    partition: int
+    position: int
+    end: int
+    unread_since_ms: int | None = None
+    end_seen_ms: int | None = None
+
+    @property
+    def messages(self) -> int:
+        """Offsets between position and end."""
+        return max(0, self.end - self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReading:
+    """Where ingest stands as a whole.
+
+    Attributes:
+        serving: Partitions owned.
+        standby: Partitions copied for another owner.
+        ready: Partitions that reached the log's end as it was at their assignment.
+        failed: Partitions that stopped and wait for an operator.
+        lags: One reading per partition and topic that is assigned now; others lose their series.
+
+    """
+
+    serving: int
+    standby: int
+    ready: int
+    failed: int
+    lags: Sequence[LagReading]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReading:
+    """All stores of a worker together.
+
+    Attributes:
+        users: Users known.
+        behaviours: Behaviours kept.
+        partitions_open: Stores that are open.
+        bytes: Bytes by kind; kinds that the catalogue does not name are left out.
+        items: Items in the local copy of the item log.
+        items_offset: Position in the item log.
+
+    """
+
+    users: int
+    behaviours: int
+    partitions_open: int
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    items: int = 0
+    items_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReading:
+    """What a model slot runs.
+
+    Attributes:
+        version: The artefact's own name for itself.
+        digest: Digest of the artefact.
+        loaded_at_seconds: When it was loaded, as Unix time.
+        slot: `live` or `shadow`.
+
+    """
+
+    version: str
+    digest: str
+    loaded_at_seconds: float
+    slot: str = "live"

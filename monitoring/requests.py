@@ -1,0 +1,92 @@
+"""Metrics of requests and of what was retrieved and scored for them.
+
+Invariant: children are bound at the start; a request costs one counter, one histogram and one observation per stage it
+went through, a batch one call for all its candidates.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.registry import CollectorRegistry
+
+from muse_stream.monitoring import catalogue as c
+from muse_stream.monitoring.histogram import ArrayHistogram, HistogramFamily
+from muse_stream.monitoring.instruments import Scraped, ScrapeErrors, counter, counters
+
+
+class RequestMetrics:
+    """Rate, errors, duration; stages; sizes.
+
+    Args:
+        registry: Where they are exported.
+        outcomes: All outcomes that an answer can have.
+
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, outcomes: Iterable[str]) -> None:
+        self._outcomes = counters(registry, c.REQUESTS, [*map(str, outcomes), c.OTHER])
+        self.duration = HistogramFamily(registry, c.REQUEST_DURATION).only
+        stages = HistogramFamily(registry, c.REQUEST_STAGE, [(stage,) for stage in c.REQUEST_STAGES])
+        self.stages: Mapping[str, ArrayHistogram] = {stage: series for (stage,), series in stages.series.items()}
+        self._batch = HistogramFamily(registry, c.REQUEST_BATCH).only
+        self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
+        self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
+
+    def answered(self, outcome: str, seconds: float, stages: Mapping[str, float] | None = None) -> None:
+        """Count one answer.
+
+        Args:
+            outcome: One of the announced outcomes.
+            seconds: From arrival to acknowledged answer.
+            stages: Seconds per stage it went through; names from `REQUEST_STAGES`, others are left out.
+
+        """
+        self._outcomes.get((str(outcome),), self._outcomes[c.OTHER,]).inc()
+        self.duration.observe(seconds)
+        for stage, part in (stages or {}).items():
+            if stage in self.stages:
+                self.stages[stage].observe(part)
+
+    def batch(self, candidates: NDArray[np.integer], history: NDArray[np.integer]) -> None:
+        """Count one pass: candidates and history length per request, both `[requests]`."""
+        self._batch.observe(len(candidates))
+        self._candidates.observe_many(candidates.astype(np.float64))
+        self._history.observe_many(history.astype(np.float64))
+
+
+class QualityMetrics:
+    """What came out: scores and the retrieval behind them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._score = HistogramFamily(registry, c.MODEL_SCORE).only
+        self._nonfinite = counter(registry, c.MODEL_NONFINITE)
+        self._cosine = HistogramFamily(registry, c.RETRIEVAL_COSINE).only
+        self._found = HistogramFamily(registry, c.RETRIEVAL_FOUND).only
+
+    def scored(self, scores: NDArray[np.floating]) -> None:
+        """Count the probabilities `[T]` of one pass."""
+        finite = np.isfinite(scores)
+        if not finite.all():
+            self._nonfinite.inc(int(len(scores) - finite.sum()))
+            scores = scores[finite]
+        self._score.observe_many(scores)
+
+    def retrieved(self, cosines: NDArray[np.floating], counts: NDArray[np.integer]) -> None:
+        """Count one pass: cosines `[T, K]` descending, and how many of each row are results `[T]`."""
+        self._found.observe_many(counts.astype(np.float64))
+        if cosines.shape[1]:
+            self._cosine.observe_many(cosines[counts > 0, 0])
+
+
+def watch_requests(
+    registry: CollectorRegistry, in_flight: Callable[[], int], queued: Callable[[], int], errors: ScrapeErrors
+) -> None:
+    """Export how many requests are under way and how many of them wait, as they are at each scrape."""
+    Scraped(
+        registry,
+        "requests",
+        (c.REQUESTS_IN_FLIGHT, c.REQUEST_QUEUE),
+        lambda: [(c.REQUESTS_IN_FLIGHT, (), in_flight()), (c.REQUEST_QUEUE, (), queued())],
+        errors,
+    )
