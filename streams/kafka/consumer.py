@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from muse_stream.streams.errors import DriverError
+from muse_stream.streams.errors import DriverError, PositionError
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import RecordBatch
 
 Partition = tuple[str, int]
-Driver = Literal["kafka-python", "confluent-kafka"]
-DRIVERS: tuple[Driver, ...] = ("kafka-python", "confluent-kafka")
+Driver = Literal["kafka-python", "confluent"]
+DRIVERS: tuple[Driver, ...] = ("kafka-python", "confluent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,9 @@ class BatchConsumer(Protocol):
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Leave positions with Kafka as information for lag tools; does not wait, and a failure has no effect."""
 
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask the brokers for what `commit` left (by any member of the group); partitions without are left out."""
+
     def wakeup(self) -> None:
         """Make the `poll` that is waiting, or else the next one, return at once; callable from any thread."""
 
@@ -110,7 +113,7 @@ def make_consumer(driver: str, options: ConsumerOptions) -> BatchConsumer:
         from muse_stream.streams.kafka.consumer_python import PythonConsumer  # noqa: PLC0415 - only the chosen one
 
         return PythonConsumer(options)
-    if driver == "confluent-kafka":
+    if driver == "confluent":
         try:
             from muse_stream.streams.kafka.consumer_confluent import ConfluentConsumer  # noqa: PLC0415
         except ImportError as error:
@@ -129,4 +132,18 @@ def not_installed(error: ImportError) -> str:
     return (
         f"the driver confluent-kafka is not usable here ({error}); install the extra 'muse-stream[fast]', "
         f"or choose kafka-python"
+    )
+
+
+def position_error(consumer: BatchConsumer, refused: dict[Partition, int]) -> PositionError:
+    """Build the error about positions outside their logs, with the ends as they are now."""
+    first, last = consumer.beginning_offsets(refused), consumer.end_offsets(refused)
+    found = "; ".join(
+        f"{topic}[{partition}] at {offset}, log from {first[topic, partition]} to {last[topic, partition]}"
+        for (topic, partition), offset in refused.items()
+    )
+    return PositionError(
+        f"position outside the log: {found}. Records in between are gone, or this is another log: restore the store "
+        f"from a snapshot whose position lies inside, or rebuild it; nothing was skipped.",
+        refused,
     )

@@ -21,7 +21,7 @@ from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
 from muse_stream.streams.kafka.admin import unreachable
-from muse_stream.streams.kafka.consumer import BatchConsumer, ConsumerOptions, Partition
+from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
 from muse_stream.streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -163,14 +163,25 @@ class PythonConsumer:
         found = self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
         return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
 
+    def _group_client(self) -> KafkaConsumer:
+        if self._committer is None:
+            self._committer = _connect(self._options, {"group_id": self._options.group})
+        return self._committer
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask for what the group committed."""
+        if self._options.group is None:
+            return {}
+        client = self._group_client()
+        found = {partition: client.committed(TopicPartition(*partition)) for partition in partitions}
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Leave positions with Kafka as information."""
         if self._options.group is None:
             return
         try:
-            if self._committer is None:
-                self._committer = _connect(self._options, {"group_id": self._options.group})
-            self._committer.commit_async(
+            self._group_client().commit_async(
                 {TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
             )
         except (ClientError, UnreachableError) as error:
@@ -185,17 +196,3 @@ class PythonConsumer:
         self._consumer.close(autocommit=False)
         if self._committer is not None:
             self._committer.close(autocommit=False)
-
-
-def position_error(consumer: BatchConsumer, refused: dict[Partition, int]) -> PositionError:
-    """Build the error about positions outside their logs, with the ends as they are now."""
-    first, last = consumer.beginning_offsets(refused), consumer.end_offsets(refused)
-    found = "; ".join(
-        f"{topic}[{partition}] at {offset}, log from {first[topic, partition]} to {last[topic, partition]}"
-        for (topic, partition), offset in refused.items()
-    )
-    return PositionError(
-        f"position outside the log: {found}. Records in between are gone, or this is another log: restore the store "
-        f"from a snapshot whose position lies inside, or rebuild it; nothing was skipped.",
-        refused,
-    )

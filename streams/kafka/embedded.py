@@ -27,10 +27,10 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
 from muse_stream.streams.errors import BrokerError, UnreachableError
 from muse_stream.streams.kafka.admin import connect_admin
-from muse_stream.streams.kafka.broker_config import HOST, Ports, SecureListener, server_properties
+from muse_stream.streams.kafka.broker_config import Ports, SecureListener, server_properties
 from muse_stream.streams.kafka.guarded import GuardedJava, java_command, log_tail
 from muse_stream.streams.kafka.jars import Report, kafka_jars, no_report
-from muse_stream.streams.kafka.ports import free_ports, is_free
+from muse_stream.streams.kafka.ports import HOST, free_ports, is_free
 
 _BIND_ATTEMPTS = 5  # ports are chosen where the kernel does not; a second collision is already next to impossible
 _READY_SECONDS = 60.0  # 2 s on an idle machine; a CI machine that is busy may take ten times as long

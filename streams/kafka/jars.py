@@ -46,22 +46,22 @@ def default_cache() -> Path:
     return Path(base) / "muse-stream"
 
 
-class _MarkingResolver(PythonResolver):  # type: ignore[misc]
+class _MarkingResolver(PythonResolver):
     """Marks a file as partial while it is being fetched, and reads nothing from a file so marked."""
 
     def download(self, artifact: Artifact) -> Path:
-        target = Path(artifact.cached_path)
+        target = artifact.context.repo_cache / artifact.component.path_prefix / artifact.cached_filename
         mark = target.with_name(target.name + ".partial")
         target.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
         try:
-            fetched = Path(super().download(artifact))
+            super().download(artifact)
         except BaseException:
             target.unlink(missing_ok=True)
             mark.unlink()
             raise
         mark.unlink()
-        return fetched
+        return target
 
 
 def repositories() -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from muse_stream.streams.errors import DriverError
+from muse_stream.streams.errors import DeliveryError, DriverError
 from muse_stream.streams.kafka.consumer import not_installed, unknown_driver
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import Headers
@@ -24,6 +24,12 @@ class Written(NamedTuple):
 
 class Pending(Protocol):
     """A record on its way."""
+
+    def done(self) -> bool:
+        """Tell whether the broker has answered, or the client has given up."""
+
+    def exception(self) -> DeliveryError | None:
+        """Return why it was not acknowledged, None if it was; to be asked once `done`."""
 
     def result(self, timeout: float | None = None) -> Written:
         """Wait for the acknowledgement, at most `timeout` seconds.
@@ -118,10 +124,17 @@ def make_producer(driver: str, options: ProducerOptions) -> RecordProducer:
         from muse_stream.streams.kafka.producer_python import PythonProducer  # noqa: PLC0415 - only the chosen one
 
         return PythonProducer(options)
-    if driver == "confluent-kafka":
+    if driver == "confluent":
         try:
             from muse_stream.streams.kafka.producer_confluent import ConfluentProducer  # noqa: PLC0415
         except ImportError as error:
             raise DriverError(not_installed(error)) from error
         return ConfluentProducer(options)
     raise DriverError(unknown_driver(driver))
+
+
+def refused_text(error: object, count: int = 1) -> str:
+    """Return the text of an error about records that the broker did not acknowledge."""
+    return (
+        f"{count} record(s) not acknowledged: {error}. Check the broker, the topic's settings and the records' sizes."
+    )

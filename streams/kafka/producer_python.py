@@ -13,24 +13,11 @@ from kafka.producer.future import FutureRecordMetadata
 
 from muse_stream.streams.errors import DeliveryError, UnreachableError
 from muse_stream.streams.kafka.admin import unreachable
-from muse_stream.streams.kafka.producer import ProducerOptions, Written
+from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
 from muse_stream.streams.records import Headers
 
 _CLOSE_SECONDS = 10.0
 _RECONNECT_MAX_MS = 1_000
-
-
-class _Pending:
-    def __init__(self, future: FutureRecordMetadata) -> None:
-        self._future = future
-
-    def result(self, timeout: float | None = None) -> Written:
-        try:
-            where = self._future.get(timeout)
-        except ClientError as error:
-            text = f"a record was not acknowledged: {error}. Check the broker, the topic and the record's size."
-            raise DeliveryError(text) from error
-        return Written(where.partition, where.offset)
 
 
 @contextlib.contextmanager
@@ -38,8 +25,24 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        text = f"the broker did not take it: {error}. Check the broker, the topic and the record's size."
-        raise DeliveryError(text) from error
+        raise DeliveryError(refused_text(error)) from error
+
+
+class _Pending:
+    def __init__(self, future: FutureRecordMetadata) -> None:
+        self._future = future
+
+    def done(self) -> bool:
+        return bool(self._future.is_done)
+
+    def exception(self) -> DeliveryError | None:
+        error = self._future.exception
+        return DeliveryError(refused_text(error)) if error else None
+
+    def result(self, timeout: float | None = None) -> Written:
+        with _told():
+            where = self._future.get(timeout)
+        return Written(where.partition, where.offset)
 
 
 class PythonProducer:
@@ -113,7 +116,7 @@ class PythonProducer:
         with self._lock:
             refused, self._refused = self._refused, []
         if refused:
-            raise DeliveryError(refused_text(len(refused), refused[0]))
+            raise DeliveryError(refused_text(refused[0], len(refused)))
 
     def begin(self) -> None:
         """Begin a transaction."""
@@ -133,8 +136,3 @@ class PythonProducer:
     def close(self) -> None:
         """Leave."""
         self._producer.close(timeout=_CLOSE_SECONDS)
-
-
-def refused_text(count: int, first: object) -> str:
-    """Return the text of an error about records that were refused."""
-    return f"{count} records were not acknowledged; the first: {first}. Check the broker, the topic and their sizes."
