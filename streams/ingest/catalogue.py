@@ -59,7 +59,7 @@ class Catalogue:
 
     def nbytes(self) -> int:
         """Bytes in use, row 0 included."""
-        return int(np.count_nonzero(self._known) + 1) * (8 * self._columns.shape[1] + 1)
+        return (int(np.count_nonzero(self._known)) + 1) * (8 * int(self._columns.shape[1]) + 1)
 
     def _rows(self, items: I64) -> I64:
         with self._index.shared(), self._lock:

@@ -37,11 +37,13 @@ class Cursor:
         feed: Decodes and stores.
         target: Last stable offset at assignment.
         end: Last stable offset as last refreshed.
+        end_seen_ms: When that was, on the wall clock.
         serving: Whether dead letters are emitted and the position is committed.
         lettered: Offset below which all rejects have been dead-lettered, by this worker or the one before.
         held: The batch that waits for acknowledgements.
         backlog: Batches that came behind it.
         paused: Whether delivery is paused because of it.
+        read_to: Everything below it has been read (or was below `reading_from`) and is stored or held.
         committed: Last position committed.
         last_broker_time_ms: Broker time of the last record read.
 
@@ -51,11 +53,13 @@ class Cursor:
     feed: Feed
     target: int
     end: int
+    end_seen_ms: int
     serving: bool = False
     lettered: int = 0
     held: Held | None = None
     backlog: deque[RecordBatch] = field(default_factory=deque)
     paused: bool = False
+    read_to: int = 0
     committed: int = -1
     last_broker_time_ms: int | None = None
 
@@ -86,6 +90,7 @@ class Cursor:
         self.held = None
         self.backlog.clear()
         self.paused = False
+        self.read_to = self.reading_from
 
     def to_letter(self, rejects: Sequence[Reject]) -> list[Reject]:
         """Return the rejects that this worker has to dead-letter."""
@@ -95,11 +100,12 @@ class Cursor:
         """Note that a batch is stored and its dead letters are acknowledged."""
         if self.serving:
             self.lettered = max(self.lettered, records.next_offset)
+        self.read_to = records.next_offset
         if len(records):
             self.last_broker_time_ms = int(records.broker_time_ms[-1])
 
     def state(self) -> LogState:
         """Plain reading for health and metrics; any thread."""
-        return LogState(
-            self.feed.position, max(self.end, self.target), self.target, self.last_broker_time_ms, self.held is not None
-        )
+        waiting = None if self.held is None else self.held.delivery.error or "dead letters are on their way"
+        end = max(self.end, self.target)
+        return LogState(self.feed.position, end, self.end_seen_ms, self.target, self.last_broker_time_ms, waiting)

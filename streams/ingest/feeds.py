@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from muse_stream.state.columns import BehaviourBatch
-from muse_stream.streams.ingest.ports import I64, Decode, HistorySink, Store
+from muse_stream.streams.errors import LogMismatchError
+from muse_stream.streams.ingest.ports import I64, Decode, DecodeUsers, HistorySink, Store
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.rejects import Reject
 
@@ -36,8 +37,8 @@ class Written:
     applied: int = 0
     duplicates: int = 0
     erased: int = 0
-    event_time_ms: I64 = field(default=NO_TIMES)
-    broker_time_ms: I64 = field(default=NO_TIMES)
+    event_time_ms: I64 = field(default_factory=lambda: NO_TIMES)
+    broker_time_ms: I64 = field(default_factory=lambda: NO_TIMES)
     store_seconds: float = 0.0
     engine_seconds: float = 0.0
 
@@ -51,12 +52,24 @@ class Feed(ABC):
         """Next offset that the store wants; readable from any thread."""
 
     @abstractmethod
+    def skip_to(self, position: int) -> None:
+        """Let a store that has read nothing begin at `position`, where a shortened log now begins."""
+
+    def _check_begin(self, begin: int) -> None:
+        if begin > self.position:
+            message = (
+                f"the batch was read from offset {begin}, the store needs {self.position} next. Operator action: none, "
+                f"this is a fault of this program; nothing was skipped, restart the worker to read on."
+            )
+            raise LogMismatchError(message)
+
+    @abstractmethod
     def decode(self, records: RecordBatch) -> Decoded:
         """Decode a batch; malformed records become rejects, neighbours stay."""
 
     @abstractmethod
-    def write(self, rows: Any, position: int) -> Written:  # noqa: ANN401 - each topic's own columns
-        """Store the rows at or above `self.position` and the new position in one batch, then tell the engine."""
+    def write(self, rows: Any, position: int, begin: int) -> Written:  # noqa: ANN401 - each topic's own columns
+        """Store rows read from offset `begin` on and the new position in one batch, then tell the engine."""
 
 
 class BehaviourFeed(Feed):
@@ -74,11 +87,14 @@ class BehaviourFeed(Feed):
         """Decode to columns; see `streams.wire`."""
         return Decoded(*self._decode(records))
 
-    def write(self, rows: BehaviourBatch, position: int) -> Written:
+    def skip_to(self, position: int) -> None:
+        """Nothing to do: such a store was opened at that position."""
+
+    def write(self, rows: BehaviourBatch, position: int, begin: int) -> Written:
         """Append, then drop the erased and append the new to the engine."""
         rows = _from_offset(rows, self.position)
         started = time.perf_counter()
-        done = self._store.append(rows, position=position)
+        done = self._store.append(rows, position=position, begin=begin)
         stored = time.perf_counter()
         if len(done.erased):
             self._engine.drop(done.erased)
@@ -105,15 +121,11 @@ class UserRows:
     Attributes:
         user: `[n] int64` user ids.
         profile: `[n]` profile bytes as stored; None forgets the profile.
-        offset: `[n] int64` log offsets.
-        broker_time_ms: `[n] int64` broker times.
 
     """
 
     user: I64
     profile: Sequence[bytes | None]
-    offset: I64
-    broker_time_ms: I64
 
     def __len__(self) -> int:
         return len(self.user)
@@ -122,7 +134,7 @@ class UserRows:
 class UserFeed(Feed):
     """Profiles into a partition's store; requests read them from there."""
 
-    def __init__(self, store: Store, decode: Decode[UserRows]) -> None:
+    def __init__(self, store: Store, decode: DecodeUsers) -> None:
         self._store, self._decode = store, decode
 
     @property
@@ -132,19 +144,19 @@ class UserFeed(Feed):
 
     def decode(self, records: RecordBatch) -> Decoded:
         """Decode to ids and profile bytes; see `streams.wire`."""
-        return Decoded(*self._decode(records))
+        users, profiles, rejects = self._decode(records)
+        return Decoded(UserRows(users, profiles), rejects)
 
-    def write(self, rows: UserRows, position: int) -> Written:
+    def skip_to(self, position: int) -> None:
+        """Move the empty store."""
+        self._store.put_users(np.empty(0, np.int64), [], position=position)
+
+    def write(self, rows: UserRows, position: int, begin: int) -> Written:
         """Store the latest profiles."""
-        first = int(np.searchsorted(rows.offset, self.position))
+        self._check_begin(begin)
         started = time.perf_counter()
-        self._store.put_users(rows.user[first:], rows.profile[first:], position=position)
-        return Written(
-            rows=len(rows) - first,
-            applied=len(rows) - first,
-            broker_time_ms=rows.broker_time_ms[first:],
-            store_seconds=time.perf_counter() - started,
-        )
+        self._store.put_users(rows.user, rows.profile, position=position)
+        return Written(rows=len(rows), applied=len(rows), store_seconds=time.perf_counter() - started)
 
 
 def _from_offset(rows: BehaviourBatch, position: int) -> BehaviourBatch:

@@ -4,14 +4,23 @@ Invariant: a store whose position the log cannot continue is never read on, move
 text that names the operator's action.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from muse_stream.state.columns import BehaviourBatch
 from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.cursor import Cursor
-from muse_stream.streams.ingest.feeds import BehaviourFeed, Feed, UserFeed, UserRows
-from muse_stream.streams.ingest.ports import Decode, HistorySink, LogBounds, Store, TopicPartition
+from muse_stream.streams.ingest.feeds import BehaviourFeed, Feed, UserFeed
+from muse_stream.streams.ingest.ports import (
+    Decode,
+    DecodeUsers,
+    HistorySink,
+    LogBounds,
+    LogReader,
+    Partition,
+    Store,
+    TopicPartition,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class PartitionParts:
     users: str
     open_store: Callable[[int, int], Store]
     decode_behaviours: Decode[BehaviourBatch]
-    decode_users: Decode[UserRows]
+    decode_users: DecodeUsers
     engine: HistorySink
     start_at_log_start: bool = False
 
@@ -41,11 +50,11 @@ class PartitionParts:
         """Both topic partitions."""
         return [TopicPartition(self.behaviours, partition), TopicPartition(self.users, partition)]
 
-    def start(self, partition: int, bounds: Mapping[TopicPartition, LogBounds]) -> int:
+    def start(self, partition: int, bounds: Mapping[Partition, LogBounds]) -> int:
         """Where a store starts that does not exist yet."""
         return bounds[TopicPartition(self.behaviours, partition)].begin if self.start_at_log_start else 0
 
-    def cursors(self, partition: int, store: Store, bounds: Mapping[TopicPartition, LogBounds]) -> list[Cursor]:
+    def cursors(self, partition: int, store: Store, bounds: Mapping[Partition, LogBounds]) -> list[Cursor]:
         """A checked cursor for each topic, standing by.
 
         Raises:
@@ -57,9 +66,26 @@ class PartitionParts:
             (behaviours, BehaviourFeed(store, self.engine, self.decode_behaviours)),
             (users, UserFeed(store, self.decode_users)),
         ]
-        for at, feed in feeds:
-            check_bounds(at, feed.position, bounds[at], may_start_late=self.start_at_log_start)
-        return [Cursor(at, feed, bounds[at].end, bounds[at].end) for at, feed in feeds]
+        return [new_cursor(at, feed, bounds[at], may_start_late=self.start_at_log_start) for at, feed in feeds]
+
+
+def ask_bounds(reader: LogReader, topics: Sequence[TopicPartition], now_ms: int) -> dict[Partition, LogBounds]:
+    """Ask the broker where these logs begin and end."""
+    begins, ends = reader.beginning_offsets(topics), reader.end_offsets(topics)
+    return {at: LogBounds(begins[at], ends[at], now_ms) for at in topics}
+
+
+def new_cursor(at: TopicPartition, feed: Feed, bounds: LogBounds, *, may_start_late: bool) -> Cursor:
+    """A cursor that stands by, with the log's end as its target.
+
+    Raises:
+        LogMismatchError: the log cannot continue the store.
+
+    """
+    check_bounds(at, feed.position, bounds, may_start_late=may_start_late)
+    if feed.position < bounds.begin:
+        feed.skip_to(bounds.begin)
+    return Cursor(at, feed, target=bounds.end, end=bounds.end, end_seen_ms=bounds.seen_ms)
 
 
 def check_bounds(at: TopicPartition, position: int, bounds: LogBounds, *, may_start_late: bool) -> None:

@@ -4,15 +4,17 @@ Invariant: nothing in this folder names a Kafka client, RocksDB or a search back
 simulation, with its in-memory log) passes in whatever fits these shapes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.state.columns import Appended, BehaviourBatch
+from muse_stream.state.item_chunks import ItemBatch
+from muse_stream.state.moment import Moment
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.rejects import Reject
 
@@ -20,47 +22,57 @@ I64 = NDArray[np.int64]
 Rows = TypeVar("Rows")
 Decode = Callable[[RecordBatch], tuple[Rows, Sequence[Reject]]]
 """A topic's codec: what could be used, as columns, and what could not."""
+DecodeUsers = Callable[[RecordBatch], tuple[I64, Sequence[bytes | None], Sequence[Reject]]]
+"""The codec of the users topic: ids, profiles (None forgets), and what could not be used."""
+
+
+Partition = tuple[str, int]
+"""Topic and partition, as the clients have it."""
 
 
 class TopicPartition(NamedTuple):
-    """One partition of one topic."""
+    """The same, with names."""
 
     topic: str
     partition: int
 
 
 class LogBounds(NamedTuple):
-    """First offset that the broker still has, and the last stable offset (what `read_committed` can reach)."""
+    """First offset that the broker still has, the last stable offset (what `read_committed` reaches), and when seen."""
 
     begin: int
     end: int
+    seen_ms: int = 0
 
 
 class LogReader(Protocol):
-    """A `read_committed` consumer with manual assignment; used from one thread only."""
+    """A `read_committed` consumer with manual assignment, used by one thread; contract: `streams.kafka.consumer`.
 
-    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Replace the whole assignment; reading goes on at the given offset of each partition."""
+    Cut to what ingest uses, so that an in-memory log can stand in.
+    """
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        """Replace the whole assignment; each partition is read from its offset, and not paused."""
 
     def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
         """Return what has arrived; an empty batch with a higher `next_offset` when only markers were passed."""
 
-    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+    def pause(self, partitions: Iterable[Partition]) -> None:
         """Deliver nothing of these partitions until resumed."""
 
-    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+    def resume(self, partitions: Iterable[Partition]) -> None:
         """Deliver again, from where delivery stopped."""
 
-    def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def beginning_offsets(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Ask the broker for the first offset that each log still has."""
 
-    def end_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def end_offsets(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Ask the broker for the last stable offsets: what `read_committed` can reach now."""
 
-    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """Ask the broker for the group's commits; partitions without one are left out."""
 
-    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit without waiting for the broker; for information, so a failure may go unseen."""
 
     def wakeup(self) -> None:
@@ -88,13 +100,13 @@ class Store(Protocol):
     def users_position(self) -> int:
         """Next users offset wanted."""
 
-    def append(self, batch: BehaviourBatch, *, position: int) -> Appended:
-        """Write rows and position in one batch."""
+    def append(self, batch: BehaviourBatch, *, position: int, begin: int | None = None) -> Appended:
+        """Write rows and position in one batch; raises where `begin`, the offset read from, leaves a hole."""
 
     def put_users(self, users: I64, profiles: Sequence[bytes | None], *, position: int) -> None:
         """Write the latest profiles and the position in one batch."""
 
-    def moment(self) -> AbstractContextManager[Any]:
+    def moment(self) -> AbstractContextManager[Moment]:
         """Open a consistent snapshot."""
 
     def close(self) -> None:
@@ -114,18 +126,11 @@ class HistorySink(Protocol):
 class VectorSink(Protocol):
     """The vector table of one space, changed between searches."""
 
-    def put(self, items: I64, vectors: NDArray[np.int8]) -> None:
-        """Set the vectors `[n, d]` of these items."""
+    def put(self, items: I64, vectors: NDArray[np.int8]) -> int:
+        """Set the vectors `[n, d]` of these items; returns how many found no room."""
 
     def forget(self, items: I64) -> None:
         """Make these items absent."""
-
-
-class SlotIndex(Protocol):
-    """The item id -> slot table shared by the vector tables and the catalogue."""
-
-    def slots(self, items: I64, *, create: bool) -> NDArray[np.uint32]:
-        """Slot per item; 0 = unknown (never with `create`)."""
 
 
 class ItemLog(Protocol):
@@ -135,11 +140,11 @@ class ItemLog(Protocol):
     def position(self) -> int:
         """Next items offset wanted; the table's version."""
 
-    def append(self, batch: Any, *, position: int) -> None:  # noqa: ANN401 - state's own batch
+    def append(self, batch: ItemBatch, *, position: int) -> None:
         """Write rows and position in one batch."""
 
-    def load(self) -> Iterator[Any]:
-        """Everything stored, as batches."""
+    def load(self) -> Iterator[ItemBatch]:
+        """The last row of each item, as batches."""
 
     def titles(self, items: I64) -> list[str | None]:
         """Titles for display."""

@@ -15,7 +15,7 @@ from muse_stream.streams.errors import PositionError
 from muse_stream.streams.ingest.cursor import Cursor, Held
 from muse_stream.streams.ingest.feeds import Written
 from muse_stream.streams.ingest.letters import Delivery
-from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, TopicPartition
+from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, Partition, TopicPartition
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.records import RecordBatch
@@ -30,6 +30,8 @@ LETTER_GRACE_SECONDS = 0.05
 """An acknowledgement usually comes within this; pausing a partition throws its prefetched records away."""
 LETTER_LOOK_SECONDS = 0.001
 """Between two looks within the grace."""
+YIELD_SECONDS = 0.00005
+"""Between two partitions' batches while requests are served: a sleep that is not zero lets a waiting thread in."""
 HELD_POLL_SECONDS = 0.02
 """Poll no longer than this while a batch waits for an acknowledgement."""
 
@@ -72,7 +74,7 @@ class Pump:
     def __init__(
         self, reader: LogReader, sink: DeadLetterSink, sizer: BatchSizer, hooks: PumpHooks, clock: Clock
     ) -> None:
-        self.cursors: dict[TopicPartition, Cursor] = {}
+        self.cursors: dict[Partition, Cursor] = {}
         self.broker_error: str | None = None
         self._reader, self._sink, self._sizer, self._hooks, self._clock = reader, sink, sizer, hooks, clock
         self._commit_at = self._ends_at = 0.0
@@ -92,7 +94,7 @@ class Pump:
         for records in batches:
             self._take(records)
             if serving:
-                self._clock.sleep(0)
+                self._clock.sleep(YIELD_SECONDS)
         self._refresh_ends()
         self._commit()
         return sum(map(len, batches))
@@ -193,7 +195,7 @@ class Pump:
         records, started = held.records, self._clock.seconds()
         live, before = cursor.caught_up, cursor.feed.position
         new = records.next_offset > before
-        written = cursor.feed.write(held.decoded.rows, records.next_offset) if new else Written()
+        written = cursor.feed.write(held.decoded.rows, records.next_offset, cursor.read_to) if new else Written()
         cursor.passed(records)
         self._sizer.measured(len(records), held.decode_seconds + self._clock.seconds() - started)
         self._hooks.progressed(cursor)
@@ -238,7 +240,7 @@ class Pump:
             return
         for at, end in ends.items():
             if at in self.cursors:
-                self.cursors[at].end = end
+                self.cursors[at].end, self.cursors[at].end_seen_ms = end, self._clock.wall_ms()
 
     def _commit(self) -> None:
         if self._clock.seconds() >= self._commit_at:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.opening import PartitionParts
-from muse_stream.streams.ingest.ports import DeadLetterSink, LogBounds, LogReader, Store, TopicPartition
+from muse_stream.streams.ingest.ports import DeadLetterSink, LogBounds, LogReader, Partition, Store, TopicPartition
 from muse_stream.streams.ingest.pump import Clock, Pump, PumpHooks
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase
@@ -191,8 +191,7 @@ class IngestService(LoopThread):
     def _open_all(self, numbers: list[int]) -> None:
         assert self._reader is not None  # noqa: S101 - `_connected` came first
         topics = [at for number in numbers for at in self._parts.topics(number)]
-        begins, ends = self._reader.beginning_offsets(topics), self._reader.end_offsets(topics)
-        bounds = {at: LogBounds(begins[at], ends[at]) for at in topics}
+        bounds = ask_bounds(self._reader, topics, self._clock.wall_ms())
         committed = self._reader.committed(topics)
         for number in numbers:
             try:
@@ -201,9 +200,7 @@ class IngestService(LoopThread):
                 self._failed(TopicPartition(self._parts.behaviours, number), error)
             self._dirty = True
 
-    def _open_one(
-        self, number: int, bounds: Mapping[TopicPartition, LogBounds], committed: Mapping[TopicPartition, int]
-    ) -> None:
+    def _open_one(self, number: int, bounds: Mapping[Partition, LogBounds], committed: Mapping[Partition, int]) -> None:
         known = self._partitions[number]
         start = self._parts.start(number, bounds)
         store = self.stores.open(number, lambda: self._parts.open_store(number, start))

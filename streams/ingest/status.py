@@ -71,28 +71,24 @@ class LogState:
     Attributes:
         position: Next offset wanted by the store.
         end: Last stable offset as last refreshed.
+        end_seen_ms: When that was, milliseconds since the epoch.
         target: Last stable offset at assignment; `ready` means that `position` has reached it.
         last_broker_time_ms: Broker time of the last record applied; None before the first.
-        letters_pending: A batch waits until the broker has acknowledged its dead letters.
+        waiting: Why reading is held up (dead letters that the broker has not acknowledged); None while it is not.
 
     """
 
     position: int
     end: int
+    end_seen_ms: int
     target: int
     last_broker_time_ms: int | None
-    letters_pending: bool
+    waiting: str | None
 
     @property
     def lag_messages(self) -> int:
         """Offsets between the store and the last stable offset, markers included."""
         return max(0, self.end - self.position)
-
-    def lag_seconds(self, now_ms: int) -> float:
-        """Age of the oldest unread record, bounded from above by the age of the last one applied; 0.0 without lag."""
-        if not self.lag_messages or self.last_broker_time_ms is None:
-            return 0.0
-        return max(0.0, (now_ms - self.last_broker_time_ms) / 1000)
 
 
 @dataclass(frozen=True, slots=True)
