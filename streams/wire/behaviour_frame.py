@@ -28,7 +28,7 @@ def decode_frame_records(task: Task) -> tuple[Columns, list[Fault]]:
     wrong_key = held[frames.user[first[held]] != task.user[held]]
     faults += [_key_fault(task, int(i), int(frames.user[first[i]])) for i in wrong_key]
     partitions = partition_of_users(frames.user, task.rules.partition_count)
-    strangers = np.flatnonzero(partitions != task.partition)
+    strangers = np.flatnonzero((partitions != task.partition) & (frames.user != 0))  # 0 is found later
     astray, at = np.unique(of[strangers], return_index=True)
     for i, row in zip(astray.tolist(), strangers[at].tolist(), strict=True):
         if i not in wrong_key:

@@ -123,5 +123,5 @@ def join_columns(parts: Sequence[Columns]) -> Columns:
 
 def format_of(headers: Headers | None) -> str:
     """The format that a record's headers name, the last one if several do; JSON where none does."""
-    named = [value for key, value in headers or () if key == FORMAT_HEADER]
+    named = [value or b"" for key, value in headers or () if key == FORMAT_HEADER]
     return named[-1].decode("utf-8", "replace") if named else JSON_FORMAT

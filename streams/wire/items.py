@@ -91,7 +91,8 @@ def _item(data: bytes | None, rules: ItemRules) -> _Item:
     check_size(data, rules.bytes_max, "forget the item")
     value = parse_value(_DECODER, data, "items")
     vector = vector_of(value, dimension_of(value.space, rules.spaces), rules.quantise)
-    features = [_optional_id(value.features.get(name), f"features.{name}") for name in rules.features]
+    sent = {name: _optional_id(feature, f"features.{name}") for name, feature in value.features.items()}
+    features = [sent.get(name, 0) for name in rules.features]
     return _Item(_optional_id(value.category, "category"), features, value.title, False, value.space, vector)
 
 
@@ -100,7 +101,7 @@ def _optional_id(value: Id | None, name: str) -> int:
 
 
 def _batch(ids: NDArray[np.int64], items: list[_Item], rules: ItemRules) -> ItemBatch:
-    vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = msgspec.field(default_factory=dict)
+    vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = {}
     for space in sorted({item.space for item in items if item.vector is not None}):
         held = [(row, item.vector) for row, item in enumerate(items) if item.vector is not None and item.space == space]
         vectors[space] = np.array([row for row, _ in held], np.int64), np.stack([vector for _, vector in held])

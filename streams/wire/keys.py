@@ -55,7 +55,7 @@ def rejects_of(records: RecordBatch, faults: list[Fault]) -> list[Reject]:
             fault.detail,
             records.keys[fault.record],
             records.values[fault.record],
-            tuple(records.headers[fault.record] or ()),
+            tuple((key, value or b"") for key, value in records.headers[fault.record] or ()),
             int(records.broker_time_ms[fault.record]),
         )
         for fault in sorted(faults, key=lambda fault: fault.record)

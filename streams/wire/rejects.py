@@ -2,19 +2,23 @@
 
 A dead letter's key is `topic:partition:offset` in UTF-8 (so that a repeat replaces its first copy wherever someone
 compacts), its value JSON: reason, detail, where the record was, and its key, value and headers in base64.
-A value that would not fit into a Kafka message of default size is cut, says so, and names its full length: a dead
-letter that no broker accepts would hold its partition back for ever, and the whole record still lies at its offset.
+What would not fit into a Kafka message of default size is cut (the value first; a giant key and headers after it) and
+marked `truncated`: a dead letter that no broker accepts would hold its partition back for ever, and the whole record
+still lies at its offset.
 
-Invariant: `decode_dead_letter(encode_dead_letter(r))` gives `r` again unless the value was cut.
+Invariant: `decode_dead_letter(encode_dead_letter(r))` gives `r` again unless it was cut; the letter always fits.
 """
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import msgspec
 
-MESSAGE_BYTES_MAX = 1_000_000  # below Kafka's default message.max.bytes of 1 048 588, with room for key and headers
+MESSAGE_BYTES_MAX = (
+    1_000_000  # below Kafka's default message.max.bytes of 1 048 588, with room for the record around it
+)
+_KEY_BYTES_KEPT = 1_000
 
 
 class Reason(StrEnum):
@@ -62,7 +66,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     broker_time_ms: int = 0
     headers: list[Header] = []
     value_bytes: int = 0  # full length of the original value
-    truncated: bool = False  # `value` holds only its beginning
+    truncated: bool = False  # `value` (or even `key`) holds only its beginning, `headers` may be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +107,20 @@ def dead_letter_key(reject: Reject) -> bytes:
 
 
 def encode_dead_letter(reject: Reject, *, bytes_max: int = MESSAGE_BYTES_MAX) -> tuple[bytes, bytes]:
-    """Key and value of the dead letter of a reject; the value is at most `bytes_max` long if a cut can achieve that."""
-    whole = _ENCODER.encode(_dead_letter(reject, reject.value))
-    if len(whole) <= bytes_max or not reject.value:
-        return dead_letter_key(reject), whole
-    rest = len(_ENCODER.encode(_dead_letter(reject, b""))) + len(',"truncated":true')
-    kept = max(0, (bytes_max - rest) // 4 * 3)
-    return dead_letter_key(reject), _ENCODER.encode(_dead_letter(reject, reject.value[:kept]))
+    """Key and value of the dead letter of a reject; the value has at most `bytes_max` bytes (8 192 or more)."""
+    letter = _ENCODER.encode(_dead_letter(reject, reject, cut=False))
+    if len(letter) > bytes_max:
+        bare = replace(reject, value=reject.value and b"")
+        if len(_ENCODER.encode(_dead_letter(reject, bare, cut=True))) > bytes_max:
+            bare = replace(bare, key=reject.key and reject.key[:_KEY_BYTES_KEPT], headers=())
+        room = (bytes_max - len(_ENCODER.encode(_dead_letter(reject, bare, cut=True)))) // 4 * 3  # base64
+        part = replace(bare, value=reject.value and reject.value[: max(0, room)])
+        letter = _ENCODER.encode(_dead_letter(reject, part, cut=True))
+    return dead_letter_key(reject), letter
 
 
 def decode_dead_letter(value: bytes) -> tuple[Reject, bool]:
-    """The reject inside a dead letter's value, and whether the original value was cut. Raises msgspec.DecodeError."""
+    """The reject inside a dead letter's value, and whether its bytes were cut. Raises msgspec.DecodeError."""
     letter = _DECODER.decode(value)
     reject = Reject(
         letter.topic,
@@ -129,20 +136,20 @@ def decode_dead_letter(value: bytes) -> tuple[Reject, bool]:
     return reject, letter.truncated
 
 
-def _dead_letter(reject: Reject, value: bytes | None) -> DeadLetter:
-    size = len(reject.value or b"")
+def _dead_letter(reject: Reject, kept: Reject, *, cut: bool) -> DeadLetter:
+    """The letter of `reject`, with as much of its bytes as `kept` has."""
     return DeadLetter(
         topic=reject.topic,
         partition=reject.partition,
         offset=reject.offset,
         reason=reject.reason,
         detail=reject.detail,
-        key=_base64(reject.key),
-        value=_base64(value),
+        key=_base64(kept.key),
+        value=_base64(kept.value),
         broker_time_ms=reject.broker_time_ms,
-        headers=[Header(key, base64.b64encode(data).decode()) for key, data in reject.headers],
-        value_bytes=size,
-        truncated=len(value or b"") < size,
+        headers=[Header(key, base64.b64encode(data).decode()) for key, data in kept.headers],
+        value_bytes=len(reject.value or b""),
+        truncated=cut,
     )
 
 

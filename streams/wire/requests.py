@@ -22,7 +22,7 @@ from muse_stream.streams.wire import idkernels
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.behaviour_json import parse_action
 from muse_stream.streams.wire.formats import DEFAULT_ACTIONS
-from muse_stream.streams.wire.ids import INT64_MAX, RESERVED_PREFIX, Id, IdField, parse_keys
+from muse_stream.streams.wire.ids import INT64_MAX, INT64_MIN, RESERVED_PREFIX, Id, IdField, parse_keys
 from muse_stream.streams.wire.partitioner import WRONG_PARTITIONER_ADVICE, partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_legal_id, parse_value
@@ -43,8 +43,8 @@ class Candidate(VectorFields, forbid_unknown_fields=True, omit_defaults=True, kw
 class NotBefore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The client's own write on the behaviours topic, which the answer must have seen."""
 
-    partition: Annotated[int, Meta(ge=0)]
-    offset: Annotated[int, Meta(ge=0)]
+    partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    offset: Annotated[int, Meta(ge=0, le=INT64_MAX)]
 
 
 class FilterFields(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -263,9 +263,16 @@ def _own_vectors(value: RequestValue, space: str, rules: RequestRules) -> tuple[
     return np.array(rows, np.int64), np.array(vectors, np.int8).reshape(len(rows), dimension)
 
 
+def _check_range(value: int | None, name: str) -> None:
+    if value is not None and not INT64_MIN <= value <= INT64_MAX:
+        bad(Reason.OUT_OF_RANGE, f"{name} is {value}; send a number within int64")
+
+
 def _filters(fields: FilterFields | None, rules: RequestRules) -> Filters | None:
     if fields is None:
         return None
+    _check_range(fields.since_ms, "filters.since_ms")
+    _check_range(fields.until_ms, "filters.until_ms")
     actions = None if fields.actions is None else tuple(parse_action(sent, rules.actions) for sent in fields.actions)
     return Filters(fields.since_ms, fields.until_ms, actions)
 

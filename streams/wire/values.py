@@ -13,15 +13,17 @@ from muse_stream.streams.wire.ids import RESERVED_PREFIX, Id, id_of, is_reserved
 from muse_stream.streams.wire.rejects import Reason
 
 Value = TypeVar("Value")
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_DETAIL_CHARACTERS = 500  # a detail quotes what was found, and that may be a megabyte
 
 
 class BadRecordError(Exception):
     """A record that decodes to nothing; carries the reason and the detail of its reject."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
         self.reason = reason
-        self.detail = detail
+        self.detail = detail if len(detail) <= _DETAIL_CHARACTERS else detail[:_DETAIL_CHARACTERS] + "…"
+        super().__init__(self.detail)
 
 
 def bad(reason: Reason, detail: str) -> NoReturn:
@@ -34,8 +36,9 @@ def parse_value(decoder: "msgspec.json.Decoder[Value]", data: bytes, topic: str)
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
+        _check_json(data)  # msgspec stops at the first wrong type, also of text that is no JSON further on
         bad(_reason_of(str(error)), f"{error}; see the {topic} schema")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NOT_JSON as error:
         bad(Reason.BAD_JSON, f"{error}; send one JSON object per record")
 
 
@@ -57,12 +60,21 @@ def parse_legal_id(value: Id, name: str, *, accept_reserved: bool = False) -> in
     return number
 
 
+def _check_json(data: bytes) -> None:
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except _NOT_JSON as error:
+        bad(Reason.BAD_JSON, f"{error}; send one JSON object per record")
+
+
 def _reason_of(text: str) -> Reason:
     """The reason behind one of msgspec's complaints."""
     if "missing required field" in text:
         return Reason.MISSING_FIELD
     if "contains unknown field" in text:
         return Reason.UNKNOWN_FIELD
-    if text.startswith("Integer value out of range") and not re.search(r"\$\.(time_ms|action)`", text):
-        return Reason.ID_OUT_OF_RANGE
-    return Reason.BAD_TYPE
+    if "out of range" not in text:
+        return Reason.BAD_TYPE
+    if "`$.vector" in text:
+        return Reason.BAD_VECTOR
+    return Reason.BAD_TYPE if re.search(r"\$\.(time_ms|action)`", text) else Reason.ID_OUT_OF_RANGE
