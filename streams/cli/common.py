@@ -9,7 +9,16 @@ import click
 from muse_stream.streams.cli.flags import CommandError, example, given, json_option, settings_options
 from muse_stream.streams.settings import Settings
 
-__all__ = ["CommandError", "example", "is_terminal", "json_option", "load_settings", "print_json", "settings_options"]
+__all__ = [
+    "CommandError",
+    "example",
+    "is_terminal",
+    "json_option",
+    "load_settings",
+    "print_json",
+    "settings_options",
+    "settings_overrides",
+]
 
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
@@ -26,6 +35,11 @@ def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     return Settings.load(
         common.config, {**common.overrides, **{key: value for key, value in (flags or {}).items() if value is not None}}
     )
+
+
+def settings_overrides() -> dict[str, object]:
+    """The settings named by flags alone, by their dotted keys: for a command that makes settings of its own."""
+    return dict(given(click.get_current_context()).overrides)
 
 
 def print_json(result: object) -> None:

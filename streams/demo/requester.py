@@ -1,0 +1,149 @@
+"""Asks over the requests topic and reads the answers from the scores topic, as any client would.
+
+Invariant: every request that was sent is either open or has exactly one first answer; a second answer to the same
+request (a hand-over may cause one) is counted and dropped.
+"""
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec import DecodeError
+
+from muse_stream.streams.clients import open_consumer, open_producer
+from muse_stream.streams.errors import DemoError
+from muse_stream.streams.settings import Settings
+from muse_stream.streams.wire.answers import Answer, Status, decode_answer
+from muse_stream.streams.wire.encode import encode_request
+from muse_stream.streams.wire.ids import Id
+from muse_stream.streams.wire.requests import RequestValue
+
+POLL_MS = 200
+POLL_RECORDS = 500
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request on its way: when it was sent and, once `done` is set, its answer and when that was read (seconds)."""
+
+    request_id: str
+    sent_seconds: float
+    answer: Answer | None = None
+    read_seconds: float = 0.0
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def scored(self) -> bool:
+        """Whether it was answered with a result."""
+        return self.answer is not None and self.answer.status is Status.OK
+
+    @property
+    def latency_ms(self) -> float:
+        """From sending to having read the answer."""
+        return (self.read_seconds - self.sent_seconds) * 1e3
+
+
+class Requester:
+    """A client with one producer and one reader thread; `ask` and `send` may be called from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect and begin to read where the scores topic ends now. Raises `UnreachableError`."""
+        self._topics = settings.topics
+        self._prefix = uuid.uuid4().hex[:8]
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._open: dict[str, Asked] = {}
+        self._failure: Exception | None = None
+        self.repeated = 0
+        self._producer = open_producer(settings, client_id="muse-requester", linger_ms=0)
+        self._consumer = open_consumer(settings, client_id="muse-requester")
+        partitions = [(settings.topics.scores, number) for number in range(settings.topics.partitions)]
+        self._consumer.assign(self._consumer.end_offsets(partitions))
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="muse-requester", daemon=True)
+        self._thread.start()
+
+    def send(self, user: Id, candidates: Sequence[Id], **options: Any) -> Asked:  # noqa: ANN401 -- request fields
+        """Send a request and return at once; `options` are further fields of the request. Raises `IdError`."""
+        request_id = f"{self._prefix}-{next(self._numbers)}"
+        key, value = encode_request(user, RequestValue(request_id=request_id, candidates=list(candidates), **options))
+        asked = Asked(request_id, time.perf_counter())
+        with self._lock:
+            self._open[request_id] = asked
+        self._producer.send(self._topics.requests, key, value)
+        return asked
+
+    def ask(self, user: Id, candidates: Sequence[Id], *, wait_seconds: float = 30.0, **options: Any) -> Asked:  # noqa: ANN401
+        """Send a request and wait for its answer.
+
+        Raises:
+            DemoError: No answer in time, or the answers can no longer be read.
+
+        """
+        asked = self.send(user, candidates, **options)
+        self.wait([asked], wait_seconds)
+        if asked.answer is None:
+            message = (
+                f"no answer to request {asked.request_id} within {wait_seconds:.0f} s; does a worker run? Look at its "
+                f"/health/ready, or run: muse-stream check"
+            )
+            raise DemoError(message)
+        return asked
+
+    def wait(self, asked: Sequence[Asked], seconds: float) -> bool:
+        """Wait until all are answered, at most so long; tells whether they are. Raises `DemoError`: reading failed."""
+        deadline = time.monotonic() + seconds
+        done = all(one.done.wait(max(0.0, deadline - time.monotonic())) for one in asked)
+        if self._failure is not None:
+            message = f"the answers can no longer be read: {self._failure}"
+            raise DemoError(message) from self._failure
+        return done
+
+    def close(self) -> None:
+        """Stop reading and leave."""
+        self._stopping.set()
+        self._consumer.wakeup()
+        self._thread.join()
+        self._consumer.close()
+        self._producer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                for batch in self._consumer.poll(POLL_RECORDS, POLL_MS):
+                    now = time.perf_counter()
+                    for value in batch.values:
+                        self._settle(value, now)
+        except Exception as error:
+            self._failure = error
+            with self._lock:
+                for asked in self._open.values():
+                    asked.done.set()
+
+    def _settle(self, value: bytes | None, now: float) -> None:
+        try:
+            answer = decode_answer(value or b"")
+        except DecodeError:
+            return  # somebody else's record on a shared topic; our own request stays open and shows as unanswered
+        if not (answer.request_id or "").startswith(self._prefix):
+            return
+        with self._lock:
+            asked = self._open.pop(answer.request_id or "", None)
+            if asked is None:
+                self.repeated += 1
+                return
+        asked.answer, asked.read_seconds = answer, now
+        asked.done.set()

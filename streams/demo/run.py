@@ -1,0 +1,202 @@
+"""The demo, from an empty directory to a summary.
+
+Invariant: what the summary calls stored has been read back user by user through the request path after the stream
+ended; it is not what a counter says.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from muse_stream.streams.clients import open_consumer
+from muse_stream.streams.demo import long_history, story
+from muse_stream.streams.demo.live import Figures, View, make_view
+from muse_stream.streams.demo.long_history import LongHistory
+from muse_stream.streams.demo.requester import Asked, Requester
+from muse_stream.streams.demo.scrape import Reading, freshness_ms, scrape
+from muse_stream.streams.demo.stage import Stage, set_up
+from muse_stream.streams.demo.summary import Summary, quantile
+from muse_stream.streams.demo.traffic import Load, Replay, Shop, model_of, stage_times_ms
+from muse_stream.streams.errors import DemoError
+from muse_stream.streams.settings import Settings
+
+LOOK_SECONDS = 0.25
+STORED_SECONDS = 30.0  # the stores may lag behind the replay on a busy machine, not for ever
+ANSWERED_SECONDS = 30.0
+RECENT = 200  # requests whose times the live view shows
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be chosen: behaviours and requests per second, and settings of the worker by their dotted keys."""
+
+    rate: float
+    request_rate: float
+    overrides: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """The purchases, sent and stored: how it went."""
+
+    replay: Replay
+    asked: list[Asked]
+    before: Reading
+    after: Reading
+
+
+class Demo:
+    """One run. `play` does everything that ends by itself; the stage stays up until the caller leaves it."""
+
+    def __init__(self, console: Console, options: Options) -> None:
+        self._console = console
+        self._options = options
+        self._begun = time.monotonic()
+
+    def set_up(self) -> AbstractContextManager[Stage]:
+        """The stage, as a context manager. Raises `StreamsError`."""
+        self._console.print("muse-stream demo: real purchases, a real Kafka, requests answered while they stream in")
+        return set_up(self._say, self._options.overrides)
+
+    def play(self, stage: Stage) -> Summary:
+        """Stream, tell two stories, read everything back. Raises `StreamsError`."""
+        shop = Shop(stage.retail)
+        with Requester(stage.settings) as requester:
+            streamed = self._stream(stage, requester, shop)
+            told = self._tell_customer(stage, requester, shop)
+            long = long_history.run(stage.settings, stage.retail, requester, shop)
+            story.show_long(self._console, stage.retail.catalogue, long)
+            self._console.rule("Everything read back")
+            asked = [*streamed.asked, told, *long.asked]
+            requester.wait(asked, ANSWERED_SECONDS)
+            users = [*stage.retail.customers.user.tolist(), long.user]
+            stored = read_back(requester, users)
+        return self._summary(stage.settings, streamed, long, asked, stored)
+
+    def _stream(self, stage: Stage, requester: Requester, shop: Shop) -> Streamed:
+        total = len(stage.retail.behaviours)
+        self._say(
+            f"replaying {total:,} purchases at {self._options.rate:,.0f}/s, {self._options.request_rate:g} requests/s"
+        )
+        before = scrape(stage.url) or Reading()
+        replay = Replay(stage.settings, stage.retail, self._options.rate)
+        load = Load(requester, shop, replay, self._options.request_rate)
+        replay.start()
+        load.start()
+        try:
+            with make_view(self._console) as view:
+                after = self._watch(stage, replay, load, view, before)
+        finally:
+            load.stop()
+        requester.wait(load.asked, ANSWERED_SECONDS)
+        return Streamed(replay, load.asked, before, after)
+
+    def _watch(self, stage: Stage, replay: Replay, load: Load, view: View, before: Reading) -> Reading:
+        """Show figures until everything sent is stored; returns the last reading."""
+        begun, deadline = time.monotonic(), 0.0
+        while True:
+            finished = replay.done.wait(LOOK_SECONDS)
+            if replay.failure is not None:
+                raise replay.failure
+            stage.worker.check_running()
+            now = scrape(stage.url) or before
+            seconds = time.monotonic() - begun
+            view.update(figures(seconds, replay, load.asked, before, now))
+            if finished:
+                deadline = deadline or time.monotonic() + STORED_SECONDS
+                if now.behaviours - before.behaviours >= replay.acknowledged or time.monotonic() > deadline:
+                    return now
+                time.sleep(LOOK_SECONDS)
+
+    def _tell_customer(self, stage: Stage, requester: Requester, shop: Shop) -> Asked:
+        user = long_history.busiest(stage.retail)
+        asked = requester.ask(user, shop.candidates(), want="both")
+        if asked.answer is None or not asked.scored:
+            message = f"customer {user} was not ranked: {asked.answer and asked.answer.error}"
+            raise DemoError(message)
+        story.show_customer(self._console, stage.retail, user, asked.answer)
+        story.show_untrained(self._console, asked.answer.model.version if asked.answer.model else "no model")
+        return asked
+
+    def _summary(
+        self, settings: Settings, streamed: Streamed, long: LongHistory, asked: list[Asked], stored: int
+    ) -> Summary:
+        latencies = [one.latency_ms for one in streamed.asked if one.scored]
+        model = model_of(asked)
+        sent = streamed.replay.acknowledged + long.behaviours
+        return Summary(
+            behaviours_sent=sent,
+            behaviours_stored=stored,
+            requests_sent=len(asked),
+            requests_answered=sum(one.scored for one in asked),
+            requests_refused=sum(one.answer is not None and not one.scored for one in asked),
+            dead_letters=dead_letters(settings),
+            seconds=time.monotonic() - self._begun,
+            replay_seconds=streamed.replay.seconds,
+            behaviours_per_second=streamed.replay.acknowledged / max(streamed.replay.seconds, 1e-9),
+            freshness_p50_ms=freshness_ms(streamed.before, streamed.after, 0.5),
+            freshness_p99_ms=freshness_ms(streamed.before, streamed.after, 0.99),
+            latency_p50_ms=quantile(latencies, 0.5),
+            latency_p99_ms=quantile(latencies, 0.99),
+            long_history=long.length,
+            long_history_retrieval_ms=long.retrieval_ms,
+            new_behaviour_visible_ms=long.added.visible_ms,
+            model=model.version if model else "",
+            model_trained=False,
+        )
+
+    def _say(self, line: str) -> None:
+        self._console.print(f"{time.monotonic() - self._begun:5.1f} s  {line}", highlight=False, soft_wrap=True)
+
+
+def figures(seconds: float, replay: Replay, asked: Sequence[Asked], before: Reading, now: Reading) -> Figures:
+    """One look at the running stream."""
+    recent = [one for one in list(asked)[-RECENT:] if one.scored]
+    latencies = [one.latency_ms for one in recent]
+    stored = now.behaviours - before.behaviours
+    return Figures(
+        seconds=seconds,
+        sent=replay.sent,
+        total=len(replay.retail.behaviours),
+        stored=stored,
+        events_per_second=stored / seconds,
+        freshness_p50_ms=freshness_ms(before, now, 0.5),
+        freshness_p99_ms=freshness_ms(before, now, 0.99),
+        requests_sent=len(asked),
+        requests_answered=sum(one.scored for one in list(asked)),
+        latency_p50_ms=quantile(latencies, 0.5),
+        latency_p99_ms=quantile(latencies, 0.99),
+        retrieval_p50_ms=quantile(stage_times_ms(recent, "gsu"), 0.5),
+        scoring_p50_ms=quantile(stage_times_ms(recent, "esu"), 0.5),
+    )
+
+
+def read_back(requester: Requester, users: Sequence[int]) -> int:
+    """Behaviours that the stores hold for these users: the sum of the sequence numbers at which their histories end.
+
+    Raises:
+        DemoError: A user's history could not be read.
+
+    """
+    asked = [requester.send(user, [], prefetch=True) for user in users]
+    requester.wait(asked, ANSWERED_SECONDS)
+    stored = 0
+    for user, one in zip(users, asked, strict=True):
+        if one.answer is None or one.answer.window is None:
+            reason = one.answer.error if one.answer else "no answer"
+            message = f"the history of user {user} could not be read back: {reason}"
+            raise DemoError(message)
+        stored += one.answer.window.stop
+    return stored
+
+
+def dead_letters(settings: Settings) -> int:
+    """Records in the dead-letters topic."""
+    consumer = open_consumer(settings)
+    try:
+        return sum(consumer.end_offsets([(settings.topics.dead_letters, 0)]).values())
+    finally:
+        consumer.close()
