@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
-from muse_stream.streams.ingest.opening import PartitionParts
+from muse_stream.streams.ingest.opening import PartitionParts, ask_bounds
 from muse_stream.streams.ingest.ports import DeadLetterSink, LogBounds, LogReader, Partition, Store, TopicPartition
 from muse_stream.streams.ingest.pump import Clock, Pump, PumpHooks
 from muse_stream.streams.ingest.sizing import BatchSizer
