@@ -6,7 +6,8 @@ Labels are meta keys (space 00): `layout` names kind and version of the content 
 was built from. Both are written by the first open, in one batch, and compared by each later one.
 
 rocksdict 0.3.29, by experiment: `ReadOptions.set_iterate_lower_bound` sets the upper bound, so nothing here calls it;
-a live iterator or snapshot keeps the directory locked after `close`.
+an iterator does not keep its ReadOptions alive, and without them its upper bound is freed memory, so ranges are read
+here only, whole, with the options in a local name; a live iterator or snapshot keeps the directory locked after close.
 """
 
 import re
@@ -14,9 +15,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, cast
 
-from rocksdict import AccessType, Options, Rdict, Snapshot, WriteBatch
+from rocksdict import AccessType, Options, Rdict, ReadOptions, Snapshot, WriteBatch
 
 from muse_stream.state import errors
 from muse_stream.state.keys import META
@@ -73,6 +74,27 @@ def lookup(view: Rdict | Snapshot, key: bytes) -> bytes | None:
         return None
     value: bytes = iterator.value()
     return value
+
+
+def values_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[bytes]:
+    """The values of all keys in [begin, end), in key order."""
+    bounds = ReadOptions()
+    bounds.set_iterate_upper_bound(end)
+    return list(view.values(from_key=begin, read_opt=bounds))
+
+
+def keys_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[bytes]:
+    """All keys in [begin, end), in order."""
+    bounds = ReadOptions()
+    bounds.set_iterate_upper_bound(end)
+    return cast("list[bytes]", list(view.keys(from_key=begin, read_opt=bounds)))
+
+
+def items_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
+    """All keys in [begin, end) with their values, in key order."""
+    bounds = ReadOptions()
+    bounds.set_iterate_upper_bound(end)
+    return cast("list[tuple[bytes, bytes]]", list(view.items(from_key=begin, read_opt=bounds)))
 
 
 class Holder(Protocol):

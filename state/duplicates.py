@@ -8,15 +8,17 @@ batch (`keys.WINDOW`, first ordinal), whose value is the batch's kept pairs, 16 
 keys that lie wholly before the window are deleted in the batch that pushes them out.
 """
 
+# ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
+
 from collections import deque
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import Rdict, ReadOptions, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from muse_stream.state.columns import BehaviourBatch
 from muse_stream.state.compiled import compiled, mix
+from muse_stream.state.database import items_between
 from muse_stream.state.keys import WINDOW, WINDOW_END, window_key, window_ordinal
 
 PAIR = np.dtype([("user", "<i8"), ("event_id", "<u8")])
@@ -149,7 +151,5 @@ class DuplicateWindow:
 
 
 def _stored(db: Rdict) -> list[tuple[int, Pairs]]:
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(WINDOW_END)
-    items = db.items(from_key=WINDOW, read_opt=bounds)
-    return [(window_ordinal(cast("bytes", key)), np.frombuffer(value, PAIR)) for key, value in items]
+    stored = items_between(db, WINDOW, WINDOW_END)
+    return [(window_ordinal(key), np.frombuffer(value, PAIR)) for key, value in stored]

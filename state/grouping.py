@@ -3,6 +3,8 @@
 Invariant: cutting the same rows into other batches leads to the same live rows under the same sequence numbers.
 """
 
+# ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
+
 from dataclasses import dataclass
 
 import numpy as np

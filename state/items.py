@@ -275,20 +275,15 @@ def _alive(view: Rdict | Snapshot, rows: int) -> list[tuple[int, Flags]]:
     """Per chunk, oldest first: its number and which of its rows are their item's last."""
     survivors = Survivors(rows)
     found: list[tuple[int, Flags]] = []
-    iterator = view.iter(_scan())
+    scan = ReadOptions()
+    scan.set_readahead_size(_READAHEAD_BYTES)
+    iterator = view.iter(scan)
     iterator.seek_for_prev(_VECTORS)
     while iterator.valid() and (key := iterator.key())[:1] == _COLUMNS:
         found.append((_NUMBERED.unpack(key)[1], survivors.alive(unpack_items(iterator.value()))))
         iterator.prev()
     iterator.status()
     return found[::-1]
-
-
-def _scan() -> ReadOptions:
-    """Read options for large values that are read once."""
-    options = ReadOptions()
-    options.set_readahead_size(_READAHEAD_BYTES)
-    return options
 
 
 def _read(view: Rdict | Snapshot, number: int) -> ItemBatch:

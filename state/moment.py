@@ -13,12 +13,12 @@ from rocksdict import Snapshot
 
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.columns import BEHAVIOUR, NO_BEHAVIOURS, Sequence
-from muse_stream.state.database import IDENTITY_KEY, Database, lookup
+from muse_stream.state.database import IDENTITY_KEY, Database, lookup, values_between
 from muse_stream.state.errors import DamagedStoreError, StoreClosedError
-from muse_stream.state.keys import profile_key, segment_key
+from muse_stream.state.keys import LAST_START, profile_key, segment_key
 from muse_stream.state.meta import LAYOUT, Progress, read_rules, read_start
 from muse_stream.state.rules import RuleChange, StoreIdentity
-from muse_stream.state.segments import every_user, last_segment, user_range
+from muse_stream.state.segments import every_user, last_segment
 
 
 class Moment:
@@ -128,7 +128,7 @@ def _read_sequence(path: Path, view: Snapshot, user: int, count: int) -> Sequenc
         return Sequence(stop, NO_BEHAVIOURS)
     first = last_segment(iterator, user, floor)
     key = segment_key(user, first[0] if first else 0)
-    values = list(view.values(from_key=key, read_opt=user_range(user)))
+    values = values_between(view, key, segment_key(user, LAST_START))
     rows = np.frombuffer(b"".join(values), BEHAVIOUR)
     start = stop - len(rows)
     if first and start != first[0]:

@@ -13,13 +13,12 @@ deleted; reads hide the rest. Deletes are one by one: RocksDB re-sorts a memtabl
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import Rdict, RdictIter, ReadOptions, Snapshot, WriteBatch
+from rocksdict import Rdict, RdictIter, Snapshot, WriteBatch
 
-from muse_stream.state.database import lookup
+from muse_stream.state.database import items_between, keys_between, lookup
 from muse_stream.state.grouping import Groups
 from muse_stream.state.keys import (
     BEHAVIOURS,
@@ -49,13 +48,6 @@ def last_segment(iterator: RdictIter, user: int, at_most: int = LAST_START) -> t
     return split_segment_key(found)[1], len(iterator.value()) // ROW_BYTES
 
 
-def user_range(user: int) -> ReadOptions:
-    """Read options that end a forward iteration after the user's last segment."""
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(segment_key(user, LAST_START))
-    return bounds
-
-
 def read_tail(iterator: RdictIter, user: int) -> tuple[int, int]:
     """(next sequence number, rows in open segments) of a user, from the store; (0, 0) for an unknown one."""
     found = last_segment(iterator, user)
@@ -79,14 +71,16 @@ class AppendPlan:
     """What an append does to each group's user.
 
     Attributes:
+        before: `[3, g] int64` next, pending and head before the append, see `tails.Tails`.
         starts: `[g] int64` sequence number of the first live new row.
-        tails: `[3, g] int64` next, pending and head after the append, see `tails.Tails`.
+        tails: `[3, g] int64` the same after it.
         merges: Groups whose open segments become a chunk with the new rows.
         trims: Groups that complete a chunk while whole segments may lie before the cap.
         resets: Groups whose stored rows are all dead: erased, or more than cap rows came at once.
 
     """
 
+    before: Ints
     starts: Ints
     tails: Ints
     merges: Ints
@@ -104,6 +98,7 @@ def plan_append(groups: Groups, tails: Ints, cap: int) -> AppendPlan:
     rows = np.where(reset, counts, pending + counts)
     completes = rows >= CHUNK_ROWS
     return AppendPlan(
+        before=tails,
         starts=starts,
         tails=np.stack([stops, np.where(completes, 0, rows), np.where(reset, starts, head)]),
         merges=np.flatnonzero(completes & ~reset & (pending > 0)),
@@ -112,10 +107,10 @@ def plan_append(groups: Groups, tails: Ints, cap: int) -> AppendPlan:
     )
 
 
-def write_append(db: Rdict, groups: Groups, before: Ints, plan: AppendPlan, cap: int, out: WriteBatch) -> int:
+def write_append(db: Rdict, groups: Groups, plan: AppendPlan, cap: int, out: WriteBatch) -> int:
     """Put the groups' rows into `out` as planned, reading back what is merged; bytes of rows put.
 
-    `before` `[3, g]` are the tails before the append. Sets the heads of trimmed users in `plan.tails`.
+    Sets the heads of trimmed users in `plan.tails`.
     """
     keys = segment_keys(groups.users, plan.starts)
     packed = groups.behaviours.tobytes()
@@ -125,11 +120,11 @@ def write_append(db: Rdict, groups: Groups, before: Ints, plan: AppendPlan, cap:
     for group in plan.resets.tolist():
         _delete_all(db, users[group], out)
     for group in plan.trims.tolist():
-        follow, pending, head = before[:, group].tolist()
+        follow, pending, head = plan.before[:, group].tolist()
         floor = min(int(plan.tails[0, group]) - cap, follow - pending)
         plan.tails[2, group] = trim(db, users[group], head, floor, out)
     for group in plan.merges.tolist():
-        follow, pending, _ = before[:, group].tolist()
+        follow, pending, _ = plan.before[:, group].tolist()
         keys[group], values[group] = _merge(db, users[group], follow - pending, values[group], out)
     put = out.put
     for key, value in zip(keys, values, strict=True):
@@ -142,24 +137,21 @@ def trim(view: Rdict | Snapshot, user: int, head: int, floor: int, out: WriteBat
     found = last_segment(view.iter(), user, floor)
     if found is None:
         return head
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(segment_key(user, found[0]))
-    for key in view.keys(from_key=segment_key(user, head), read_opt=bounds):
+    for key in keys_between(view, segment_key(user, head), segment_key(user, found[0])):
         out.delete(key)
     return found[0]
 
 
 def _merge(db: Rdict, user: int, first: int, new: bytes, out: WriteBatch) -> tuple[bytes, bytes]:
     """The chunk of the segments from `first` on and `new`; deletes the keys that it replaces."""
-    items = db.items(from_key=segment_key(user, first), read_opt=user_range(user))
-    segments = cast("list[tuple[bytes, bytes]]", list(items))
+    segments = items_between(db, segment_key(user, first), segment_key(user, LAST_START))
     for key, _ in segments[1:]:
         out.delete(key)
     return segments[0][0], b"".join([*(value for _, value in segments), new])
 
 
 def _delete_all(db: Rdict, user: int, out: WriteBatch) -> None:
-    for key in db.keys(from_key=segment_key(user, 0), read_opt=user_range(user)):
+    for key in keys_between(db, segment_key(user, 0), segment_key(user, LAST_START)):
         out.delete(key)
 
 

@@ -266,9 +266,8 @@ class BehaviourStore:
         keep, pairs = self._window.admit(batch)
         groups = group_by_user(batch, keep, self.rules.cap)
         try:
-            before = self._tails_of(groups.users)
-            plan = plan_append(groups, before, self.rules.cap)
-            put_bytes = write_append(self._database.db, groups, before, plan, self.rules.cap, out)
+            plan = plan_append(groups, self._tails_of(groups.users), self.rules.cap)
+            put_bytes = write_append(self._database.db, groups, plan, self.rules.cap, out)
             self._window.write(pairs, out)
             watermark_ms = max(self.watermark_ms, int(batch.broker_time_ms.max(initial=0)))
             self._write(out, replace(self._progress, position=position, watermark_ms=watermark_ms))
