@@ -4,6 +4,7 @@ EsuError
 ├── FeatureError            a feature or layer list that no network can have
 ├── VocabularyError         ids that cannot be a vocabulary
 ├── BatchError              a ScoreBatch whose arrays do not fit together, or not this model
+├── ScoreError              a model that gives scores which are no numbers
 ├── ParityError             a reference file that cannot be compared with
 └── ArtefactError           an artefact that cannot be used; the one in service stays
     ├── ArtefactMissingError    no artefact at this path
@@ -30,6 +31,10 @@ class VocabularyError(EsuError, ValueError):
 
 class BatchError(EsuError, ValueError):
     """A `ScoreBatch` whose arrays do not fit together, or do not fit the model's features."""
+
+
+class ScoreError(EsuError, ArithmeticError):
+    """A model gave scores that are not finite. Operator action: go back to the artefact before."""
 
 
 class ParityError(EsuError, ValueError):

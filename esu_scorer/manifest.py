@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import torch
 from torch import Tensor
 
 from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT, NetworkConfig
@@ -96,8 +95,3 @@ def plain_form(manifest: Manifest) -> dict[str, Any]:
     """Return the manifest as plain JSON values."""
     plain: dict[str, Any] = msgspec.to_builtins(manifest)
     return plain
-
-
-def same_dtype(info: TensorInfo, dtype: torch.dtype) -> bool:
-    """Tell whether `info` names `dtype`."""
-    return info.dtype == str(dtype).removeprefix("torch.")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
-from muse_stream.esu_scorer.errors import BatchError
+from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
 from muse_stream.esu_scorer.network.tower import CLICK
@@ -52,8 +52,20 @@ class Scorer:
         return self._artefact
 
     def score(self, batch: ScoreBatch) -> Float32:
-        """Click probability of each candidate, `[T] float32`. Raises `BatchError` when the features do not fit."""
-        return _numpy(self._forward(batch).probability[:, CLICK])
+        """Click probability of each candidate, `[T] float32`, always finite.
+
+        Raises `BatchError` when the features do not fit, `ScoreError` when the model gives what is no number: weights
+        that are each finite may still overflow together.
+        """
+        scores = _numpy(self._forward(batch).probability[:, CLICK])
+        if not np.isfinite(scores).all():
+            count = int((~np.isfinite(scores)).sum())
+            msg = (
+                f"artefact {self._artefact.version!r} ({self.digest[:16]}…) gave {count} of {len(scores)} scores that "
+                f"are not finite; activate the artefact before it"
+            )
+            raise ScoreError(msg)
+        return scores
 
     def stages(self, batch: ScoreBatch) -> Stages:
         """Return the same pass with every named stage. Raises `BatchError`."""

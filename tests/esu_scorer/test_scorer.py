@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.esu_scorer import Artefact, BatchError, FeatureSpec, MuseConfig, ScoreBatch, Scorer
+from muse_stream.esu_scorer.errors import ScoreError
 
-from .making import RETAIL, artefact, score_batch
+from .making import RETAIL, artefact, score_batch, vocabularies
 from .oracle import Oracle
 
 MODEL = artefact()
@@ -50,7 +51,6 @@ def padded(batch: ScoreBatch, by: int) -> ScoreBatch:
         if field.name.startswith("re"):
             fill = np.full((len(column), by), rubbish[column.dtype], column.dtype)
             wider[field.name] = np.concatenate([column, fill], axis=1)
-    # Nothing is present beyond the end of a history, whatever the cosine's own mask says.
     return replace(batch, **wider)
 
 
@@ -124,6 +124,14 @@ def test_many_threads_get_the_same_answers() -> None:
     alone = [SCORER.score(batch).tolist() for batch in batches]
     with ThreadPoolExecutor(4) as pool:
         assert [scores.tolist() for scores in pool.map(SCORER.score, batches * 4)] == alone * 4
+
+
+def test_scores_that_are_no_numbers_are_never_returned() -> None:
+    model = MODEL.model()
+    model.network.sa_ta.tau.fill_(0.0)
+    broken = Artefact.from_model(model, vocabularies(), space="v1", version="broken", trained=True)
+    with pytest.raises(ScoreError, match=r"artefact 'broken' .* gave 3 of 3 scores that are not finite"):
+        Scorer(broken).score(score_batch(1, (3,), filled=1.0))
 
 
 def test_stages_are_named_and_belong_to_the_scores() -> None:
