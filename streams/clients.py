@@ -13,9 +13,6 @@ from muse_stream.streams.kafka.producer import ProducerOptions, RecordProducer, 
 from muse_stream.streams.kafka.topics import REQUEST_BYTES, TopicNames, TopicSpec, topic_specs
 from muse_stream.streams.settings import Settings
 
-DRIVERS = {"kafka-python": "kafka-python", "confluent": "confluent-kafka"}
-"""The settings' name of a driver to the Kafka side's."""
-
 _HOUR_MS = 3_600_000
 
 
@@ -57,7 +54,7 @@ def open_producer(settings: Settings, *, client_id: str = "muse-stream", linger_
         linger_ms=linger_ms,
         max_record_bytes=REQUEST_BYTES,
     )
-    return make_producer(DRIVERS[settings.kafka.driver], options)
+    return make_producer(settings.kafka.driver, options)
 
 
 def open_consumer(
@@ -71,4 +68,4 @@ def open_consumer(
         fetch_min_bytes=fetch_min_bytes,
         fetch_max_wait_ms=fetch_max_wait_ms,
     )
-    return make_consumer(DRIVERS[settings.kafka.driver], options)
+    return make_consumer(settings.kafka.driver, options)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from muse_stream.state.columns import Appended, BehaviourBatch
 from muse_stream.state.item_chunks import ItemBatch
 from muse_stream.state.moment import Moment
+from muse_stream.state.store import StoreStats
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.rejects import Reject
 
@@ -108,6 +109,9 @@ class Store(Protocol):
 
     def moment(self) -> AbstractContextManager[Moment]:
         """Open a consistent snapshot."""
+
+    def stats(self) -> StoreStats:
+        """Figures of the store now."""
 
     def close(self) -> None:
         """Release the directory."""

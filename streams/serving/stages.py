@@ -7,9 +7,6 @@ the whole.
 import time
 from dataclasses import dataclass, field
 
-STAGES = ("queue", "decode", "state_read", "gsu", "features", "esu", "encode", "produce")
-"""The metric label values, in the order in which a request passes them."""
-
 
 @dataclass(slots=True)
 class StageClock:

@@ -23,8 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Service(Protocol):
     """What the routes show and ask."""
 
-    def metrics(self) -> tuple[bytes, str]:
-        """Prometheus exposition and its content type."""
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Prometheus exposition and its content type, as the scraper's Accept header asks."""
 
     def health(self, kind: str) -> tuple[int, dict[str, Any]]:
         """HTTP status and body of the checks of `live`, `ready` or `startup`."""
@@ -76,8 +76,8 @@ class _Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        body, content_type = self._service.metrics()
+    async def metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._service.metrics(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def health(self, request: web.Request) -> web.Response:

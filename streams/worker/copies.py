@@ -1,0 +1,53 @@
+"""Faust's assignment on one side, ingest on the other: which partitions this worker may answer for.
+
+Invariant: between a revocation and the next assignment nothing is answered, while ingest goes on: a rebalance revokes
+everything first, and most partitions come back a moment later.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from muse_stream.streams.ingest.service import IngestService
+
+log = logging.getLogger(__name__)
+
+
+class OwnedCopies:
+    """Follows the assignment and says which copies are current. `assigned` and `suspended` on the event loop."""
+
+    def __init__(self, ingest: IngestService, on_change: Callable[[], None] = lambda: None) -> None:
+        self._ingest = ingest
+        self._on_change = on_change
+        self.owned: frozenset[int] = frozenset()
+        self.assigned_once = False
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """Own exactly these; returns when ingest has heard of it."""
+        log.info("owns partitions %s", sorted(partitions))
+        self._on_change()
+        self._ingest.assign(partitions)
+        self.owned = partitions
+        self.assigned_once = True
+
+    async def suspended(self) -> None:
+        """Answer for nothing until the next assignment."""
+        self.owned = frozenset()
+
+    def serves(self, partition: int) -> bool:
+        """Whether this worker is the owner."""
+        return partition in self.owned
+
+    def ready(self, partition: int) -> bool:
+        """Whether the owner's copy has reached the end of the log as read at its assignment."""
+        state = self._ingest.states().get(partition)
+        ready = partition in self.owned and state is not None and state.ready and state.serving
+        if ready:
+            self._ingest.note_request()
+        return ready
+
+    async def passed(self, partition: int, offset: int, seconds: float) -> bool:
+        """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""
+        future = self._ingest.wait_for(partition, offset, time.monotonic() + seconds)
+        return await asyncio.wrap_future(future)

@@ -1,0 +1,84 @@
+"""The model in service: loaded, warmed, then used.
+
+Invariant: `scorer()` gives a model only after it has scored a warm-up batch.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from muse_stream.esu_scorer import Artefact, FeatureSpec, ScoreBatch, Scorer
+from muse_stream.monitoring import ModelReading
+from muse_stream.streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+UNTRAINED_SEED = 1
+WARM_UP_CANDIDATES = (1, 200)
+"""A lone candidate and the usual request: torch allocates and chooses kernels for both on first use."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """A warmed scorer and when it was loaded (Unix time)."""
+
+    scorer: Scorer
+    loaded_at_seconds: float
+
+    def reading(self) -> ModelReading:
+        """What monitoring shows."""
+        version = self.scorer.artefact.manifest.version
+        return ModelReading(version=version, digest=self.scorer.digest, loaded_at_seconds=self.loaded_at_seconds)
+
+
+def load(settings: Settings) -> LiveModel:
+    """Load and warm the artefact that the settings name; a seeded, untrained one where they name none.
+
+    Raises:
+        ArtefactError: It is missing, corrupt, or not what the settings expect.
+
+    """
+    artefact = _artefact(settings)
+    scorer = Scorer(artefact)
+    for candidates in WARM_UP_CANDIDATES:
+        scorer.score(_warm_up(artefact, candidates))
+    log.info("model %s (%s) is warm", artefact.manifest.version, scorer.digest)
+    return LiveModel(scorer, time.time())
+
+
+def path_of(settings: Settings) -> Path | None:
+    """Directory of the artefact, None for the untrained one."""
+    path = settings.model.path
+    return path / settings.model.active if path and settings.model.active else path
+
+
+def _artefact(settings: Settings) -> Artefact:
+    path = path_of(settings)
+    if path is not None:
+        return Artefact.load(path)
+    item = {"item": 16, "category": 16, **dict.fromkeys(settings.features.item, 16)}
+    spec = FeatureSpec.of(item, dict.fromkeys(settings.features.user, 16))
+    log.warning("model.path is not set: scores come from a seeded, untrained model")
+    return Artefact.untrained(spec, {}, seed=UNTRAINED_SEED, space=next(iter(settings.items.spaces)))
+
+
+def _warm_up(artefact: Artefact, candidates: int) -> ScoreBatch:
+    """A batch of zeros with full histories: the shapes of a usual request."""
+    k, r, spec = artefact.manifest.k, artefact.manifest.r, artefact.spec
+    return ScoreBatch(
+        user_features=np.zeros((1, len(spec.user_names)), np.int64),
+        recent_item=np.zeros((1, r), np.int64),
+        recent_category=np.zeros((1, r), np.int64),
+        recent_mask=np.ones((1, r), np.bool_),
+        bounds=np.array([0, candidates], np.int64),
+        candidate_features=np.zeros((candidates, len(spec.candidate_names)), np.int64),
+        recent_cosine=np.zeros((candidates, r), np.float32),
+        recent_cosine_present=np.ones((candidates, r), np.bool_),
+        retrieved_item=np.zeros((candidates, k), np.int64),
+        retrieved_category=np.zeros((candidates, k), np.int64),
+        retrieved_cosine=np.zeros((candidates, k), np.float32),
+        retrieved_mask=np.ones((candidates, k), np.bool_),
+    )

@@ -1,0 +1,88 @@
+"""From the data plane to monitoring's plain readings, and to the status document."""
+
+from typing import Any
+
+from muse_stream.monitoring import IngestReading, LagReading, StoreReading
+from muse_stream.state.store import StoreStats
+from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.ingest.status import PartitionState, Phase
+from muse_stream.streams.settings import Settings
+from muse_stream.streams.worker.data_plane import DataPlane
+
+
+def ingest_reading(plane: DataPlane, settings: Settings) -> IngestReading:
+    """Where ingest stands: partitions by role and state, lag per topic partition."""
+    states = list(plane.ingest.states().values())
+    everything = [*states, plane.items.state()]
+    return IngestReading(
+        serving=sum(state.serving for state in states),
+        standby=sum(not state.serving for state in states),
+        ready=sum(state.ready for state in states),
+        failed=sum(state.phase is Phase.FAILED for state in states),
+        lags=[lag for state in everything for lag in _lags(state, settings)],
+    )
+
+
+def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
+    topics = settings.topics
+    roles = {topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"}
+    return [
+        LagReading(roles[topic], state.partition, log.position, log.end, log.last_broker_time_ms, log.end_seen_ms)
+        for topic, log in state.logs.items()
+    ]
+
+
+def store_reading(plane: DataPlane) -> StoreReading:
+    """What the worker has on disk."""
+    return StoreReading(stores=store_stats(plane), items=plane.item_store.stats())
+
+
+def store_stats(plane: DataPlane) -> dict[int, StoreStats]:
+    """Stats of every open store by partition; one that leaves meanwhile is left out."""
+    found = {}
+    for partition in plane.ingest.stores.partitions():
+        try:
+            with plane.ingest.stores.lease(partition) as store:
+                found[partition] = store.stats()
+        except PartitionNotHereError:
+            continue
+    return found
+
+
+def status(plane: DataPlane, settings: Settings) -> dict[str, Any]:
+    """The status document: partitions, item tables, engine; for people, the demo and `muse-stream check`."""
+    engine = plane.engine.stats()
+    return {
+        "app": settings.app.name,
+        "cluster": plane.cluster,
+        "space": plane.space,
+        "partitions": [_partition(state) for _, state in sorted(plane.ingest.states().items())],
+        "items": {**_partition(plane.items.state()), "version": plane.item_feed.version},
+        "behaviours_stored": sum(one.behaviours for one in store_stats(plane).values()),
+        "engine": {
+            "backend": engine.backend,
+            "why": engine.why,
+            "resident_users": engine.pool.users,
+            "resident_behaviours": engine.pool.behaviours,
+            "pool_bytes": engine.pool.bytes,
+            "vectors": engine.table.rows,
+            "searches": engine.searches,
+        },
+    }
+
+
+def _partition(state: PartitionState) -> dict[str, Any]:
+    return {
+        "partition": state.partition,
+        "serving": state.serving,
+        "phase": str(state.phase),
+        "error": state.error,
+        "logs": {
+            topic: {
+                "position": log.position,
+                "end": log.end,
+                "lag_messages": log.lag_messages,
+            }
+            for topic, log in state.logs.items()
+        },
+    }

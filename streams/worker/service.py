@@ -1,0 +1,240 @@
+"""The worker as an object: data plane, model, desk, metrics and health, wired together.
+
+Life: `start` loads the model and begins to read items; Faust then says which partitions are ours; `drain` says no to
+`/health/ready`; `stop` ends the passes, then the reading threads, then closes every store.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+
+import muse_stream
+from muse_stream.gsu_engine import quantise
+from muse_stream.gsu_engine.quantise import inverse_norms
+from muse_stream.monitoring import CaughtUp, CheckResult, Health, Metrics, Probe, model_check
+from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.ingest.loop import LoopThread
+from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.serving.desk import Desk, Limits, Reply
+from muse_stream.streams.serving.pipeline import Parts, Pipeline
+from muse_stream.streams.settings import Settings
+from muse_stream.streams.wire.answers import Status
+from muse_stream.streams.wire.partitioner import partition_of_key
+from muse_stream.streams.wire.rejects import Reason
+from muse_stream.streams.wire.requests import RequestRules
+from muse_stream.streams.wire.users import decode_profile
+from muse_stream.streams.worker import data_plane, model, readings
+from muse_stream.streams.worker.copies import OwnedCopies
+from muse_stream.streams.worker.users import user_document
+
+log = logging.getLogger(__name__)
+
+STALE_SECONDS_MAX = 60.0
+"""A partition further behind than this makes a worker not ready that was ready: answers would be a minute old."""
+HTTP_STATUS = {
+    Status.OK: 200,
+    Status.PREFETCHED: 200,
+    Status.MALFORMED: 400,
+    Status.TOO_LARGE: 413,
+    Status.OVERLOAD: 503,
+    Status.NOT_READY: 503,
+    Status.EXPIRED: 504,
+    Status.ERROR: 500,
+}
+
+
+class WorkerService:
+    """Everything of one worker but Faust; the web routes' `Service`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the model, open the item store and connect; raises what those raise."""
+        self._settings = settings
+        topics = settings.topics
+        self.metrics_registry = Metrics(
+            reasons=[str(reason) for reason in Reason],
+            outcomes=[str(status) for status in Status],
+            version=muse_stream.__version__,
+            topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
+            enabled=settings.monitoring.enabled,
+        )
+        self.live = model.load(settings)
+        spec = self.live.scorer.artefact.spec
+        space = self.live.scorer.artefact.manifest.space
+        self.plane = data_plane.build(settings, space, spec.candidate_names[2:], self._observe)
+        self.copies = OwnedCopies(self.plane.ingest, self.metrics_registry.ingest.rebalanced)
+        self.desk = Desk(
+            Pipeline(self._parts()),
+            self.copies,
+            self._request_rules(),
+            self._limits(),
+            space=space,
+            has_model=lambda: True,
+        )
+        self._health = Health()
+        self._in_flight = 0
+        self.owner_of: Callable[[int], str | None] = lambda partition: None
+        self._watch()
+
+    def _parts(self) -> Parts:
+        return Parts(
+            lease=self.plane.ingest.stores.lease,
+            engine=self.plane.engine,
+            vectors=self.plane.tables[self.plane.space],
+            inverse_norms=inverse_norms,
+            catalogue=self.plane.catalogue,
+            scorer=lambda: self.live.scorer,
+            profile=decode_profile,
+            items_moment=self.plane.still_items,
+        )
+
+    def _request_rules(self) -> RequestRules:
+        return RequestRules(
+            partition_count=self._settings.topics.partitions,
+            spaces=self._settings.items.spaces,
+            quantise=quantise,
+            actions=self._settings.actions,
+            candidates_max=self._settings.serving.candidates_max,
+        )
+
+    def _limits(self) -> Limits:
+        serving = self._settings.serving
+        return Limits(
+            age_max_ms=serving.age_max_ms,
+            deadline_default_ms=serving.deadline_default_ms,
+            ready_wait_ms=serving.ready_wait_ms,
+            answer_max_bytes=serving.answer_max_bytes,
+            queue_max=serving.queue_max,
+            batch_candidates_max=serving.batch_candidates_max,
+            batch_window_ms=serving.batch_window_ms,
+        )
+
+    def _watch(self) -> None:
+        settings, metrics = self._settings, self.metrics_registry
+        read_ingest = partial(readings.ingest_reading, self.plane, settings)
+        metrics.watch_ingest(read_ingest)
+        metrics.watch_requests(in_flight=lambda: self._in_flight, queued=lambda: self.desk.depth)
+        metrics.watch_stores(partial(readings.store_reading, self.plane))
+        metrics.watch_engines(lambda: [self.plane.engine.stats()])
+        metrics.watch_models(lambda: [self.live.reading()])
+        caught_up = CaughtUp(
+            read_ingest,
+            lag_messages_max=settings.monitoring.ready_lag_records_max,
+            stale_seconds_max=STALE_SECONDS_MAX,
+        )
+        health, silent_max = self._health, settings.monitoring.heartbeat_max_seconds
+        health.add("ingest_thread", Probe.LIVE, partial(_thread_check, self.plane.ingest, silent_max))
+        health.add("items_thread", Probe.LIVE, partial(_thread_check, self.plane.items, silent_max))
+        health.add("assignment", Probe.READY, self._assignment_check)
+        health.add("partitions", Probe.READY, caught_up.check)
+        health.add("items", Probe.READY, self._items_check)
+        health.add("model", Probe.READY, lambda: model_check(self.live.reading))
+        metrics.watch_health(health)
+
+    def _observe(self, batch: BatchStats) -> None:
+        self.metrics_registry.ingest.batch(batch)
+
+    def _assignment_check(self) -> CheckResult:
+        if self.copies.assigned_once:
+            return CheckResult(ok=True, detail=f"owns {len(self.copies.owned)} partitions")
+        advice = "wait for the group to form; if it does not: are the brokers reachable, do the topics exist?"
+        return CheckResult(ok=False, detail="no assignment yet", advice=advice)
+
+    def _items_check(self) -> CheckResult:
+        state = self.plane.items.state()
+        if state.ready:
+            return CheckResult(ok=True, detail=f"item tables stand at {self.plane.item_feed.version}")
+        advice = state.error or "wait: the items topic is read whole before the first answer"
+        return CheckResult(ok=False, detail=f"items are {state.phase}", advice=advice)
+
+    def start(self) -> None:
+        """Begin to read and compute; on the event loop."""
+        self.plane.start()
+        self.desk.start()
+
+    def drain(self) -> None:
+        """Say no to `/health/ready` from now on."""
+        self._health.drain()
+
+    async def stop(self) -> None:
+        """End passes, reading and stores."""
+        await self.desk.stop()
+        self.plane.close()
+
+    async def answer(
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+    ) -> Reply | None:
+        """Answer one request; None: the partition's next owner will."""
+        self._in_flight += 1
+        try:
+            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
+        finally:
+            self._in_flight -= 1
+
+    def answered(self, reply: Reply, produce_seconds: float) -> None:
+        """Count an answer that the client has, or the broker for it."""
+        stages = {**reply.stages, "produce": produce_seconds}
+        self.metrics_registry.requests.answered(reply.status, reply.seconds + produce_seconds, stages)
+        if reply.history_length is not None:
+            sizes = np.array([[reply.candidates], [reply.history_length]], np.int64)
+            self.metrics_registry.requests.batch(sizes[0], sizes[1])
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """Prometheus exposition and its content type."""
+        return self.metrics_registry.exposition(accept)
+
+    def health(self, kind: str) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body of one probe."""
+        answer = getattr(self._health, kind)()
+        return int(answer.status), answer.body
+
+    def status(self) -> dict[str, Any]:
+        """The status document."""
+        model_reading = self.live.reading()
+        return {
+            **readings.status(self.plane, self._settings),
+            "model": {"version": model_reading.version, "digest": model_reading.digest},
+            "owned": sorted(self.copies.owned),
+        }
+
+    def partition_of_user(self, user: str) -> int:
+        """Partition that a user's text id hashes to."""
+        return partition_of_key(user.encode(), self._settings.topics.partitions)
+
+    def owner(self, partition: int) -> str | None:
+        """Base URL of the owner; empty for this worker, None for nobody."""
+        return "" if self.copies.serves(partition) else self.owner_of(partition)
+
+    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+        """Answer a request that came over HTTP."""
+        reply = await self.answer(user.encode(), body, self.partition_of_user(user), time.time() * 1e3)
+        if reply is None:
+            error = {"code": "not_ready", "message": "the partition has just left this worker; ask again"}
+            return 503, msgspec.json.encode({"status": "not_ready", "error": error})
+        self.answered(reply, 0.0)
+        return HTTP_STATUS[reply.status], reply.body
+
+    async def sequence(self, user: str, limit: int) -> dict[str, Any]:
+        """Profile and last behaviours of a user, with titles."""
+        partition = self.partition_of_user(user)
+        try:
+            with self.plane.ingest.stores.lease(partition) as store, store.moment() as moment:
+                return user_document(
+                    user, partition, moment, titles=self.plane.items.titles, limit=limit, actions=self._settings.actions
+                )
+        except PartitionNotHereError:
+            return {"user": user, "partition": partition, "error": "not here any more; ask again"}
+
+
+def _thread_check(thread: LoopThread, silent_seconds_max: float) -> CheckResult:
+    found = thread.health()
+    if found.error or not found.alive:
+        return CheckResult(ok=False, detail=found.error or "not running", advice="restart the worker")
+    ok = found.beat_age_seconds <= silent_seconds_max
+    detail = found.broker_error or f"moved {found.beat_age_seconds:.1f} s ago"
+    advice = "" if ok else "the thread hangs: look at the log and its stack (py-spy dump), then restart the worker"
+    return CheckResult(ok=ok, detail=detail, advice=advice, age_seconds=found.beat_age_seconds)
