@@ -11,6 +11,7 @@ StreamsError
 │   ├── DriverError        a client driver is unknown or not installed
 │   └── DeliveryError      the broker did not acknowledge a record
 ├── DemoError          the demo cannot go on
+├── SourceError        a file of behaviours cannot be read
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
     ├── PartitionNotHereError  this worker has no open store of the partition asked for
     ├── LogMismatchError       a store's position and the log do not fit together
@@ -96,3 +97,7 @@ class IngestStoppedError(IngestError):
 
 class DemoError(StreamsError):
     """The demo cannot go on: its worker ended or was not ready in time; the text quotes the log."""
+
+
+class SourceError(StreamsError):
+    """A file of behaviours cannot be read on; the text names file, row and column."""

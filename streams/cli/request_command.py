@@ -1,0 +1,83 @@
+"""`muse-stream request`: one request through Kafka, and its answer."""
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from muse_stream.streams.cli.common import (
+    CommandError,
+    example,
+    json_option,
+    load_settings,
+    print_json,
+    settings_options,
+)
+from muse_stream.streams.demo.requester import Asked, Requester
+from muse_stream.streams.demo.story import ranking, when
+from muse_stream.streams.wire.answers import Answer, Status
+from muse_stream.streams.wire.ids import Id
+
+SHOWN = 10
+
+
+@click.command(
+    epilog=example(
+        "muse-stream request --user 17850 85123A 71053", "muse-stream request --user 17850 22423 --want both"
+    )
+)
+@click.argument("candidates", nargs=-1, required=True, metavar="ITEM...")
+@click.option("--user", required=True, metavar="ID", help="Whose history.")
+@click.option("--k", type=click.IntRange(1), metavar="N", help="Behaviours to retrieve per candidate.")
+@click.option("--want", type=click.Choice(["scores", "retrieved", "both"]), default="both", show_default=True)
+@click.option("--explain", is_flag=True, help="Ask for the explanation too.")
+@click.option("--timeout", default=30.0, show_default=True, metavar="SECONDS", help="How long to wait for the answer.")
+@json_option
+@settings_options
+def command(
+    candidates: tuple[str, ...],
+    *,
+    user: str,
+    k: int | None,
+    want: str,
+    explain: bool,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Rank the ITEMs for a user: send one request through Kafka and show the answer of the user's owner."""
+    settings = load_settings()
+    items: list[Id] = list(candidates)
+    with Requester(settings) as requester:
+        asked = requester.ask(user, items, wait_seconds=timeout, want=want, k=k or settings.serving.k, explain=explain)
+    answer = asked.answer
+    if answer is None or answer.status is not Status.OK:
+        reason = answer.error if answer else None
+        message = (
+            f"answered {answer.status if answer else 'nothing'}: {reason.message if reason else 'no reason given'}"
+        )
+        raise CommandError(message)
+    if as_json:
+        print_json({**msgspec.to_builtins(answer), "latency_ms": round(asked.latency_ms, 3)})
+    else:
+        show(Console(), asked, answer)
+
+
+def show(console: Console, asked: Asked, answer: Answer) -> None:
+    """Print the ranking, what each candidate retrieved, and where the time went."""
+    sent = answer.candidates or []
+    table = Table(title=f"user {answer.user}: {answer.history_length} behaviours", title_justify="left")
+    for name in ("score", "candidate", "retrieved", "closest", "when"):
+        table.add_column(name)
+    for place in ranking(answer) or range(len(sent)):
+        score = f"{answer.scores[place]:.4f}" if answer.scores else "-"
+        found = answer.retrieved[place] if answer.retrieved else None
+        closest = (
+            [f"{found.cosine[0]:.3f} item {found.item[0]}", when(found.time_ms[0])]
+            if found and found.item
+            else ["", ""]
+        )
+        table.add_row(score, str(sent[place]), str(len(found.item)) if found else "-", *closest)
+    console.print(table)
+    model = f"model {answer.model.version}" if answer.model else "no model asked for"
+    stages = ", ".join(f"{stage} {value:.1f}" for stage, value in answer.stages_ms.items())
+    console.print(f"{model}; {asked.latency_ms:.1f} ms from sending to reading (ms: {stages})", highlight=False)
