@@ -22,7 +22,7 @@ TOPICS = ("behaviours", "users", "items")
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
-STORE_KINDS = ("live", "wal", "memtable", "block_cache", "pending_compaction", "disk")
+STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
 
@@ -155,11 +155,20 @@ REQUEST_HISTORY = _histogram(
     "muse_request_history_length", "Behaviours of the user at the moment of the request.", buckets.COUNTS
 )
 
-STORE_USERS = _gauge("muse_store_users", "Users with a history or profile in this worker's stores (an estimate).")
-STORE_BEHAVIOURS = _gauge("muse_store_behaviours", "Behaviours in this worker's stores (an estimate).")
-STORE_BYTES = _gauge("muse_store_bytes", "Bytes of this worker's stores, by kind.", "kind")
-STORE_OPEN = _gauge("muse_store_partitions_open", "Stores that this worker has open.")
-ITEMS_STORED = _gauge("muse_items_stored", "Items in the local copy of the item log.")
+STORE_OPEN = _gauge("muse_store_partitions_open", "Behaviour stores that this worker has open.")
+STORE_BYTES = _gauge(
+    "muse_store_bytes", "Size of the stores: files of behaviours, what is not flushed yet, files of items.", "kind"
+)
+STORE_APPENDED = _counter("muse_store_behaviours_appended_total", "Behaviours appended to stores.")
+STORE_WRITTEN = _counter(
+    "muse_store_written_bytes_total", "Bytes of behaviours handed to the database, merged chunks a second time."
+)
+STORE_MERGES = _counter("muse_store_merges_total", "Chunks made of a user's small segments.")
+STORE_COLD = _counter(
+    "muse_store_cold_tails_total",
+    "Appends to users whose open segments had to be read back first; many mean slow ingest.",
+)
+STORE_WINDOW = _gauge("muse_store_duplicate_window_ids", "Event ids remembered to drop duplicates.")
 ITEMS_OFFSET = _gauge("muse_items_offset", "Position in the item log; it is the version of the vector table.")
 
 ENGINE_INFO = _gauge("muse_engine_info", "1; the label says which backend searches.", "backend")

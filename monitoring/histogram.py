@@ -105,7 +105,8 @@ class HistogramFamily(Collector):
         self.series: Mapping[tuple[str, ...], ArrayHistogram] = {
             value: ArrayHistogram(definition.buckets) for value in values
         }
-        self._names = [floatToGoString(bound) for bound in (*definition.buckets, float("inf"))]
+        bounds = (*definition.buckets, float("inf"))
+        self._names = [str(floatToGoString(bound)) for bound in bounds]  # type: ignore[no-untyped-call]
         registry.register(self)
 
     @property

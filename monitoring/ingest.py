@@ -44,6 +44,10 @@ class IngestMetrics:
         reasons: All reject reasons there are.
         topics: Full topic name to what it is for (a label value); by default the same.
 
+    Attributes:
+        records: Records per batch; its sum is all records read.
+        rejected: Records rejected so far.
+
     """
 
     def __init__(
@@ -63,17 +67,18 @@ class IngestMetrics:
         self._duplicates = counter(registry, c.INGEST_DUPLICATES)
         self._erased = counter(registry, c.INGEST_ERASED)
         self._letters = counter(registry, c.INGEST_LETTERS)
-        self._batch = HistogramFamily(registry, c.INGEST_BATCH).only
+        self.records = HistogramFamily(registry, c.INGEST_BATCH).only
         self._apply = HistogramFamily(registry, c.INGEST_APPLY).only
         self._stages = counters(registry, c.INGEST_STAGE, c.INGEST_STAGES)
         self._rebalances = counter(registry, c.INGEST_REBALANCES)
+        self.rejected = 0
 
     def batch(self, batch: IngestBatch) -> None:
         """Count one batch; rejects, duplicates and freshness only where this worker owns the partition."""
         labels = (self._topics.get(batch.topic, c.OTHER), c.ROLES[0 if batch.serving else 1])
         self._consumed[labels].inc(batch.records)
         self._applied[labels].inc(batch.applied)
-        self._batch.observe(batch.records)
+        self.records.observe(batch.records)
         self._timed(batch.decode_seconds, batch.store_seconds, batch.engine_seconds)
         if not batch.serving:
             return
@@ -94,6 +99,7 @@ class IngestMetrics:
     def _outcome(self, batch: IngestBatch) -> None:
         for reason, count in batch.rejects.items():
             self._rejected.get((str(reason),), self._rejected[c.OTHER,]).inc(count)
+            self.rejected += count
         if batch.duplicates:
             self._duplicates.inc(batch.duplicates)
         if batch.erased:

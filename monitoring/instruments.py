@@ -5,6 +5,7 @@ reading that fails costs its own metrics, never the scrape.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
@@ -56,7 +57,7 @@ class Scraped(Collector):
         registry: Where they are exported.
         reader: Short name for the error counter.
         definitions: The families, in the order of export.
-        read: Returns the samples of now; called once per scrape, from the scraping thread.
+        read: Returns the samples of now; called once per scrape, by one scraping thread at a time.
         errors: Where a failure is counted.
 
     """
@@ -73,6 +74,7 @@ class Scraped(Collector):
         self._definitions = definitions
         self._read = read
         self._errors = errors
+        self._lock = threading.Lock()
         errors.expect(reader)
         registry.register(self)
 
@@ -84,11 +86,13 @@ class Scraped(Collector):
         """Return the families with their samples as of now; none if the reading fails."""
         families = {definition.name: _family(definition) for definition in self._definitions}
         try:
-            for definition, labels, value in self._read():
-                families[definition.name].add_metric(labels, value)
+            with self._lock:
+                samples = list(self._read())
         except Exception:
             self._errors.failed(self._reader)
             return
+        for definition, labels, value in samples:
+            families[definition.name].add_metric(labels, value)
         yield from families.values()
 
 

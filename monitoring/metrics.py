@@ -47,7 +47,8 @@ class Metrics:
         topics: Mapping[str, str] | None = None,
         enabled: bool = True,
     ) -> None:
-        disable_created_metrics()
+        self.enabled = enabled
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.errors = ScrapeErrors(self.registry)
         self.freshness = FreshnessMetrics(self.registry)

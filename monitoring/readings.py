@@ -4,7 +4,9 @@ Invariant: nothing here imports another room, and nothing here is a Prometheus o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from muse_stream.monitoring.shapes import ItemStats, StoreStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +59,16 @@ class IngestReading:
 
 @dataclass(frozen=True, slots=True)
 class StoreReading:
-    """All stores of a worker together.
+    """What a worker has on disk.
 
     Attributes:
-        users: Users known.
-        behaviours: Behaviours kept.
-        partitions_open: Stores that are open.
-        bytes: Bytes by kind; kinds that the catalogue does not name are left out.
-        items: Items in the local copy of the item log.
-        items_offset: Position in the item log.
+        stores: Stats of the open behaviour stores, by partition.
+        items: Stats of the item store; None before it is open.
 
     """
 
-    users: int
-    behaviours: int
-    partitions_open: int
-    bytes: Mapping[str, int] = field(default_factory=dict)
-    items: int = 0
-    items_offset: int = 0
+    stores: Mapping[int, StoreStats]
+    items: ItemStats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,17 @@
 Invariant: nothing is counted here; everything is read when Prometheus asks, from readings that the owners give.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
 from muse_stream.monitoring.readings import ModelReading, StoreReading
-from muse_stream.monitoring.shapes import EngineReading
+from muse_stream.monitoring.shapes import EngineReading, StoreStats
 
-_STORE = (c.STORE_USERS, c.STORE_BEHAVIOURS, c.STORE_BYTES, c.STORE_OPEN, c.ITEMS_STORED, c.ITEMS_OFFSET)
+_STORE_COUNTERS = (c.STORE_APPENDED, c.STORE_WRITTEN, c.STORE_MERGES, c.STORE_COLD)
+_STORE = (c.STORE_OPEN, c.STORE_BYTES, *_STORE_COUNTERS, c.STORE_WINDOW, c.ITEMS_OFFSET)
 _TABLE = (c.TABLE_ROWS, c.TABLE_BYTES, c.TABLE_REFUSED)
 _POOL = (c.POOL_USERS, c.POOL_BEHAVIOURS, c.POOL_BYTES, c.POOL_BUDGET, c.POOL_EVICTIONS, c.POOL_HITS, c.POOL_MISSES)
 _INDEX = (c.INDEX_ITEMS, c.INDEX_BYTES, c.INDEX_REFUSED)
@@ -20,8 +21,9 @@ _SEARCH = (c.SEARCHES, c.SEARCH_CANDIDATES, c.SEARCH_SECONDS, c.LOAD_SECONDS)
 
 
 def watch_stores(registry: CollectorRegistry, read: Callable[[], StoreReading], errors: ScrapeErrors) -> None:
-    """Export the size of the stores."""
-    Scraped(registry, "stores", _STORE, lambda: _store_samples(read()), errors)
+    """Export size and work of the stores."""
+    sums = _Sums()
+    Scraped(registry, "stores", _STORE, lambda: _store_samples(read(), sums), errors)
 
 
 def watch_engines(
@@ -37,15 +39,32 @@ def watch_models(registry: CollectorRegistry, read: Callable[[], Sequence[ModelR
     Scraped(registry, "models", (c.MODEL_INFO, c.MODEL_LOADED), lambda: _model_samples(read()), errors)
 
 
-def _store_samples(reading: StoreReading) -> Iterator[Sample]:
-    yield c.STORE_USERS, (), reading.users
-    yield c.STORE_BEHAVIOURS, (), reading.behaviours
-    yield c.STORE_OPEN, (), reading.partitions_open
-    yield c.ITEMS_STORED, (), reading.items
-    yield c.ITEMS_OFFSET, (), reading.items_offset
-    for kind in c.STORE_KINDS:
-        if kind in reading.bytes:
-            yield c.STORE_BYTES, (kind,), reading.bytes[kind]
+class _Sums:
+    """Adds up counters of stores that come and go: a store that closes, or opens anew, takes nothing away."""
+
+    def __init__(self) -> None:
+        self._gone = [0] * len(_STORE_COUNTERS)
+        self._last: Mapping[int, tuple[int, ...]] = {}
+
+    def add(self, stores: Mapping[int, StoreStats]) -> list[int]:
+        now = {number: (s.behaviours, s.put_bytes, s.merges, s.cold_tails) for number, s in stores.items()}
+        for number, before in self._last.items():
+            if number not in now or now[number] < before:
+                self._gone = [old + count for old, count in zip(self._gone, before, strict=True)]
+        self._last = now
+        return [sum(counts) for counts in zip(self._gone, *now.values(), strict=True)]
+
+
+def _store_samples(reading: StoreReading, sums: _Sums) -> Iterator[Sample]:
+    stores = reading.stores.values()
+    yield c.STORE_OPEN, (), len(stores)
+    yield c.STORE_BYTES, ("behaviours",), sum(store.disk_bytes for store in stores)
+    yield c.STORE_BYTES, ("memtable",), sum(store.memtable_bytes for store in stores)
+    yield c.STORE_BYTES, ("items",), reading.items.disk_bytes if reading.items else 0
+    for definition, total in zip(_STORE_COUNTERS, sums.add(reading.stores), strict=True):
+        yield definition, (), total
+    yield c.STORE_WINDOW, (), sum(store.window for store in stores)
+    yield c.ITEMS_OFFSET, (), reading.items.position if reading.items else 0
 
 
 def engine_samples(readings: Sequence[EngineReading]) -> Iterator[Sample]:

@@ -75,6 +75,54 @@ class IngestBatch(Protocol):
         """Time to tell the engine."""
 
 
+class StoreStats(Protocol):
+    """One behaviour store since it was opened."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of the table files."""
+
+    @property
+    def memtable_bytes(self) -> int:
+        """Size of what is not flushed yet."""
+
+    @property
+    def behaviours(self) -> int:
+        """Behaviours appended."""
+
+    @property
+    def put_bytes(self) -> int:
+        """Bytes of behaviours handed to the database, merges included."""
+
+    @property
+    def merges(self) -> int:
+        """Chunks made of open segments."""
+
+    @property
+    def cold_tails(self) -> int:
+        """Users whose open segments had to be read back."""
+
+    @property
+    def window(self) -> int:
+        """Event ids in the duplicate window."""
+
+
+class ItemStats(Protocol):
+    """The local copy of the item log."""
+
+    @property
+    def position(self) -> int:
+        """Next offset wanted."""
+
+    @property
+    def rows(self) -> int:
+        """Rows written."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of the table files."""
+
+
 class TableReading(Protocol):
     """A vector table."""
 

@@ -50,12 +50,15 @@ class Summary:
     """Makes the lines.
 
     Args:
-        metrics: Where to look.
+        metrics: Where to look; they must be enabled.
         clock: Monotonic seconds.
 
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        if not metrics.enabled:
+            message = "the metrics are off, so there is nothing to sum up; set monitoring.enabled or make no Summary"
+            raise ValueError(message)
         self._metrics = metrics
         self._clock = clock
         self._at = clock()

@@ -1,0 +1,113 @@
+"""Stores, engines and models: read when scraped, added up; a reader that fails costs only its own metrics."""
+
+import logging
+
+import pytest
+
+from muse_stream.monitoring import IngestReading, ModelReading, StoreReading
+
+from .worker import Engine, Items, Store, Table, bare_metrics, full_metrics, value
+
+
+def test_stores_are_added_up() -> None:
+    metrics = bare_metrics()
+    stores = {0: Store(behaviours=5, disk_bytes=100, window=3), 4: Store(behaviours=6, disk_bytes=20, memtable_bytes=7)}
+    metrics.watch_stores(lambda: StoreReading(stores, Items(position=77, disk_bytes=9)))
+    assert value(metrics, "muse_store_partitions_open") == 2
+    assert value(metrics, "muse_store_behaviours_appended_total") == 11
+    assert value(metrics, "muse_store_bytes", kind="behaviours") == 120
+    assert value(metrics, "muse_store_bytes", kind="memtable") == 7
+    assert value(metrics, "muse_store_bytes", kind="items") == 9
+    assert value(metrics, "muse_store_duplicate_window_ids") == 3
+    assert value(metrics, "muse_items_offset") == 77
+
+
+def test_store_counters_never_fall_when_partitions_come_and_go() -> None:
+    metrics = bare_metrics()
+    stores = {0: Store(behaviours=5), 1: Store(behaviours=7)}
+    metrics.watch_stores(lambda: StoreReading(dict(stores)))
+
+    def appended() -> float | None:
+        return value(metrics, "muse_store_behaviours_appended_total")
+
+    assert appended() == 12
+    stores.pop(1)
+    assert appended() == 12
+    stores[1] = Store(behaviours=2)
+    assert appended() == 14
+    stores[0] = Store(behaviours=1)
+    assert appended() == 15
+    assert appended() == 15
+
+
+def test_before_anything_is_open_everything_is_zero() -> None:
+    metrics = bare_metrics()
+    metrics.watch_stores(lambda: StoreReading({}))
+    metrics.watch_engines(list)
+    assert value(metrics, "muse_store_bytes", kind="items") == 0
+    assert value(metrics, "muse_engine_pool_users") == 0
+
+
+def test_engines_of_two_spaces_keep_their_tables_apart_and_share_the_index() -> None:
+    metrics = bare_metrics()
+    metrics.watch_engines(lambda: [Engine(), Engine(table=Table(space="text", rows=4))])
+    assert value(metrics, "muse_engine_info", backend="cpu") == 1
+    assert value(metrics, "muse_engine_table_rows", space="v1") == 10
+    assert value(metrics, "muse_engine_table_rows", space="text") == 4
+    assert value(metrics, "muse_engine_index_items") == 12
+    assert value(metrics, "muse_engine_pool_bytes") == 320
+    assert value(metrics, "muse_engine_pool_hits_total") == 10
+    assert value(metrics, "muse_engine_search_seconds_total") == 1.0
+
+
+def test_models_are_named() -> None:
+    metrics = bare_metrics()
+    metrics.watch_models(
+        lambda: [ModelReading("2026-01", "ab12", 99.5), ModelReading("next", "cd", 1.0, slot="shadow")]
+    )
+    assert value(metrics, "muse_model_info", slot="live", version="2026-01", digest="ab12") == 1
+    assert value(metrics, "muse_model_loaded_timestamp_seconds", slot="shadow") == 1.0
+
+
+def test_a_reader_that_fails_costs_its_own_metrics_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = bare_metrics()
+
+    def read() -> IngestReading:
+        message = "store is closed"
+        raise RuntimeError(message)
+
+    metrics.watch_ingest(read)
+    metrics.watch_engines(lambda: [Engine()])
+    assert value(metrics, "muse_monitoring_scrape_errors_total", reader="ingest") == 0
+    with caplog.at_level(logging.WARNING):
+        page, _ = metrics.exposition()
+    assert b"muse_engine_pool_users 3.0" in page
+    assert b"\nmuse_ingest_partitions_ready " not in page
+    assert "store is closed" in caplog.text
+    errors = value(metrics, "muse_monitoring_scrape_errors_total", reader="ingest")
+    assert errors is not None
+    assert errors >= 1
+
+
+def test_the_page_speaks_both_formats() -> None:
+    metrics = full_metrics()
+    assert metrics.exposition()[1].startswith("text/plain; version=")
+    page, content_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert page.endswith(b"# EOF\n")
+
+
+def test_nothing_is_stamped_with_a_creation_time() -> None:
+    assert b"_created" not in full_metrics().exposition()[0]
+
+
+def test_the_process_is_there_too() -> None:
+    page, _ = full_metrics().exposition()
+    for name in (b"process_resident_memory_bytes", b"python_gc_collections_total", b"python_info"):
+        assert name in page
+
+
+def test_two_workers_in_one_process_do_not_meet() -> None:
+    one, other = full_metrics(), full_metrics()
+    one.requests.answered("ok", 0.1)
+    assert value(other, "muse_requests_total", outcome="ok") == 0

@@ -1,0 +1,113 @@
+"""A worker's stats as plain values, and its metrics with every reader subscribed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muse_stream.monitoring import CheckResult, Health, IngestReading, Metrics, ModelReading, Probe, StoreReading
+
+REASONS = ("bad_json", "wrong_partition")
+OUTCOMES = ("ok", "client_error", "timeout", "overload", "error")
+NO_TIMES = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    topic: str = "behaviours"
+    serving: bool = True
+    records: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    erased: int = 0
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: int = 0
+    event_time_ms: NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+    broker_time_ms: NDArray[np.int64] = field(default_factory=lambda: NO_TIMES)
+    visible_at_ms: int = 0
+    live: bool = True
+    decode_seconds: float = 0.0
+    store_seconds: float = 0.0
+    engine_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Store:
+    behaviours: int = 0
+    put_bytes: int = 0
+    merges: int = 0
+    cold_tails: int = 0
+    disk_bytes: int = 0
+    memtable_bytes: int = 0
+    window: int = 0
+
+
+@dataclass(frozen=True)
+class Items:
+    position: int = 7
+    rows: int = 9
+    disk_bytes: int = 1000
+
+
+@dataclass(frozen=True)
+class Table:
+    space: str = "v1"
+    rows: int = 10
+    bytes: int = 2000
+    refused: int = 1
+
+
+@dataclass(frozen=True)
+class Index:
+    items: int = 12
+    bytes: int = 300
+    refused: int = 2
+
+
+@dataclass(frozen=True)
+class Pool:
+    users: int = 3
+    behaviours: int = 40
+    bytes: int = 160
+    budget_bytes: int = 1000
+    evictions: int = 4
+
+
+@dataclass(frozen=True)
+class Engine:
+    backend: str = "cpu"
+    pool: Pool = Pool()
+    table: Table = Table()
+    index: Index = Index()
+    hits: int = 5
+    misses: int = 6
+    searches: int = 7
+    candidates: int = 80
+    search_seconds: float = 0.5
+    load_seconds: float = 0.25
+
+
+def bare_metrics() -> Metrics:
+    return Metrics(reasons=REASONS, outcomes=OUTCOMES, version="1.2.3")
+
+
+def idle() -> IngestReading:
+    return IngestReading(serving=0, standby=0, ready=0, failed=0, lags=[])
+
+
+def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
+    metrics = bare_metrics()
+    metrics.watch_ingest(ingest)
+    metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1)
+    metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
+    metrics.watch_engines(lambda: [Engine()])
+    metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
+    health = Health()
+    health.add("model", Probe.READY, lambda: CheckResult(ok=True, detail="warm"))
+    metrics.watch_health(health)
+    return metrics
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
