@@ -19,7 +19,7 @@ NAME = "muse_test_seconds"
 
 
 def definition(*labels: str) -> Definition:
-    return Definition(NAME, "A test.", "histogram", labels, BOUNDS)
+    return Definition(NAME, "histogram", "A test.", labels, BOUNDS)
 
 
 def samples(registry: CollectorRegistry) -> list[Sample]:
