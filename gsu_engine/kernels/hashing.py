@@ -13,7 +13,7 @@ Consequence: 5 bytes a bucket, 7.1 to 10.7 bytes an id with growth by half, plus
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, U8, U32
-from muse_stream.gsu_engine.kernels.jit import Int, inlined, kernel
+from muse_stream.gsu_engine.kernels.jit import Int, inlined, inner, kernel
 
 COUNT, NEXT, FREE, REFUSED, CREATED, SEED = range(6)  # NEXT: first number never given out; FREE: head of the chain
 COUNTERS = 6
@@ -62,7 +62,7 @@ def find(wanted: I64, ids: I64, tags: U8, numbers: U32, seed: Int, out: U32) -> 
         out[i] = numbers[at] if at >= 0 else 0
 
 
-@kernel
+@inner
 def take_number(ids: I64, counters: I64) -> Int:
     """A number not in use, freed ones first; 0 when there is none."""
     number = counters[FREE]

@@ -17,7 +17,9 @@ import numba
 from llvmlite import binding
 
 config: Any = numba.config
+compiled: Any = numba.njit  # its annotations leave out the flags of `inner`
 Int = Any  # scalars inside kernels: numba infers them, NumPy's stubs do not
+Real = Any
 Truth = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,11 +56,16 @@ def kernel(function: Function) -> Function:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(CACHE_DIRECTORY)
     try:
-        return cast("Function", numba.njit(nogil=True, cache=True)(function))
+        return cast("Function", compiled(nogil=True, cache=True)(function))
     finally:
         config.CACHE_DIR = before
 
 
+def inner(function: Function) -> Function:
+    """Compile for calls from other kernels alone: no Python entry point, which would take longer than the kernel."""
+    return cast("Function", compiled(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+
+
 def inlined(function: Function) -> Function:
     """Compile as part of the kernels that call it."""
-    return cast("Function", numba.njit(nogil=True, inline="always")(function))
+    return cast("Function", compiled(nogil=True, inline="always")(function))

@@ -18,7 +18,7 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags
 from muse_stream.gsu_engine.kernels import hashing
 from muse_stream.gsu_engine.kernels.hashing import find_one, insert, remove
-from muse_stream.gsu_engine.kernels.jit import Int, Truth, kernel
+from muse_stream.gsu_engine.kernels.jit import Int, Truth, inner, kernel
 
 PAGE = 512  # slots: small enough that a short history wastes little, large enough that 100 000 are 196 links
 RECORD = np.dtype(
@@ -51,14 +51,14 @@ class Pages(NamedTuple):
     state: I64
 
 
-@kernel
+@inner
 def record_of(pool: Pages, user: Int) -> Int:
     """Record number of a resident user, 0 where there is none."""
     at = find_one(user, pool.ids, pool.tags, pool.numbers, pool.counters[hashing.SEED])
     return np.int64(pool.numbers[at]) if at >= 0 else np.int64(0)
 
 
-@kernel
+@inner
 def unlink(pool: Pages, record: Int) -> None:
     """Take a record out of the order of use."""
     older, newer = pool.records[record].older, pool.records[record].newer
@@ -72,7 +72,7 @@ def unlink(pool: Pages, record: Int) -> None:
         pool.state[NEWEST] = older
 
 
-@kernel
+@inner
 def link(pool: Pages, record: Int) -> None:
     """Make a record the most recently used."""
     newest = pool.state[NEWEST]
@@ -85,7 +85,7 @@ def link(pool: Pages, record: Int) -> None:
     pool.state[NEWEST] = record
 
 
-@kernel
+@inner
 def leave(pool: Pages, record: Int) -> None:
     """The user leaves: pages and record are free at once."""
     entry = pool.records[record]
@@ -98,7 +98,7 @@ def leave(pool: Pages, record: Int) -> None:
     remove(record, pool.ids, pool.tags, pool.numbers, pool.counters)
 
 
-@kernel
+@inner
 def make_room(pool: Pages, pages: Int, keep: Int) -> Truth:
     """Least recently used users leave, never record `keep`, until so many pages are free; False: not to be had."""
     total = len(pool.next_page) - 1
@@ -115,7 +115,7 @@ def make_room(pool: Pages, pages: Int, keep: Int) -> Truth:
     return True
 
 
-@kernel
+@inner
 def add_page(pool: Pages, record: Int) -> None:
     """Link one free page at the end of a user's chain."""
     page = pool.state[FREE_PAGE]
@@ -133,7 +133,7 @@ def add_page(pool: Pages, record: Int) -> None:
     pool.state[USED_PAGES] += 1
 
 
-@kernel
+@inner
 def trim(pool: Pages, record: Int, cap: Int) -> None:
     """Free the pages that lie wholly before the last `cap` behaviours."""
     oldest = pool.records[record].stop - cap
@@ -149,7 +149,7 @@ def trim(pool: Pages, record: Int, cap: Int) -> None:
         pool.state[FREE_PAGE] = page
 
 
-@kernel
+@inner
 def extend(pool: Pages, record: Int, slots: U32, created: Int, cap: Int) -> Truth:
     """Write new behaviours behind a user's last one; False: no room, the user has left."""
     stop = pool.records[record].stop
@@ -226,7 +226,7 @@ def resident(pool: Pages, users: I64, out: Flags) -> None:
         out[j] = record_of(pool, users[j]) != 0
 
 
-@kernel
+@inner
 def covers(pool: Pages, record: Int, start: Int, stop: Int, created: Int) -> Truth:
     """Whether a user's pages hold all of `[start, stop)`, with no unknown slot that may be known by now."""
     entry = pool.records[record]
@@ -234,7 +234,7 @@ def covers(pool: Pages, record: Int, start: Int, stop: Int, created: Int) -> Tru
     return record != 0 and known and entry.start <= start and stop <= entry.stop
 
 
-@kernel
+@inner
 def copy_window(pool: Pages, record: Int, start: Int, stop: Int, out: U32) -> None:
     """Write the slots of `[start, stop)` to `out`, oldest first."""
     page = pool.records[record].head
