@@ -70,8 +70,8 @@ class Cursor:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the store has reached the log's end as read at assignment."""
-        return self.feed.position >= self.target
+        """Whether readers see all that was in the log at assignment."""
+        return self.feed.visible >= self.target
 
     def serve(self, committed: int | None) -> None:
         """Become the owner: rejects below the group's commit were dead-lettered by the owner before."""

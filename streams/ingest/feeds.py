@@ -63,6 +63,11 @@ class Feed(ABC):
             )
             raise LogMismatchError(message)
 
+    @property
+    def visible(self) -> int:
+        """Offset below which readers see everything; readable from any thread."""
+        return self.position
+
     @abstractmethod
     def decode(self, records: RecordBatch) -> Decoded:
         """Decode a batch; malformed records become rejects, neighbours stay."""

@@ -47,6 +47,11 @@ class ItemFeed(Feed):
         """Next items offset that the store wants."""
         return self.store.position
 
+    @property
+    def visible(self) -> int:
+        """Where tables and catalogue stand."""
+        return self.version
+
     def decode(self, records: RecordBatch) -> Decoded:
         """Decode to columns; see `streams.wire`."""
         return Decoded(*self._decode(records))

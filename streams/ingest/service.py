@@ -127,9 +127,11 @@ class IngestService(LoopThread):
     def _broker_error(self) -> str | None:
         return self._opening_error or (self._pump.broker_error if self._pump else None)
 
-    def _position(self, partition: int) -> int:
+    def _position(self, partition: int) -> int | None:
         known = self._partitions.get(partition)
-        return known.cursors[0].feed.position if known and known.cursors else -1
+        if known is None or known.error:
+            return None
+        return known.cursors[0].feed.position if known.cursors else -1
 
     def _state(self, number: int, known: _Partition) -> PartitionState:
         logs = {cursor.at.topic: cursor.state() for cursor in known.cursors}

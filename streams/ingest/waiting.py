@@ -33,12 +33,18 @@ class OffsetWaiters:
         self._heaps: dict[int, list[Waiter]] = {}
         self._serial = itertools.count()
 
-    def wait(self, partition: int, offset: int, deadline: float | None, position: Callable[[], int]) -> "Future[bool]":
-        """Answer True once `position() > offset`; `position` is read under the lock that `advance` takes."""
+    def wait(
+        self, partition: int, offset: int, deadline: float | None, position: Callable[[], int | None]
+    ) -> "Future[bool]":
+        """Answer True once `position() > offset`, False at once where it is None (the partition is not here).
+
+        `position` is read under the lock that `advance` and `give_up` take, so no wake-up is missed.
+        """
         future: Future[bool] = Future()
         with self._lock:
-            if position() > offset:
-                future.set_result(True)
+            now = position()
+            if now is None or now > offset:
+                future.set_result(now is not None)
             else:
                 waiter = (offset, next(self._serial), inf if deadline is None else deadline, future)
                 heapq.heappush(self._heaps.setdefault(partition, []), waiter)
