@@ -32,7 +32,7 @@ if ! { [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"; }; then
     exit 1
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-uv=("$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt)
+uv=("$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --constraint constraints.txt)
 if [ -n "${CUDA:-}" ]; then
     echo "- torch: GPU build, CuPy"
 elif UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=60 "${uv[@]}" --torch-backend=cpu torch 2>/dev/null; then
