@@ -58,8 +58,8 @@ class UserTags:
     def __init__(self, salt: str) -> None:
         self._key = hashlib.blake2b(salt.encode(), digest_size=32).digest()
 
-    def __call__(self, user: int) -> str:
-        """Return the tag of a user id."""
+    def __call__(self, user: int | str) -> str:
+        """Return the tag of a user id; an integer and its text have the same."""
         return hashlib.blake2b(str(user).encode(), digest_size=6, key=self._key).hexdigest()
 
 
@@ -144,7 +144,7 @@ class SlowRequests:
         self._log = logging.getLogger(__name__)
 
     def answered(
-        self, request_id: str, user: int, seconds: float, stages: Mapping[str, float], **sizes: object
+        self, request_id: str, user: int | str, seconds: float, stages: Mapping[str, float], **sizes: object
     ) -> None:
         """Take note of one answer; `sizes` says what was asked, such as candidates and history length."""
         if seconds > self._threshold_seconds:

@@ -1,7 +1,7 @@
 """Metrics of requests and of what was retrieved and scored for them.
 
-Invariant: children are bound at the start; a request costs one counter, one histogram and one observation per stage it
-went through, a batch one call for all its candidates.
+Invariant: children are bound at the start; a request costs one counter, three histograms and one observation per stage
+that it went through, all its candidates' scores and cosines one call each.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,13 +33,23 @@ class RequestMetrics:
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
 
-    def answered(self, outcome: str, seconds: float, stages: Mapping[str, float] | None = None) -> None:
+    def answered(
+        self,
+        outcome: str,
+        seconds: float,
+        stages: Mapping[str, float] | None = None,
+        *,
+        candidates: int | None = None,
+        history: int | None = None,
+    ) -> None:
         """Count one answer.
 
         Args:
             outcome: One of the announced outcomes.
             seconds: From arrival to acknowledged answer.
             stages: Seconds per stage it went through; names from `REQUEST_STAGES`, others are left out.
+            candidates: How many were asked about; None where that could not be read.
+            history: Behaviours of the user; None where nothing was searched.
 
         """
         self._outcomes.get((str(outcome),), self._outcomes[c.OTHER,]).inc()
@@ -47,12 +57,14 @@ class RequestMetrics:
         for stage, part in (stages or {}).items():
             if stage in self.stages:
                 self.stages[stage].observe(part)
+        if candidates is not None:
+            self._candidates.observe(candidates)
+        if history is not None:
+            self._history.observe(history)
 
-    def batch(self, candidates: NDArray[np.integer], history: NDArray[np.integer]) -> None:
-        """Count one pass: candidates and history length per request, both `[requests]`."""
-        self._batch.observe(len(candidates))
-        self._candidates.observe_many(candidates.astype(np.float64))
-        self._history.observe_many(history.astype(np.float64))
+    def passed(self, requests: int) -> None:
+        """Count one search and scoring pass that so many requests shared."""
+        self._batch.observe(requests)
 
 
 class QualityMetrics:

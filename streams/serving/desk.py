@@ -66,6 +66,8 @@ class Reply:
         seconds: From reading the request to the encoded answer.
         candidates: Candidates of the request, 0 where none could be read.
         history_length: Behaviours searched, None where nothing was searched.
+        request_id: The request's own id, empty where none could be read.
+        user: The request's key, empty where none could be read.
 
     """
 
@@ -75,6 +77,8 @@ class Reply:
     seconds: float = 0.0
     candidates: int = 0
     history_length: int | None = None
+    request_id: str = ""
+    user: str = ""
 
 
 class Desk:
@@ -246,4 +250,6 @@ def _reply(answer: Answer, clock: StageClock, history_length: int | None = None)
         seconds=sum(clock.seconds.values()),
         candidates=len(answer.candidates or ()),
         history_length=history_length,
+        request_id=answer.request_id or "",
+        user=answer.user or "",
     )

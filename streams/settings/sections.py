@@ -198,31 +198,11 @@ class IngestSettings(Section):
         20_000,
         ge=1,
         le=1_000_000,
-        description="Largest batch while catching up: large batches make fewer, longer writes.",
-    )
-    batch_records_serving: int = Field(
-        1_000,
-        ge=1,
-        le=1_000_000,
-        description="Largest batch while requests wait: a write holds the interpreter, about 2 ms per 1 000 records.",
+        description="Largest batch. Below it, ingest fits the batch to its measured cost, small while requests wait.",
     )
     poll_ms: int = Field(
         20, ge=1, le=10_000, description="Longest wait for a fetch to fill. Shorter is fresher, longer costs less CPU."
     )
-    pause_above_records: int = Field(
-        200_000, ge=1, description="Fetched but not yet stored: above this the consumer pauses (back-pressure)."
-    )
-    resume_below_records: int = Field(50_000, ge=0, description="Below this a paused consumer resumes.")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        if self.resume_below_records >= self.pause_above_records:
-            message = "resume_below_records must be less than pause_above_records, or ingest never settles"
-            raise ValueError(message)
-        if self.batch_records_serving > self.batch_records_max:
-            message = "batch_records_serving must not be above batch_records_max"
-            raise ValueError(message)
-        return self
 
 
 class ItemSettings(Section):

@@ -14,7 +14,6 @@ class ServingSettings(Section):
     """Requests and answers."""
 
     k: int = Field(50, ge=1, le=200, description="Behaviours retrieved per candidate, unless the request says.")
-    recent: int = Field(50, ge=1, le=1000, description="Most recent behaviours that the network reads.")
     candidates_max: int = Field(2000, ge=1, le=100_000, description="A request with more candidates is refused.")
     batch_window_ms: float = Field(
         0.0, ge=0, le=1000, description="Time that an idle worker waits for company before a pass; 0 starts at once."
@@ -56,7 +55,7 @@ class MonitoringSettings(Section):
         10_000, ge=0, description="A partition further behind its log's end than this makes the worker not ready."
     )
     stale_max_seconds: float = Field(
-        300.0, gt=0, description="A partition that was ready stays ready until it is this late: staleness is an alert."
+        60.0, gt=0, description="A partition that was ready stays ready until it is this late: staleness is an alert."
     )
     heartbeat_max_seconds: float = Field(
         30.0, gt=0, description="A thread silent for longer than this makes the worker not live."

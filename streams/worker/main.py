@@ -11,6 +11,7 @@ from muse_stream.monitoring.logs import configure
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.http import add_routes
+from muse_stream.streams.worker.observing import SummaryLog
 from muse_stream.streams.worker.service import WorkerService
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ def run(settings: Settings) -> None:
     faust_app.handle_requests(app, topics.requests, Requests(app, service, topics.scores).take)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
+    if settings.monitoring.summary_interval_seconds:
+        app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
     life = type("Life", (_Life,), {"service": service})
     app.service(life)
     worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)

@@ -11,17 +11,17 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import numpy as np
 
 import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import CaughtUp, CheckResult, Health, Metrics, Probe, model_check
+from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
-from muse_stream.streams.serving.pipeline import Parts, Pipeline
+from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.partitioner import partition_of_key
@@ -30,12 +30,11 @@ from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
 from muse_stream.streams.worker import data_plane, model, readings
 from muse_stream.streams.worker.copies import OwnedCopies
+from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.users import user_document
 
 log = logging.getLogger(__name__)
 
-STALE_SECONDS_MAX = 60.0
-"""A partition further behind than this makes a worker not ready that was ready: answers would be a minute old."""
 HTTP_STATUS = {
     Status.OK: 200,
     Status.PREFETCHED: 200,
@@ -68,13 +67,15 @@ class WorkerService:
         self.plane = data_plane.build(settings, space, spec.candidate_names[2:], self._observe)
         self.copies = OwnedCopies(self.plane.ingest, self.metrics_registry.ingest.rebalanced)
         self.desk = Desk(
-            Pipeline(self._parts()),
+            ObservedPipeline(self._parts(), self.metrics_registry.quality),
             self.copies,
             self._request_rules(),
             self._limits(),
             space=space,
             has_model=lambda: True,
+            on_batch=lambda requests, candidates: self.metrics_registry.requests.passed(requests),
         )
+        self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
         self._in_flight = 0
         self.owner_of: Callable[[int], str | None] = lambda partition: None
@@ -124,7 +125,7 @@ class WorkerService:
         caught_up = CaughtUp(
             read_ingest,
             lag_messages_max=settings.monitoring.ready_lag_records_max,
-            stale_seconds_max=STALE_SECONDS_MAX,
+            stale_seconds_max=settings.monitoring.stale_max_seconds,
         )
         health, silent_max = self._health, settings.monitoring.heartbeat_max_seconds
         health.add("ingest_thread", Probe.LIVE, partial(_thread_check, self.plane.ingest, silent_max))
@@ -178,10 +179,10 @@ class WorkerService:
     def answered(self, reply: Reply, produce_seconds: float) -> None:
         """Count an answer that the client has, or the broker for it."""
         stages = {**reply.stages, "produce": produce_seconds}
-        self.metrics_registry.requests.answered(reply.status, reply.seconds + produce_seconds, stages)
-        if reply.history_length is not None:
-            sizes = np.array([[reply.candidates], [reply.history_length]], np.int64)
-            self.metrics_registry.requests.batch(sizes[0], sizes[1])
+        seconds = reply.seconds + produce_seconds
+        sizes = {"candidates": reply.candidates, "history": reply.history_length}
+        self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
+        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Prometheus exposition and its content type."""

@@ -96,6 +96,7 @@ def test_a_flood_of_one_line_is_held_back_and_told() -> None:
 def test_a_user_has_one_tag_per_installation_and_the_id_is_not_in_it() -> None:
     tag = UserTags("muse")(USER)
     assert tag == UserTags("muse")(USER)
+    assert tag == UserTags("muse")(str(USER))
     assert tag != UserTags("other")(USER)
     assert tag != UserTags("muse")(USER + 1)
     assert str(USER) not in tag

@@ -26,11 +26,15 @@ def test_all_stages_are_there_from_the_start() -> None:
         assert value(metrics, "muse_request_stage_duration_seconds_count", stage=stage) == 0
 
 
-def test_a_pass_counts_its_sizes() -> None:
+def test_a_request_counts_its_sizes() -> None:
     metrics = bare_metrics()
-    metrics.requests.batch(np.array([200, 1], np.int64), np.array([100_000, 0], np.int32))
+    metrics.requests.passed(2)
+    metrics.requests.answered("ok", 0.1, candidates=200, history=100_000)
+    metrics.requests.answered("ok", 0.1, candidates=1, history=0)
+    metrics.requests.answered("client_error", 0.1)
     assert value(metrics, "muse_request_batch_size_sum") == 2
     assert value(metrics, "muse_request_candidates_sum") == 201
+    assert value(metrics, "muse_request_candidates_count") == 2
     assert value(metrics, "muse_request_candidates_bucket", le="200.0") == 2
     assert value(metrics, "muse_request_history_length_bucket", le="50000.0") == 1
     assert value(metrics, "muse_request_history_length_bucket", le="100000.0") == 2

@@ -1,0 +1,44 @@
+"""What operators see of requests: quality of every pass, slow requests, a summary line.
+
+Invariant: it looks at results and changes none; a fault here never costs an answer more than its metrics.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from muse_stream.monitoring import Metrics, Summary
+from muse_stream.monitoring.requests import QualityMetrics
+from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
+
+log = logging.getLogger(__name__)
+
+
+class ObservedPipeline(Pipeline):
+    """A pipeline whose scores and cosines are counted."""
+
+    def __init__(self, parts: Parts, quality: QualityMetrics) -> None:
+        super().__init__(parts)
+        self._quality = quality
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Found | Exception]:
+        """Answer each ask as the pipeline does, then count what came out."""
+        answers = super().__call__(asks)
+        for found in answers:
+            if isinstance(found, Found):
+                self._quality.retrieved(found.result.scores, found.result.count)
+                if found.probabilities is not None:
+                    self._quality.scored(found.probabilities)
+        return answers
+
+
+class SummaryLog:
+    """Writes the summary line whenever it is called; nothing while metrics are off."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._summary = Summary(metrics) if metrics.enabled else None
+
+    async def write(self) -> None:
+        """Write what came since the last call."""
+        if self._summary is not None:
+            line = self._summary.line()
+            log.log(line.level, "%s", line.text)
