@@ -1,11 +1,34 @@
-"""Backends of the search: one contract, the same bits from each."""
+"""Backends of the search: one contract, the same bits from each.
 
+| name | what |
+|---|---|
+| `auto` | `cuda` where CuPy and a device are, else `cpu` |
+| `reference` | the definition in NumPy |
+| `cpu` | compiled, the machine's best tile (see `kernels.tile`) |
+| `cpu-float32` | compiled, the portable tile |
+| `array-numpy` | the code of `cuda` on NumPy |
+| `cuda` | CuPy |
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from muse_stream.gsu_engine.backends.array import ArrayBackend
 from muse_stream.gsu_engine.backends.cpu import CpuBackend
+from muse_stream.gsu_engine.backends.cuda import open_cuda
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.errors import BackendError
 
-NAMES = ("auto", "reference", "cpu", "cpu-float32")
+ASKED = "asked for by name"
+MAKERS: dict[str, Callable[[int | None], tuple[Backend, str]]] = {
+    "reference": lambda _threads: (ReferenceBackend(), ASKED),
+    "cpu": lambda threads: (CpuBackend(threads), ASKED),
+    "cpu-float32": lambda threads: (CpuBackend(threads, integer=False), ASKED),
+    "array-numpy": lambda _threads: (ArrayBackend(np, "array-numpy"), ASKED),
+    "cuda": lambda _threads: open_cuda(),
+}
 
 
 def choose(name: str, threads: int | None = None) -> tuple[Backend, str]:
@@ -15,11 +38,16 @@ def choose(name: str, threads: int | None = None) -> tuple[Backend, str]:
         BackendError: Unknown name, or the backend cannot run on this machine.
 
     """
-    if name not in NAMES:
-        message = f"backend {name!r} is unknown, expected one of {', '.join(NAMES)}"
+    if name == "auto":
+        return _best(threads)
+    if name not in MAKERS:
+        message = f"backend {name!r} is unknown, expected one of auto, {', '.join(MAKERS)}"
         raise BackendError(message)
-    if name == "reference":
-        return ReferenceBackend(), "asked for by name"
-    if name == "cpu-float32":
-        return CpuBackend(threads, integer=False), "asked for by name"
-    return CpuBackend(threads), "asked for by name"
+    return MAKERS[name](threads)
+
+
+def _best(threads: int | None) -> tuple[Backend, str]:
+    try:
+        return open_cuda()
+    except BackendError as reason:
+        return CpuBackend(threads), str(reason)
