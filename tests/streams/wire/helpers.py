@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from muse_stream.streams.records import Headers, RecordBatch
@@ -16,6 +17,9 @@ BROKER_MS = 1_700_000_000_000
 FIRST_OFFSET = 1_000
 RULES = BehaviourRules(partition_count=1)
 FRAME: Headers = [("muse-format", b"frame/1")]
+seeded = settings(deadline=None, derandomize=True, print_blob=True)
+"""For every property: the same examples on every run, and no clock, because a first example may compile."""
+
 GOOD = b'{"item":5,"time_ms":1699999999999,"action":"click"}'
 
 

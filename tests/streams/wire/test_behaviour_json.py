@@ -13,7 +13,7 @@ from muse_stream.streams.wire.behaviours import decode_behaviours
 from muse_stream.streams.wire.ids import Joined
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError
-from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, GOOD, RULES, batch, behaviour_bytes
+from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, GOOD, RULES, batch, behaviour_bytes, seeded
 
 Row = tuple[int, int, int, int, int]
 
@@ -29,7 +29,7 @@ def by_msgspec(value: bytes) -> Row | Reason:
     return row
 
 
-@settings(max_examples=300)
+@settings(seeded, max_examples=300)
 @given(st.lists(behaviour_bytes(), min_size=1, max_size=12))
 @example([b'{"item":-0,"time_ms":1,"action":1}'])
 @example([b'{"item":1,"item":2,"time_ms":1,"action":1}'])

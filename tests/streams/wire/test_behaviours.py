@@ -11,7 +11,7 @@ from muse_stream.streams.wire.frame import encode_frame
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
-from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, FRAME, GOOD, RULES, batch
+from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, FRAME, GOOD, RULES, batch, seeded
 
 
 def test_columns_of_one_record() -> None:
@@ -174,6 +174,7 @@ def test_another_format_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None
 KINDS = ["json", "frame", "erase", "poison", "bad frame", "bad key", "unknown"]
 
 
+@seeded
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 4)), max_size=12))
 def test_any_mix_keeps_log_order(kinds: list[tuple[str, int]]) -> None:
     values: list[bytes | None] = []

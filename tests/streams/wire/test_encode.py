@@ -13,9 +13,10 @@ from muse_stream.streams.wire.ids import Id, event_id_of, id_of
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.requests import Request, RequestRules, RequestValue, parse_request
 from muse_stream.streams.wire.users import UserRules, decode_profile, decode_users
-from tests.streams.wire.helpers import BROKER_MS, RULES, batch, ids
+from tests.streams.wire.helpers import BROKER_MS, RULES, batch, ids, seeded
 
 
+@seeded
 @given(ids, ids, st.integers(0, BROKER_MS), st.integers(0, 255), st.tuples(st.none() | ids, st.none() | ids))
 def test_behaviour(user: Id, item: Id, time_ms: int, action: int, more: tuple[Id | None, Id | None]) -> None:
     category, event_id = more
@@ -37,6 +38,7 @@ def test_what_is_no_id_is_not_sent(user: Id, item: Id) -> None:
         encode.encode_behaviour(user, item, 1, "click")
 
 
+@seeded
 @given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 5), st.integers(1, 7), st.booleans())
 def test_frames(users: list[int], partition_count: int, rows_max: int, full: bool) -> None:
     n = len(users)

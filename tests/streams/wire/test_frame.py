@@ -11,7 +11,7 @@ from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviour
 from muse_stream.streams.wire.frame import decode_frame, decode_frames, encode_frame
 from muse_stream.streams.wire.partitioner import partition_of_users
 from muse_stream.streams.wire.rejects import Reason
-from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, FRAME, GOOD, RULES, batch
+from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, FRAME, GOOD, RULES, batch, seeded
 
 I64 = np.iinfo(np.int64)
 
@@ -29,6 +29,7 @@ def columns(draw: st.DrawFn) -> dict[str, np.ndarray]:
     return found
 
 
+@seeded
 @given(st.lists(columns(), max_size=5))
 def test_round_trip(several: list[dict[str, np.ndarray]]) -> None:
     frames = decode_frames([encode_frame(**one) for one in several])
@@ -86,6 +87,7 @@ def test_what_is_wrong_is_said(data: bytes, complaint: str) -> None:
         decode_frame(data)
 
 
+@seeded
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_garbage_is_refused(values: list[bytes]) -> None:
     frames = decode_frames([*values, encode_frame([1], [2], [3], [4])])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muse_stream.streams.errors import IdError
 from muse_stream.streams.wire import idkernels, ids
-from tests.streams.wire.helpers import texts
+from tests.streams.wire.helpers import seeded, texts
 
 
 def hashed(text: str) -> int:
@@ -56,6 +56,7 @@ def test_reserved() -> None:
     assert not ids.is_reserved(3)
 
 
+@seeded
 @given(
     st.lists(st.one_of(texts, st.integers(-(2**64), 2**64).map(str), st.text("-0123456789", min_size=1)), max_size=30)
 )
@@ -64,6 +65,7 @@ def test_kernel_follows_the_rule(values: list[str]) -> None:
     assert column.id.tolist() == [ids.id_of(value) for value in values]
 
 
+@seeded
 @given(st.lists(st.binary(max_size=400), max_size=10))
 def test_digests_are_blake2b(values: list[bytes]) -> None:
     joined = ids.Joined.of(values)

@@ -11,7 +11,7 @@ from muse_stream.gsu_engine import quantise
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.rejects import Reason
-from tests.streams.wire.helpers import FIRST_OFFSET, batch, odd_scalars
+from tests.streams.wire.helpers import FIRST_OFFSET, batch, odd_scalars, seeded
 
 RULES = ItemRules({"v1": 3, "wide": 4}, quantise, features=("brand", "size"))
 
@@ -105,6 +105,7 @@ def test_bad_keys_go_alone(key: bytes | None, reason: Reason) -> None:
     assert rejects[0].reason is reason
 
 
+@seeded
 @given(
     st.lists(
         st.binary(max_size=40)

@@ -6,6 +6,7 @@ from kafka.partitioner.default import murmur2
 
 from muse_stream.streams.wire import partitioner
 from muse_stream.streams.wire.ids import INT64_MAX, INT64_MIN
+from tests.streams.wire.helpers import seeded
 
 
 @pytest.mark.parametrize(
@@ -25,12 +26,14 @@ def test_published_digests(key: bytes, digest: int) -> None:
     assert partitioner.partition_of_key(key, count) == (digest & 0x7FFFFFFF) % count
 
 
+@seeded
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(1, 1_000))
 def test_follows_kafka_python(keys: list[bytes], count: int) -> None:
     expected = [(murmur2(key) & 0x7FFFFFFF) % count for key in keys]
     assert partitioner.partition_of(keys, count).tolist() == expected
 
 
+@seeded
 @given(st.lists(st.integers(INT64_MIN, INT64_MAX), max_size=20), st.integers(1, 1_000))
 def test_integers_hash_as_their_text(users: list[int], count: int) -> None:
     found = partitioner.partition_of_users(np.array([*users, *users], np.int64), count)

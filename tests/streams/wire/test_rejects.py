@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse_stream.streams.wire.rejects import MESSAGE_BYTES_MAX, Reason, Reject, decode_dead_letter, encode_dead_letter
+from tests.streams.wire.helpers import seeded
 
 rejects = st.builds(
     Reject,
@@ -22,6 +23,7 @@ rejects = st.builds(
 )
 
 
+@seeded
 @given(rejects)
 def test_round_trip(reject: Reject) -> None:
     key, value = encode_dead_letter(reject)

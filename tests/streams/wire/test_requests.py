@@ -9,7 +9,7 @@ from muse_stream.gsu_engine import quantise
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.requests import BadRequest, Filters, NotBefore, Request, RequestRules, parse_request
-from tests.streams.wire.helpers import odd_scalars, texts
+from tests.streams.wire.helpers import odd_scalars, seeded, texts
 
 RULES = RequestRules(partition_count=4, spaces={"v1": 3}, quantise=quantise)
 MINE = 3  # the partition of user 17850 among 4
@@ -154,6 +154,7 @@ def test_no_value(value: bytes | None) -> None:
     assert (bad.code, bad.request_id) == ("empty_value", None)
 
 
+@seeded
 @given(
     st.none() | st.binary(max_size=20),
     st.binary(max_size=60)

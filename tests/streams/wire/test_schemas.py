@@ -11,7 +11,7 @@ from muse_stream.streams.wire.golden import cases
 from muse_stream.streams.wire.golden.cases import Case
 from muse_stream.streams.wire.rejects import Reason, Reject, encode_dead_letter
 from muse_stream.streams.wire.schemas import FOLDER, VALUES, schema_of, schema_text
-from tests.streams.wire.helpers import RULES, batch, behaviour_objects
+from tests.streams.wire.helpers import RULES, batch, behaviour_objects, seeded
 from tests.streams.wire.test_answers import FULL
 
 
@@ -42,6 +42,7 @@ def test_what_is_accepted_is_valid(case: Case) -> None:
 BEHAVIOURS = validator("behaviours")
 
 
+@seeded
 @given(behaviour_objects())
 def test_what_is_invalid_is_rejected(value: dict[str, Any]) -> None:
     _, rejects = decode_behaviours(batch([json.dumps(value).encode()]), RULES)

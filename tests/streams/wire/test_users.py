@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.users import UserRules, decode_profile, decode_users, encode_profile
-from tests.streams.wire.helpers import FIRST_OFFSET, batch, ids, odd_scalars, texts
+from tests.streams.wire.helpers import FIRST_OFFSET, batch, ids, odd_scalars, seeded, texts
 
 RULES = UserRules(partition_count=1)
 
@@ -50,6 +50,7 @@ def test_bad_values_go_alone(value: bytes, reason: Reason) -> None:
     assert [(reject.topic, reject.reason, reject.offset) for reject in rejects] == [("users", reason, FIRST_OFFSET + 2)]
 
 
+@seeded
 @given(st.lists(st.binary(max_size=40) | st.dictionaries(texts, odd_scalars | ids, max_size=3), max_size=6))
 def test_anything_is_stored_or_rejected(drawn: list[bytes | dict[str, object]]) -> None:
     values = [value if isinstance(value, bytes) else json.dumps({"features": value}).encode() for value in drawn]
