@@ -1,13 +1,9 @@
 """One RocksDB directory with an owner's label: opening it, refusing a wrong one, and closing it without leftovers.
 
-Invariant: after `close` returns, no iterator and no snapshot of this room holds the directory's lock.
+Invariant: after `close` returns, no cursor of this room holds the directory's lock.
 
 Labels are meta keys (space 00): `layout` names kind and version of the content ("behaviours/1"), `identity` the log it
 was built from. Both are written by the first open, in one batch, and compared by each later one.
-
-rocksdict 0.3.29, by experiment: `ReadOptions.set_iterate_lower_bound` sets the upper bound, so nothing here calls it;
-an iterator does not keep its ReadOptions alive, and without them its upper bound is freed memory, so ranges are read
-here only, whole, with the options in a local name; a live iterator or snapshot keeps the directory locked after close.
 """
 
 import re
@@ -15,11 +11,12 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, cast
+from typing import Protocol
 
-from rocksdict import AccessType, Options, Rdict, ReadOptions, Snapshot, WriteBatch
+from rocksdict import AccessType, Options, Rdict, WriteBatch
 
 from muse_stream.state import errors
+from muse_stream.state.cursor import Cursor
 from muse_stream.state.keys import META
 from muse_stream.state.rules import StoreIdentity
 
@@ -63,42 +60,8 @@ class Gate:
         return first
 
 
-def lookup(view: Rdict | Snapshot, key: bytes) -> bytes | None:
-    """The value of `key`, or None; one form for database and snapshot."""
-    iterator = view.iter()
-    iterator.seek(key)
-    if not iterator.valid():
-        iterator.status()
-        return None
-    if iterator.key() != key:
-        return None
-    value: bytes = iterator.value()
-    return value
-
-
-def values_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[bytes]:
-    """The values of all keys in [begin, end), in key order."""
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(end)
-    return list(view.values(from_key=begin, read_opt=bounds))
-
-
-def keys_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[bytes]:
-    """All keys in [begin, end), in order."""
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(end)
-    return cast("list[bytes]", list(view.keys(from_key=begin, read_opt=bounds)))
-
-
-def items_between(view: Rdict | Snapshot, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
-    """All keys in [begin, end) with their values, in key order."""
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(end)
-    return cast("list[tuple[bytes, bytes]]", list(view.items(from_key=begin, read_opt=bounds)))
-
-
 class Holder(Protocol):
-    """Something that holds a snapshot until it is closed."""
+    """Something that holds a cursor until it is closed."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -148,29 +111,36 @@ class Database:
             raise errors.NotAStoreError(path, "there is no store here.", "check the data directory and the partition.")
         opened = cls(path, _open(path, options, AccessType.read_only(False)))
         try:
-            _check_layout(path, lookup(opened.db, LAYOUT_KEY), layout)
+            with opened.cursor() as cursor:
+                _check_layout(path, cursor.get(LAYOUT_KEY), layout)
         except BaseException:
             opened.close()
             raise
         return opened
 
+    def cursor(self) -> Cursor:
+        """A view of now; make and use it inside `with gate:`."""
+        return Cursor(self.path, self.db)
+
     def close(self, holders: Iterable["Holder"] = ()) -> None:
-        """Wait for the calls inside, close the holders of snapshots, then the database; twice does nothing."""
+        """Wait for the calls inside, close the holders of cursors, then the database; twice does nothing."""
         if self.gate.shut():
             for holder in holders:
                 holder.close()
             self.db.close()
 
     def _label(self, layout: str, identity: StoreIdentity) -> None:
-        found = lookup(self.db, LAYOUT_KEY)
-        if found is None and next(iter(self.db.keys()), None) is None:
+        with self.cursor() as cursor:
+            found, raw = cursor.get(LAYOUT_KEY), cursor.get(IDENTITY_KEY)
+            empty = cursor.at_or_after(b"") is None
+        if empty:
             labels = WriteBatch(raw_mode=True)
             labels.put(LAYOUT_KEY, layout.encode())
             labels.put(IDENTITY_KEY, identity.to_bytes())
             self.db.write(labels)
             return
         _check_layout(self.path, found, layout)
-        stored = StoreIdentity.from_bytes(lookup(self.db, IDENTITY_KEY) or b"{}")
+        stored = StoreIdentity.from_bytes(raw or b"{}")
         if stored != identity:
             seen = f"the store was built from {stored}, expected {identity}."
             action = "point the data directory at this cluster and topic, or move the store away to build a new one."

@@ -14,11 +14,11 @@ from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import Rdict, WriteBatch
+from rocksdict import WriteBatch
 
 from muse_stream.state.columns import BehaviourBatch
 from muse_stream.state.compiled import compiled, mix
-from muse_stream.state.database import items_between
+from muse_stream.state.cursor import Cursor
 from muse_stream.state.keys import WINDOW, WINDOW_END, window_key, window_ordinal
 
 PAIR = np.dtype([("user", "<i8"), ("event_id", "<u8")])
@@ -100,12 +100,12 @@ class DuplicateWindow:
         return min(self._total - self._first, self.size)
 
     @classmethod
-    def load(cls, db: Rdict, size: int) -> "DuplicateWindow":
+    def load(cls, cursor: Cursor, size: int) -> "DuplicateWindow":
         """Rebuild the window of `size` pairs from the store."""
         window = cls(size)
         if size == 0:
             return window
-        for ordinal, pairs in _stored(db):
+        for ordinal, pairs in _stored(cursor):
             if not window._keys:
                 window._first = window._total = ordinal
             window._add(pairs["user"].copy(), pairs["event_id"].copy(), np.zeros(len(pairs), np.bool_))
@@ -150,6 +150,6 @@ class DuplicateWindow:
         return keep
 
 
-def _stored(db: Rdict) -> list[tuple[int, Pairs]]:
-    stored = items_between(db, WINDOW, WINDOW_END)
+def _stored(cursor: Cursor) -> list[tuple[int, Pairs]]:
+    stored = cursor.items(WINDOW, WINDOW_END)
     return [(window_ordinal(key), np.frombuffer(value, PAIR)) for key, value in stored]

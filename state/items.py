@@ -24,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import DBCompressionType, Rdict, ReadOptions, Snapshot, WriteBatch
+from rocksdict import DBCompressionType, WriteBatch
 
 from muse_stream.state.budget import StoreBudget
-from muse_stream.state.database import Database, lookup
-from muse_stream.state.errors import StoreClosedError, StoreWriteError
+from muse_stream.state.cursor import Cursor
+from muse_stream.state.database import Database
+from muse_stream.state.errors import DamagedStoreError, StoreWriteError
 from muse_stream.state.item_chunks import ItemBatch, concatenate, pack, unpack, unpack_items
 from muse_stream.state.item_survivors import Survivors
 from muse_stream.state.keys import META
@@ -42,7 +43,6 @@ _PROGRESS_KEY = META + b"progress"
 _PROGRESS = struct.Struct("<7q")
 _NUMBERED = struct.Struct(">cQ")
 _COLUMNS, _VECTORS, _TITLES = b"\x10", b"\x11", b"\x20"
-_READAHEAD_BYTES = 4 * 1024 * 1024
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -95,9 +95,10 @@ class ItemStore:
         self.path = database.path
         self._database = database
         self._lock = threading.Lock()
-        raw = lookup(database.db, _PROGRESS_KEY)
+        with database.cursor() as cursor:
+            raw = cursor.get(_PROGRESS_KEY)
         self._progress = ItemProgress(*_PROGRESS.unpack(raw)) if raw else ItemProgress()
-        self._loads: set[_Load] = set()
+        self._loads: set[Cursor] = set()
 
     @classmethod
     def open(cls, path: Path, identity: StoreIdentity, *, budget: StoreBudget | None = None) -> "ItemStore":
@@ -147,25 +148,25 @@ class ItemStore:
             StoreClosedError: When the store is closed before the last batch.
 
         """
-        load = _Load(self._database)
-        self._loads.add(load)
+        with self._database.gate:
+            cursor = self._database.cursor()
+            self._loads.add(cursor)
+            alive = _alive(cursor, self._progress.rows)
         try:
-            with self._database.gate:
-                alive = _alive(load.view(), self._progress.rows)
             for number, last in alive:
                 with self._database.gate:
-                    batch = _read(load.view(), number)
+                    batch = _read(cursor, number)
                 kept = batch.select(last & ~batch.forget)
                 if len(kept):
                     yield kept
         finally:
-            load.close()
-            self._loads.discard(load)
+            cursor.close()
+            self._loads.discard(cursor)
 
     def titles(self, items: Ints) -> list[str | None]:
         """The titles of `[n]` items, None where there is none."""
-        with self._database.gate:
-            found = [lookup(self._database.db, _title_key(item)) for item in items.tolist()]
+        with self._database.gate, self._database.cursor() as cursor:
+            found = [cursor.get(_title_key(item)) for item in items.tolist()]
         return [None if title is None else title.decode() for title in found]
 
     def stats(self) -> ItemStats:
@@ -206,26 +207,27 @@ class ItemStore:
         )
 
     def _take_open(self, out: WriteBatch) -> Iterator[ItemBatch]:
-        for number in range(self._progress.open_chunk, self._progress.next_chunk):
-            batch = _read(self._database.db, number)
-            _delete(number, out)
-            yield batch
+        with self._database.cursor() as cursor:
+            for number in range(self._progress.open_chunk, self._progress.next_chunk):
+                yield _read(cursor, number)
+                _delete(number, out)
 
     def _compact(self) -> None:
         """Drop superseded rows, oldest chunks first: after each write the log means the same as before it."""
-        db, progress = self._database.db, self._progress
+        progress = self._progress
         self._write(WriteBatch(raw_mode=True), replace(progress, open_chunk=progress.next_chunk, open_rows=0))
         numbers: list[int] = []
         kept: list[ItemBatch] = []
         before = 0
-        for number, alive in _alive(db, progress.rows):
-            batch = _read(db, number)
-            numbers.append(number)
-            kept.append(batch.select(alive & ~batch.forget))
-            before += len(batch)
-            if sum(map(len, kept)) >= CHUNK_ROWS // 2:
-                self._replace(numbers, kept, before)
-                numbers, kept, before = [], [], 0
+        with self._database.cursor() as cursor:
+            for number, alive in _alive(cursor, progress.rows):
+                batch = _read(cursor, number)
+                numbers.append(number)
+                kept.append(batch.select(alive & ~batch.forget))
+                before += len(batch)
+                if sum(map(len, kept)) >= CHUNK_ROWS // 2:
+                    self._replace(numbers, kept, before)
+                    numbers, kept, before = [], [], 0
         if numbers:
             self._replace(numbers, kept, before)
         self._write(WriteBatch(raw_mode=True), replace(self._progress, settled_rows=self._progress.rows))
@@ -253,42 +255,23 @@ class ItemStore:
         self._progress = progress
 
 
-class _Load:
-    """The snapshot of one running `load`."""
-
-    def __init__(self, database: Database) -> None:
-        self._path = database.path
-        with database.gate:
-            self._snapshot: Snapshot | None = database.db.snapshot()
-
-    def view(self) -> Snapshot:
-        if self._snapshot is None:
-            message = f"{self._path}: closed during a load. Operator action: none; open the store and load again."
-            raise StoreClosedError(message)
-        return self._snapshot
-
-    def close(self) -> None:
-        self._snapshot = None
-
-
-def _alive(view: Rdict | Snapshot, rows: int) -> list[tuple[int, Flags]]:
+def _alive(cursor: Cursor, rows: int) -> list[tuple[int, Flags]]:
     """Per chunk, oldest first: its number and which of its rows are their item's last."""
     survivors = Survivors(rows)
     found: list[tuple[int, Flags]] = []
-    scan = ReadOptions()
-    scan.set_readahead_size(_READAHEAD_BYTES)
-    iterator = view.iter(scan)
-    iterator.seek_for_prev(_VECTORS)
-    while iterator.valid() and (key := iterator.key())[:1] == _COLUMNS:
-        found.append((_NUMBERED.unpack(key)[1], survivors.alive(unpack_items(iterator.value()))))
-        iterator.prev()
-    iterator.status()
+    key = cursor.at_or_before(_VECTORS)
+    while key is not None and key[:1] == _COLUMNS:
+        found.append((_NUMBERED.unpack(key)[1], survivors.alive(unpack_items(cursor.value()))))
+        key = cursor.previous()
     return found[::-1]
 
 
-def _read(view: Rdict | Snapshot, number: int) -> ItemBatch:
-    columns = lookup(view, _NUMBERED.pack(_COLUMNS, number)) or b""
-    return unpack(columns, lookup(view, _NUMBERED.pack(_VECTORS, number)) or b"")
+def _read(cursor: Cursor, number: int) -> ItemBatch:
+    columns, vectors = (cursor.get(_NUMBERED.pack(space, number)) for space in (_COLUMNS, _VECTORS))
+    if columns is None or vectors is None:
+        found = f"chunk {number} is not whole."
+        raise DamagedStoreError(cursor.path, found, "move the directory away: it is rebuilt from the items topic.")
+    return unpack(columns, vectors)
 
 
 def _put(number: int, batch: ItemBatch, out: WriteBatch) -> None:

@@ -12,9 +12,10 @@ Keys (space 00, see `keys.py`; `layout` and `identity` in `database.py`):
 import struct
 from dataclasses import dataclass, replace
 
-from rocksdict import Rdict, Snapshot, WriteBatch
+from rocksdict import WriteBatch
 
-from muse_stream.state.database import Database, lookup
+from muse_stream.state.cursor import Cursor
+from muse_stream.state.database import Database
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.keys import META
 from muse_stream.state.rules import RuleChange, Rules, pack_rules, unpack_rules
@@ -49,21 +50,21 @@ class Progress:
         out.put(_PROGRESS_KEY, _PROGRESS.pack(self.position, self.users_position, self.watermark_ms))
 
     @classmethod
-    def read(cls, view: Rdict | Snapshot) -> "Progress":
+    def read(cls, cursor: Cursor) -> "Progress":
         """The progress in the store; all zeros in one that has not begun."""
-        raw = lookup(view, _PROGRESS_KEY)
+        raw = cursor.get(_PROGRESS_KEY)
         return cls(*_PROGRESS.unpack(raw)) if raw else cls()
 
 
-def read_start(view: Rdict | Snapshot) -> int:
+def read_start(cursor: Cursor) -> int:
     """The behaviours offset at which the store began."""
-    raw = lookup(view, _START_KEY)
+    raw = cursor.get(_START_KEY)
     return int(_START.unpack(raw)[0]) if raw else 0
 
 
-def read_rules(view: Rdict | Snapshot) -> list[RuleChange]:
+def read_rules(cursor: Cursor) -> list[RuleChange]:
     """The store's rules with their offsets, oldest first."""
-    raw = lookup(view, _RULES_KEY)
+    raw = cursor.get(_RULES_KEY)
     return unpack_rules(raw) if raw else []
 
 
@@ -74,25 +75,25 @@ def begin(database: Database, rules: Rules, start_position: int | None) -> None:
     hold from the store's position on: what the former ones had removed is removed for good first, so that a larger cap
     or window does not bring back what happened to be on disk still.
     """
-    db = database.db
-    progress, changes = Progress.read(db), read_rules(db)
     out = WriteBatch(raw_mode=True)
-    if start_position is not None and progress.position == read_start(db) and not progress.watermark_ms:
-        progress = replace(progress, position=start_position)
-        out.put(_START_KEY, _START.pack(start_position))
-        progress.put(out)
+    with database.cursor() as cursor:
+        progress, changes = Progress.read(cursor), read_rules(cursor)
+        if start_position is not None and progress == Progress(position=read_start(cursor)):
+            progress, changes = replace(progress, position=start_position), []
+            out.put(_START_KEY, _START.pack(start_position))
+            progress.put(out)
+        if changes and changes[-1].rules != rules:
+            _settle(cursor, changes[-1].rules, rules, out)
     if not changes or changes[-1].rules != rules:
-        if changes:
-            _settle(db, changes[-1].rules, rules, out)
         changes = [change for change in changes if change.offset < progress.position]
         out.put(_RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
     if len(out):
-        db.write(out)
+        database.db.write(out)
 
 
-def _settle(db: Rdict, former: Rules, rules: Rules, out: WriteBatch) -> None:
+def _settle(cursor: Cursor, former: Rules, rules: Rules, out: WriteBatch) -> None:
     if rules.cap > former.cap:
-        for user in every_user(db).tolist():
-            cut(db, user, former.cap, out)
+        for user in every_user(cursor).tolist():
+            cut(cursor, user, former.cap, out)
     if rules.duplicate_window != former.duplicate_window:
-        DuplicateWindow(rules.duplicate_window).rewrite(out, DuplicateWindow.load(db, former.duplicate_window))
+        DuplicateWindow(rules.duplicate_window).rewrite(out, DuplicateWindow.load(cursor, former.duplicate_window))

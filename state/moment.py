@@ -1,24 +1,24 @@
 """What a store holds at one moment: positions, sequences and profiles that belong together.
 
-Invariant: all answers of one moment come from one RocksDB snapshot, whatever is appended meanwhile.
+Invariant: all answers of one moment come from one cursor, whatever is appended meanwhile.
 """
 
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import Snapshot
 
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.columns import BEHAVIOUR, NO_BEHAVIOURS, Sequence
-from muse_stream.state.database import IDENTITY_KEY, Database, lookup, values_between
-from muse_stream.state.errors import DamagedStoreError, StoreClosedError
-from muse_stream.state.keys import LAST_START, profile_key, segment_key
+from muse_stream.state.cursor import Cursor
+from muse_stream.state.database import IDENTITY_KEY, Database
+from muse_stream.state.keys import profile_key, segment_key
 from muse_stream.state.meta import LAYOUT, Progress, read_rules, read_start
 from muse_stream.state.rules import RuleChange, StoreIdentity
-from muse_stream.state.segments import every_user, last_segment
+from muse_stream.state.segments import every_user, first_start, last_segment, require_whole
 
 
 class Moment:
@@ -34,9 +34,10 @@ class Moment:
     def __init__(self, database: Database, cap: int) -> None:
         self._database = database
         self._cap = cap
+        self._lock = threading.Lock()
         with database.gate:
-            self._snapshot: Snapshot | None = database.db.snapshot()
-            progress = Progress.read(self._snapshot)
+            self._cursor = database.cursor()
+            progress = Progress.read(self._cursor)
         self.position = progress.position
         self.users_position = progress.users_position
         self.watermark_ms = progress.watermark_ms
@@ -52,36 +53,29 @@ class Moment:
         if last is not None and last < 0:
             message = f"last is {last}, expected None (all) or a count of 0 or more."
             raise ValueError(message)
-        with self._database.gate:
-            return _read_sequence(
-                self._database.path, self._view(), user, min(self._cap, last or 0) if last is not None else self._cap
-            )
+        with self._database.gate, self._lock:
+            return _read_sequence(self._cursor, user, self._cap if last is None else min(last, self._cap))
 
     def profile(self, user: int) -> bytes | None:
         """The latest profile of `user` as it was put, or None."""
-        with self._database.gate:
-            return lookup(self._view(), profile_key(user))
+        with self._database.gate, self._lock:
+            return self._cursor.get(profile_key(user))
 
     def users(self) -> NDArray[np.int64]:
         """`[u] int64` users that have or had behaviours, ascending; one seek per user."""
-        with self._database.gate:
-            return every_user(self._view())
+        with self._database.gate, self._lock:
+            return every_user(self._cursor)
 
     def close(self) -> None:
-        """Let go of the snapshot."""
-        self._snapshot = None
+        """Let go of the view."""
+        with self._lock:
+            self._cursor.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _view(self) -> Snapshot:
-        if self._snapshot is None:
-            message = f"{self._database.path}: the moment was closed. Operator action: none; take a new moment."
-            raise StoreClosedError(message)
-        return self._snapshot
 
 
 class StoreReader(Moment):
@@ -95,10 +89,10 @@ class StoreReader(Moment):
     """
 
     def __init__(self, database: Database) -> None:
-        with database.gate:
-            self.identity = StoreIdentity.from_bytes(lookup(database.db, IDENTITY_KEY) or b"{}")
-            self.rules: list[RuleChange] = read_rules(database.db)
-            self.start_position = read_start(database.db)
+        with database.gate, database.cursor() as cursor:
+            self.identity = StoreIdentity.from_bytes(cursor.get(IDENTITY_KEY) or b"{}")
+            self.rules: list[RuleChange] = read_rules(cursor)
+            self.start_position = read_start(cursor)
         super().__init__(database, self.rules[-1].rules.cap)
 
     @classmethod
@@ -112,26 +106,21 @@ class StoreReader(Moment):
         return cls(Database.read_only(path, LAYOUT, (budget or StoreBudget()).options()))
 
     def close(self) -> None:
-        """Let go of the snapshot and the directory."""
+        """Let go of the view and the directory."""
         super().close()
         self._database.close()
 
 
-def _read_sequence(path: Path, view: Snapshot, user: int, count: int) -> Sequence:
-    iterator = view.iter()
-    final = last_segment(iterator, user)
+def _read_sequence(cursor: Cursor, user: int, count: int) -> Sequence:
+    final = last_segment(cursor, user)
     if final is None:
         return Sequence(0, NO_BEHAVIOURS)
     stop = sum(final)
     floor = max(stop - count, 0)
     if floor == stop:
         return Sequence(stop, NO_BEHAVIOURS)
-    first = last_segment(iterator, user, floor)
-    key = segment_key(user, first[0] if first else 0)
-    values = values_between(view, key, segment_key(user, LAST_START))
+    start = first_start(cursor, user, floor)
+    values = cursor.values(segment_key(user, start), segment_key(user, final[0]))
     rows = np.frombuffer(b"".join(values), BEHAVIOUR)
-    start = stop - len(rows)
-    if first and start != first[0]:
-        found = f"user {user} has {len(rows)} behaviours from {first[0]} on, but the next number is {stop}."
-        raise DamagedStoreError(path, found, "move the directory away and replay the log, or restore a snapshot.")
+    require_whole(cursor, user, start, stop, len(rows))
     return Sequence(max(start, floor), rows[max(floor - start, 0) :])

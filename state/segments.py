@@ -16,9 +16,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from rocksdict import Rdict, RdictIter, Snapshot, WriteBatch
+from rocksdict import WriteBatch
 
-from muse_stream.state.database import items_between, keys_between, lookup
+from muse_stream.state.cursor import Cursor
+from muse_stream.state.errors import DamagedStoreError
 from muse_stream.state.grouping import Groups
 from muse_stream.state.keys import (
     BEHAVIOURS,
@@ -35,22 +36,36 @@ CHUNK_ROWS = 256
 Ints = NDArray[np.int64]
 
 
-def last_segment(iterator: RdictIter, user: int, at_most: int = LAST_START) -> tuple[int, int] | None:
-    """(start, rows) of the user's last segment that starts at or before `at_most`; the iterator stays on it."""
+def last_segment(cursor: Cursor, user: int, at_most: int = LAST_START) -> tuple[int, int] | None:
+    """(start, rows) of the user's last segment that starts at or before `at_most`; the cursor stays on it."""
     key = segment_key(user, at_most)
-    iterator.seek_for_prev(key)
-    if not iterator.valid():
-        iterator.status()
+    found = cursor.at_or_before(key)
+    if found is None or found[:USER_PREFIX_BYTES] != key[:USER_PREFIX_BYTES]:
         return None
-    found: bytes = iterator.key()
-    if found[:USER_PREFIX_BYTES] != key[:USER_PREFIX_BYTES]:
-        return None
-    return split_segment_key(found)[1], len(iterator.value()) // ROW_BYTES
+    return split_segment_key(found)[1], len(cursor.value()) // ROW_BYTES
 
 
-def read_tail(iterator: RdictIter, user: int) -> tuple[int, int]:
+def first_start(cursor: Cursor, user: int, floor: int) -> int:
+    """Where the segment that holds `floor` starts, or the user's first one if that starts later; the user exists."""
+    found = last_segment(cursor, user, floor)
+    if found is not None:
+        return found[0]
+    key = cursor.at_or_after(segment_key(user, 0))
+    return split_segment_key(key)[1] if key else floor
+
+
+def require_whole(cursor: Cursor, user: int, start: int, stop: int, rows: int) -> None:
+    """Raise DamagedStoreError unless the `rows` read are all of [start, stop)."""
+    if rows != stop - start:
+        found = f"user {user} has {rows} behaviours from {start} on, but the next number is {stop}."
+        raise DamagedStoreError(
+            cursor.path, found, "move the directory away and replay the log, or restore a snapshot."
+        )
+
+
+def read_tail(cursor: Cursor, user: int) -> tuple[int, int]:
     """(next sequence number, rows in open segments) of a user, from the store; (0, 0) for an unknown one."""
-    found = last_segment(iterator, user)
+    found = last_segment(cursor, user)
     if found is None:
         return 0, 0
     start, rows = found
@@ -59,10 +74,10 @@ def read_tail(iterator: RdictIter, user: int) -> tuple[int, int]:
     opened = stop
     while rows < CHUNK_ROWS:
         opened = start
-        iterator.prev()
-        if not iterator.valid() or (key := iterator.key())[:USER_PREFIX_BYTES] != prefix:
+        key = cursor.previous()
+        if key is None or key[:USER_PREFIX_BYTES] != prefix:
             break
-        start, rows = split_segment_key(key)[1], len(iterator.value()) // ROW_BYTES
+        start, rows = split_segment_key(key)[1], len(cursor.value()) // ROW_BYTES
     return stop, stop - opened
 
 
@@ -107,7 +122,7 @@ def plan_append(groups: Groups, tails: Ints, cap: int) -> AppendPlan:
     )
 
 
-def write_append(db: Rdict, groups: Groups, plan: AppendPlan, cap: int, out: WriteBatch) -> int:
+def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, cap: int, out: WriteBatch) -> int:
     """Put the groups' rows into `out` as planned, reading back what is merged; bytes of rows put.
 
     Sets the heads of trimmed users in `plan.tails`.
@@ -118,63 +133,64 @@ def write_append(db: Rdict, groups: Groups, plan: AppendPlan, cap: int, out: Wri
     values = [packed[start:stop] for start, stop in pairwise(edges)]
     users = groups.users.tolist()
     for group in plan.resets.tolist():
-        _delete_all(db, users[group], out)
+        _delete_all(cursor, users[group], out)
     for group in plan.trims.tolist():
         follow, pending, head = plan.before[:, group].tolist()
         floor = min(int(plan.tails[0, group]) - cap, follow - pending)
-        plan.tails[2, group] = trim(db, users[group], head, floor, out)
+        plan.tails[2, group] = trim(cursor, users[group], head, floor, out)
     for group in plan.merges.tolist():
         follow, pending, _ = plan.before[:, group].tolist()
-        keys[group], values[group] = _merge(db, users[group], follow - pending, values[group], out)
+        keys[group] = segment_key(users[group], follow - pending)
+        values[group] = _take(cursor, users[group], follow - pending, follow, out) + values[group]
     put = out.put
     for key, value in zip(keys, values, strict=True):
         put(key, value)
     return sum(map(len, values))
 
 
-def trim(view: Rdict | Snapshot, user: int, head: int, floor: int, out: WriteBatch) -> int:
+def trim(cursor: Cursor, user: int, head: int, floor: int, out: WriteBatch) -> int:
     """Delete in `out` the segments of `user` from `head` up to the one that holds `floor`; where that one starts."""
-    found = last_segment(view.iter(), user, floor)
+    found = last_segment(cursor, user, floor)
     if found is None:
         return head
-    for key in keys_between(view, segment_key(user, head), segment_key(user, found[0])):
+    for key in cursor.keys(segment_key(user, head), segment_key(user, found[0])):
         out.delete(key)
     return found[0]
 
 
-def _merge(db: Rdict, user: int, first: int, new: bytes, out: WriteBatch) -> tuple[bytes, bytes]:
-    """The chunk of the segments from `first` on and `new`; deletes the keys that it replaces."""
-    segments = items_between(db, segment_key(user, first), segment_key(user, LAST_START))
-    for key, _ in segments[1:]:
+def _take(cursor: Cursor, user: int, first: int, follow: int, out: WriteBatch) -> bytes:
+    """The rows [first, follow) of the user's open segments, whose keys are deleted."""
+    segments = cursor.items(segment_key(user, first), segment_key(user, LAST_START))
+    rows = b"".join([value for _, value in segments])
+    require_whole(cursor, user, first, follow, len(rows) // ROW_BYTES)
+    for key, _ in segments:
         out.delete(key)
-    return segments[0][0], b"".join([*(value for _, value in segments), new])
+    return rows
 
 
-def _delete_all(db: Rdict, user: int, out: WriteBatch) -> None:
-    for key in keys_between(db, segment_key(user, 0), segment_key(user, LAST_START)):
+def _delete_all(cursor: Cursor, user: int, out: WriteBatch) -> None:
+    for key in cursor.keys(segment_key(user, 0), segment_key(user, LAST_START)):
         out.delete(key)
 
 
-def cut(view: Rdict | Snapshot, user: int, cap: int, out: WriteBatch) -> None:
+def cut(cursor: Cursor, user: int, cap: int, out: WriteBatch) -> None:
     """Delete in `out` everything of `user` but the last `cap` rows, splitting the segment at the edge."""
-    stop, _ = read_tail(view.iter(), user)
+    stop, _ = read_tail(cursor, user)
     floor = stop - cap
     if floor <= 0:
         return
-    start = trim(view, user, 0, floor, out)
+    start = trim(cursor, user, 0, floor, out)
     if start < floor:
         key = segment_key(user, start)
         out.delete(key)
-        out.put(segment_key(user, floor), (lookup(view, key) or b"")[(floor - start) * ROW_BYTES :])
+        out.put(segment_key(user, floor), (cursor.get(key) or b"")[(floor - start) * ROW_BYTES :])
 
 
-def every_user(view: Rdict | Snapshot) -> Ints:
+def every_user(cursor: Cursor) -> Ints:
     """All users with a behaviours key, ascending; one seek each."""
-    iterator = view.iter()
     users: list[int] = []
-    iterator.seek(BEHAVIOURS)
-    while iterator.valid() and (key := iterator.key())[:1] == BEHAVIOURS:
+    key = cursor.at_or_after(BEHAVIOURS)
+    while key is not None and key[:1] == BEHAVIOURS:
         users.append(split_segment_key(key)[0])
-        iterator.seek(segment_key(users[-1], LAST_START))
-    iterator.status()
+        key = cursor.at_or_after(segment_key(users[-1], LAST_START))
     return np.array(users, np.int64)

@@ -19,6 +19,7 @@ from rocksdict import Checkpoint, WriteBatch
 
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.columns import Appended, BehaviourBatch, Sequence
+from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import Database
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.errors import BatchError, PositionError, StoreWriteError
@@ -85,7 +86,8 @@ class BehaviourStore:
         self._budget = budget
         self._lock = threading.Lock()
         self._moments: weakref.WeakSet[Moment] = weakref.WeakSet()
-        self._progress = Progress.read(database.db)
+        with database.cursor() as cursor:
+            self._progress = Progress.read(cursor)
         self._counts = dict.fromkeys(("behaviours", "duplicates", "erasures", "merges", "cold_tails", "put_bytes"), 0)
         self._remember()
 
@@ -140,14 +142,14 @@ class BehaviourStore:
     @property
     def start_position(self) -> int:
         """The behaviours offset at which the store began."""
-        with self._database.gate:
-            return read_start(self._database.db)
+        with self._database.gate, self._database.cursor() as cursor:
+            return read_start(cursor)
 
     @property
     def rule_changes(self) -> list[RuleChange]:
         """The rules so far, oldest first, each with the offset from which it holds."""
-        with self._database.gate:
-            return read_rules(self._database.db)
+        with self._database.gate, self._database.cursor() as cursor:
+            return read_rules(cursor)
 
     def append(self, batch: BehaviourBatch, *, position: int, begin: int | None = None) -> Appended:
         """Store the rows of `batch` and the consumer's next `position`, both or neither.
@@ -266,8 +268,9 @@ class BehaviourStore:
         keep, pairs = self._window.admit(batch)
         groups = group_by_user(batch, keep, self.rules.cap)
         try:
-            plan = plan_append(groups, self._tails_of(groups.users), self.rules.cap)
-            put_bytes = write_append(self._database.db, groups, plan, self.rules.cap, out)
+            with self._database.cursor() as cursor:
+                plan = plan_append(groups, self._tails_of(groups.users, cursor), self.rules.cap)
+                put_bytes = write_append(cursor, groups, plan, self.rules.cap, out)
             self._window.write(pairs, out)
             watermark_ms = max(self.watermark_ms, int(batch.broker_time_ms.max(initial=0)))
             self._write(out, replace(self._progress, position=position, watermark_ms=watermark_ms))
@@ -285,15 +288,14 @@ class BehaviourStore:
         )
         return _appended(groups, plan.starts, duplicates)
 
-    def _tails_of(self, users: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _tails_of(self, users: NDArray[np.int64], cursor: Cursor) -> NDArray[np.int64]:
         """Tails `[3, u]` of `[u]` users, read from the store where memory does not know them."""
         tails, found = self._tails.lookup(users)
         if self._tails.complete:
             return tails
         cold = np.flatnonzero(~found)
-        iterator = self._database.db.iter()
         for place, user in zip(cold.tolist(), users[cold].tolist(), strict=True):
-            tails[:2, place] = read_tail(iterator, user)
+            tails[:2, place] = read_tail(cursor, user)
         self._count(cold_tails=len(cold))
         return tails
 
@@ -309,12 +311,10 @@ class BehaviourStore:
 
     def _remember(self) -> None:
         """Rebuild from the store what is kept in memory beside it."""
-        db = self._database.db
-        iterator = db.iter()
-        iterator.seek(BEHAVIOURS)
-        empty = not iterator.valid() or iterator.key() >= BEHAVIOURS_END
-        self._tails = Tails(self._budget.tail_users, complete=empty)
-        self._window = DuplicateWindow.load(db, self.rules.duplicate_window)
+        with self._database.cursor() as cursor:
+            first = cursor.at_or_after(BEHAVIOURS)
+            self._window = DuplicateWindow.load(cursor, self.rules.duplicate_window)
+        self._tails = Tails(self._budget.tail_users, complete=first is None or first >= BEHAVIOURS_END)
 
     def _count(self, **more: int) -> None:
         for name, value in more.items():
