@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -11,6 +12,7 @@ from muse_stream.streams.settings import Settings
 
 __all__ = [
     "CommandError",
+    "config_file",
     "example",
     "is_terminal",
     "json_option",
@@ -35,6 +37,11 @@ def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     return Settings.load(
         common.config, {**common.overrides, **{key: value for key, value in (flags or {}).items() if value is not None}}
     )
+
+
+def config_file() -> Path | None:
+    """The settings file named by a flag, if any."""
+    return given(click.get_current_context()).config
 
 
 def settings_overrides() -> dict[str, object]:
