@@ -3,8 +3,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from muse_stream.esu_scorer import Artefact, BatchError, FeatureSpec, MuseConfig, ScoreBatch, Scorer
 from muse_stream.esu_scorer.errors import ScoreError
@@ -128,7 +130,7 @@ def test_many_threads_get_the_same_answers() -> None:
 
 def test_scores_that_are_no_numbers_are_never_returned() -> None:
     model = MODEL.model()
-    model.network.sa_ta.tau.fill_(0.0)
+    model.network.sa_ta.tau = nn.Parameter(torch.zeros(1))
     broken = Artefact.from_model(model, vocabularies(), space="v1", version="broken", trained=True)
     with pytest.raises(ScoreError, match=r"artefact 'broken' .* gave 3 of 3 scores that are not finite"):
         Scorer(broken).score(score_batch(1, (3,), filled=1.0))
