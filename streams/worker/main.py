@@ -13,6 +13,7 @@ from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
 from muse_stream.streams.worker.service import WorkerService
+from muse_stream.streams.worker.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ def run(settings: Settings) -> None:
     configure(settings.monitoring.log_format, settings.monitoring.log_level)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings)
+    space = service.plane.space
+    warm_up(settings.engine.backend, settings.engine.threads or None, settings.items.spaces[space], settings.serving.k)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust_app.create_app(settings)
