@@ -114,10 +114,9 @@ def _checked(columns: Columns, records: RecordBatch, rules: BehaviourRules, faul
     bad = (columns.item == 0) | (columns.user == 0) | (columns.time_ms < 0) | (columns.time_ms > latest_ms)
     if not bad.any():
         return columns
-    refused = np.unique(columns.record[bad])
     rows = np.flatnonzero(bad)
-    for record in refused.tolist():
-        row = int(rows[np.searchsorted(columns.record[rows], record)])
+    refused, first = np.unique(columns.record[rows], return_index=True)
+    for record, row in zip(refused.tolist(), rows[first].tolist(), strict=True):
         faults.append(_row_fault(record, columns, row, int(latest_ms[row]) - rules.future_ms))
     return columns.take(~np.isin(columns.record, refused))
 

@@ -25,7 +25,15 @@ from muse_stream.streams.wire.keys import check_keys, rejects_of
 from muse_stream.streams.wire.rejects import Reject
 from muse_stream.streams.wire.users import check_size
 from muse_stream.streams.wire.values import BadRecordError, parse_id, parse_value
-from muse_stream.streams.wire.vectors import DEFAULT_SPACE, Int8Row, Quantise, VectorFields, dimension_of, vector_of
+from muse_stream.streams.wire.vectors import (
+    DEFAULT_SPACE,
+    Quantise,
+    Vector,
+    VectorFields,
+    dimension_of,
+    stack,
+    vector_of,
+)
 
 VALUE_BYTES_MAX = 262_144  # a vector of 1 024 floats written with 20 digits takes a tenth of it
 
@@ -66,7 +74,7 @@ class _Item:
     title: str | None
     forget: bool
     space: str
-    vector: Int8Row | None
+    vector: Vector | None
 
 
 _DECODER = msgspec.json.Decoder(ItemValue)
@@ -90,7 +98,7 @@ def _item(data: bytes | None, rules: ItemRules) -> _Item:
         return _Item(0, [0] * len(rules.features), None, True, DEFAULT_SPACE, None)
     check_size(data, rules.bytes_max, "forget the item")
     value = parse_value(_DECODER, data, "items")
-    vector = vector_of(value, dimension_of(value.space, rules.spaces), rules.quantise)
+    vector = vector_of(value, dimension_of(value.space, rules.spaces))
     sent = {name: _optional_id(feature, f"features.{name}") for name, feature in value.features.items()}
     features = [sent.get(name, 0) for name in rules.features]
     return _Item(_optional_id(value.category, "category"), features, value.title, False, value.space, vector)
@@ -104,7 +112,8 @@ def _batch(ids: NDArray[np.int64], items: list[_Item], rules: ItemRules) -> Item
     vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = {}
     for space in sorted({item.space for item in items if item.vector is not None}):
         held = [(row, item.vector) for row, item in enumerate(items) if item.vector is not None and item.space == space]
-        vectors[space] = np.array([row for row, _ in held], np.int64), np.stack([vector for _, vector in held])
+        rows = stack([vector for _, vector in held], rules.spaces[space], rules.quantise)
+        vectors[space] = np.array([row for row, _ in held], np.int64), rows
     return ItemBatch(
         item=ids,
         category=np.array([item.category for item in items], np.int64),

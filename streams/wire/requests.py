@@ -26,7 +26,15 @@ from muse_stream.streams.wire.ids import INT64_MAX, INT64_MIN, RESERVED_PREFIX, 
 from muse_stream.streams.wire.partitioner import WRONG_PARTITIONER_ADVICE, partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_legal_id, parse_value
-from muse_stream.streams.wire.vectors import DEFAULT_SPACE, Int8Row, Quantise, VectorFields, dimension_of, vector_of
+from muse_stream.streams.wire.vectors import (
+    DEFAULT_SPACE,
+    Quantise,
+    Vector,
+    VectorFields,
+    dimension_of,
+    stack,
+    vector_of,
+)
 
 CANDIDATES_MAX = 2_000
 K_MAX, K_DEFAULT = 200, 50
@@ -201,7 +209,6 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
         bad(Reason.KEY_MISMATCH, f"field user is {value.user!r}, the record's key is {user_text!r}; send them equal")
     _check_limits(value, rules)
     plain: list[Id] = [sent.item if isinstance(sent, Candidate) else sent for sent in value.candidates]
-    items = [parse_legal_id(item, "candidate", accept_reserved=rules.accept_reserved) for item in plain]
     space = value.space or DEFAULT_SPACE
     own_rows, own_vectors = _own_vectors(value, space, rules)
     return Request(
@@ -209,7 +216,7 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
         user=user,
         user_text=user_text,
         candidates=plain,
-        items=np.array(items, np.int64),
+        items=_items(plain, rules),
         own_rows=own_rows,
         own_vectors=own_vectors,
         space=space,
@@ -251,16 +258,29 @@ def _check_limits(value: RequestValue, rules: RequestRules) -> None:
         bad(Reason.OUT_OF_RANGE, f"deadline_ms is {value.deadline_ms}; send a positive number of milliseconds")
 
 
+def _items(candidates: list[Id], rules: RequestRules) -> NDArray[np.int64]:
+    """Ids of candidates `[C] int64`; plain numbers, the common case, without a call for each."""
+    if set(map(type, candidates)) == {int}:
+        try:
+            items = np.array(candidates, np.int64)
+        except OverflowError:
+            items = np.zeros(1, np.int64)  # told apart below, with its detail
+        if items.all():
+            return items
+    parsed = (parse_legal_id(item, "candidate", accept_reserved=rules.accept_reserved) for item in candidates)
+    return np.fromiter(parsed, np.int64, len(candidates))
+
+
 def _own_vectors(value: RequestValue, space: str, rules: RequestRules) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
     dimension = dimension_of(space, rules.spaces)
     rows: list[int] = []
-    vectors: list[Int8Row] = []
+    vectors: list[Vector] = []
     for row, sent in enumerate(value.candidates):
-        vector = vector_of(sent, dimension, rules.quantise) if isinstance(sent, Candidate) else None
+        vector = vector_of(sent, dimension) if isinstance(sent, Candidate) else None
         if vector is not None:
             rows.append(row)
             vectors.append(vector)
-    return np.array(rows, np.int64), np.array(vectors, np.int8).reshape(len(rows), dimension)
+    return np.array(rows, np.int64), stack(vectors, dimension, rules.quantise)
 
 
 def _check_range(value: int | None, name: str) -> None:
