@@ -50,7 +50,7 @@ class FakeLog:
 
     def behaviour(self, user: int, item: int, **more: int | str) -> tuple[int, int]:
         """Append a good behaviour where its user belongs; returns partition and offset."""
-        key, value = encode_behaviour(user, item, START_MS + item, 1, **more)  # type: ignore[arg-type]
+        key, value = encode_behaviour(user, item, START_MS + item, 1, **more)
         number = partition_of_key(key, COUNT)
         return number, self.add((BEHAVIOURS, number), key, value)
 
@@ -255,7 +255,8 @@ def users_of(partition: int, count: int) -> list[int]:
 
 
 def items_of(store: BehaviourStore, user: int) -> list[int]:
-    return store.sequence(user).rows["item"].tolist()
+    items: list[int] = store.sequence(user).rows["item"].tolist()
+    return items
 
 
 Opener = Callable[[int, int], BehaviourStore]

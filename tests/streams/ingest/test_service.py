@@ -281,8 +281,8 @@ def test_an_unexpected_error_ends_the_thread_loudly(worker: Worker) -> None:
     worker.ready(0)
     waits = worker.service.wait_for(0, 5)
 
-    def fails(timeout: float, *, serving: bool) -> int:
-        message = f"unforeseen {timeout} {serving}"
+    def fails(timeout_seconds: float, *, serving: bool) -> int:
+        message = f"unforeseen {timeout_seconds} {serving}"
         raise RuntimeError(message)
 
     assert worker.service._pump is not None
