@@ -38,7 +38,7 @@ __all__ = [
     "encode_user",
 ]
 
-FRAME_ROWS = 1_000  # 33 to 41 KB: past this, larger frames save nothing
+FRAME_ROWS = 1_000  # 25 to 41 KB: past this, larger frames save nothing
 FRAME_HEADERS: Headers = [(FORMAT_HEADER, FRAME_FORMAT.encode())]
 _ENCODER = msgspec.json.Encoder()
 
