@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from muse_stream.streams.cli.flags import CommandError, example, given, json_option, settings_options
+from muse_stream.streams.cli.flags import CommandError, example, given, json_option, pairs_options, settings_options
 from muse_stream.streams.settings import Settings
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "is_terminal",
     "json_option",
     "load_settings",
+    "pairs_options",
     "print_json",
     "settings_options",
     "settings_overrides",

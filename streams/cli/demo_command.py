@@ -13,8 +13,8 @@ from muse_stream.streams.cli.common import (
     CommandError,
     example,
     json_option,
+    pairs_options,
     print_json,
-    settings_options,
     settings_overrides,
 )
 from muse_stream.streams.demo.run import Demo, Options
@@ -24,6 +24,7 @@ from muse_stream.streams.demo.summary import Summary
 RATE = 2_700.0  # behaviours/s: the 32 181 purchases take 12 s
 REQUEST_RATE = 10.0
 PLAIN_WIDTH = 110
+FIXED = {"kafka.brokers", "state.directory"}
 
 
 @click.command(epilog=example("muse-stream demo", "muse-stream demo --once --json"))
@@ -33,7 +34,7 @@ PLAIN_WIDTH = 110
     "--request-rate", default=REQUEST_RATE, show_default=True, type=click.FloatRange(0.1), help="Requests per second."
 )
 @json_option
-@settings_options
+@pairs_options
 def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None:
     """Start a real Kafka and a worker, replay six weeks of real purchases, rank for customers meanwhile.
 
@@ -42,7 +43,11 @@ def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None
     """
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     signal.signal(signal.SIGTERM, _interrupt)
-    demo = Demo(console, Options(rate, request_rate, settings_overrides()))
+    overrides = settings_overrides()
+    if fixed := FIXED & overrides.keys():
+        message = f"the demo runs a Kafka of its own in a directory of its own; leave out {', '.join(sorted(fixed))}"
+        raise click.UsageError(message)
+    demo = Demo(console, Options(rate, request_rate, overrides))
     with demo.set_up() as stage:
         summary = demo.play(stage)
         show(console, summary, as_json=as_json)

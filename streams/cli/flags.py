@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 
 
 @dataclass
@@ -36,31 +37,9 @@ def as_click_error(error: Exception) -> click.ClickException:
     return CommandError(f"{type(error).__name__}: {text} (run again with --debug for the traceback)")
 
 
-def settings_options(function: F) -> F:
-    """Add `--config`, `--brokers`, `--data-dir`, `--set` and `--debug`; they end in the context's `Common`."""
-    options = [
-        click.option(
-            "--config",
-            type=click.Path(dir_okay=False, exists=True, path_type=Path),
-            metavar="FILE",
-            help="Settings file (YAML).",
-            callback=_config,
-            expose_value=False,
-        ),
-        click.option(
-            "--brokers",
-            metavar="HOST:PORT,..",
-            help="Kafka to use.",
-            callback=_setting("kafka.brokers"),
-            expose_value=False,
-        ),
-        click.option(
-            "--data-dir",
-            metavar="DIR",
-            help="Where the stores live.",
-            callback=_setting("state.directory"),
-            expose_value=False,
-        ),
+def pairs_options(function: F) -> F:
+    """Add `--set` and `--debug`."""
+    options: list[Decorator] = [
         click.option(
             "--set",
             "pairs",
@@ -72,9 +51,18 @@ def settings_options(function: F) -> F:
         ),
         click.option("--debug", is_flag=True, help="Show tracebacks.", callback=_debug, expose_value=False),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return _with(options, function)
+
+
+def settings_options(function: F) -> F:
+    """Add `--config`, `--brokers`, `--data-dir`, `--set` and `--debug`; they end in the context's `Common`."""
+    path = click.Path(dir_okay=False, exists=True, path_type=Path)
+    options = [
+        _option("--config", "FILE", "Settings file (YAML).", _config, type=path),
+        _option("--brokers", "HOST:PORT,..", "Kafka to use.", _setting("kafka.brokers")),
+        _option("--data-dir", "DIR", "Where the stores live.", _setting("state.directory")),
+    ]
+    return _with(options, pairs_options(function))
 
 
 def example(*lines: str) -> str:
@@ -85,6 +73,16 @@ def example(*lines: str) -> str:
 def json_option(function: F) -> F:
     """Add `--json`: the result as one JSON object, the last line of stdout."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)
+
+
+def _option(name: str, metavar: str, text: str, keep: Callable[..., None], **more: Any) -> Decorator:  # noqa: ANN401
+    return click.option(name, metavar=metavar, help=text, callback=keep, expose_value=False, **more)
+
+
+def _with(options: list[Decorator], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def given(ctx: click.Context) -> Common:

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from muse_stream.esu_scorer import Artefact, FeatureSpec
-from muse_stream.streams.demo.dataset import VECTOR_SPACE, OnlineRetail
+from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, VECTOR_SPACE, OnlineRetail
 from muse_stream.streams.wire.ids import id_of
 
-USER_FEATURES = ("country",)
-ITEM_FEATURES = ("price_band",)  # beside item and category
 WIDTH = 16  # the released network's embedding width (arXiv 2512.07216)
 SEED = 1512  # any number: nothing has been learnt
 NAME = "online-retail-untrained"

@@ -17,6 +17,8 @@ from muse_stream.streams.wire.ids import id_of
 
 PURCHASE, RETURN = 4, 5  # the default action codes
 VECTOR_SPACE = "v1"
+USER_FEATURES = ("country",)
+ITEM_FEATURES = ("price_band",)  # beside item and category
 Ids = NDArray[np.int64]
 
 

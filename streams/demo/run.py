@@ -5,6 +5,7 @@ ended; it is not what a counter says.
 """
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from muse_stream.streams.settings import Settings
 LOOK_SECONDS = 0.25
 STORED_SECONDS = 30.0  # the stores may lag behind the replay on a busy machine, not for ever
 ANSWERED_SECONDS = 30.0
+LOOKS = 9  # events/s are over the last two seconds
 RECENT = 200  # requests whose times the live view shows
 
 
@@ -97,14 +99,15 @@ class Demo:
     def _watch(self, stage: Stage, replay: Replay, load: Load, view: View, before: Reading) -> Reading:
         """Show figures until everything sent is stored; returns the last reading."""
         begun, deadline = time.monotonic(), 0.0
+        looks = deque([(begun, before)], maxlen=LOOKS)
         while True:
             finished = replay.done.wait(LOOK_SECONDS)
             if replay.failure is not None:
                 raise replay.failure
             stage.worker.check_running()
-            now = scrape(stage.url) or before
-            seconds = time.monotonic() - begun
-            view.update(figures(seconds, replay, load.asked, before, now))
+            now = scrape(stage.url) or looks[-1][1]
+            looks.append((time.monotonic(), now))
+            view.update(figures(time.monotonic() - begun, replay, load.asked, before, looks))
             if finished:
                 deadline = deadline or time.monotonic() + STORED_SECONDS
                 if now.behaviours - before.behaviours >= replay.acknowledged or time.monotonic() > deadline:
@@ -152,17 +155,19 @@ class Demo:
         self._console.print(f"{time.monotonic() - self._begun:5.1f} s  {line}", highlight=False, soft_wrap=True)
 
 
-def figures(seconds: float, replay: Replay, asked: Sequence[Asked], before: Reading, now: Reading) -> Figures:
-    """One look at the running stream."""
+def figures(
+    seconds: float, replay: Replay, asked: Sequence[Asked], before: Reading, looks: Sequence[tuple[float, Reading]]
+) -> Figures:
+    """What the last looks (seconds, reading) say; the rate is over all of them, the rest since `before`."""
+    (first_seconds, first), (last_seconds, now) = looks[0], looks[-1]
     recent = [one for one in list(asked)[-RECENT:] if one.scored]
     latencies = [one.latency_ms for one in recent]
-    stored = now.behaviours - before.behaviours
     return Figures(
         seconds=seconds,
         sent=replay.sent,
         total=len(replay.retail.behaviours),
-        stored=stored,
-        events_per_second=stored / seconds,
+        stored=now.behaviours - before.behaviours,
+        events_per_second=(now.behaviours - first.behaviours) / max(1e-9, last_seconds - first_seconds),
         freshness_p50_ms=freshness_ms(before, now, 0.5),
         freshness_p99_ms=freshness_ms(before, now, 0.99),
         requests_sent=len(asked),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_stream.streams.clients import open_admin, open_producer, wanted_topics
-from muse_stream.streams.demo import artefact, feed
-from muse_stream.streams.demo.dataset import OnlineRetail, load
+from muse_stream.streams.demo import feed
+from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, OnlineRetail, load
 from muse_stream.streams.demo.worker_process import WorkerProcess
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.kafka.ports import free_ports
@@ -82,23 +82,24 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
 
 
 def _prepare(directory: Path) -> tuple[OnlineRetail, Path]:
+    from muse_stream.streams.demo import artefact  # noqa: PLC0415 -- torch takes seconds to import; Kafka starts meanwhile
+
     retail = load()
     return retail, artefact.write_untrained(directory / "models", retail)
 
 
 def _settings(brokers: str, directory: Path, model: Path, overrides: Mapping[str, object]) -> Settings:
     (port,) = free_ports(1)
-    own = {
+    usual = {
         "app.name": "muse-demo",
-        "kafka.brokers": brokers,
         "topics.partitions": PARTITIONS,
-        "state.directory": directory / "state",
-        "features.user": list(artefact.USER_FEATURES),
-        "features.item": list(artefact.ITEM_FEATURES),
+        "features.user": list(USER_FEATURES),
+        "features.item": list(ITEM_FEATURES),
         "model.path": model,
         "http.port": port,
     }
-    return Settings.load(None, {**own, **overrides})
+    fixed = {"kafka.brokers": brokers, "state.directory": directory / "state"}
+    return Settings.load(None, {**usual, **overrides, **fixed})
 
 
 def _publish(settings: Settings, retail: OnlineRetail) -> None:
