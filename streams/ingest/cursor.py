@@ -80,6 +80,12 @@ class Cursor:
         self.committed = -1 if committed is None else committed
         self.restart()
 
+    def renew(self, end: int, committed: int | None) -> None:
+        """Begin a new assignment with the same role: the log as it is now is what readers have to see."""
+        self.target = end
+        if self.serving and committed is not None:
+            self.lettered = max(self.lettered, committed)
+
     def stand_by(self) -> None:
         """Keep storing, but leave dead letters and commits to the owner."""
         self.serving = False

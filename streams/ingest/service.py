@@ -1,8 +1,9 @@
 """The ingest service: the partitions that this worker was given, read in a thread of its own.
 
-Invariants: the set of open partitions follows from the last command alone; a partition in trouble stops by itself, with
-its error in `states()`, and the others go on; readers reach stores only by lease, so that a revocation neither waits
-for them nor pulls a store from under them.
+Invariants: the set of open partitions follows from the last command alone; a partition is ready only with what was in
+the log at the last assignment, also one that stayed (another worker may have owned it while this one was away); a
+partition in trouble stops by itself, with its error in `states()`; readers reach stores only by lease, so that a
+revocation neither waits for them nor pulls a store from under them.
 """
 
 import logging
@@ -70,6 +71,9 @@ class IngestService(LoopThread):
         self._partitions: dict[int, _Partition] = {}
         self._waiters = OffsetWaiters(self._clock.seconds)
         self._dirty = False
+        self._stale = False
+        self._assignments = 0
+        self._assigned = 0
         self._opening_error: str | None = None
         self._request_at = -SERVING_SECONDS
 
@@ -77,10 +81,13 @@ class IngestService(LoopThread):
         """Make exactly these the open partitions: owned ones, and copies kept in step without requests.
 
         Returns at once; the future is done when every new partition is open or has failed, or the broker did not answer
-        (then it is asked again). Open partitions that stay are not disturbed; one that had failed is tried again.
+        (then it is asked again). Open partitions that stay are read on, and ready again with the log's end as it is
+        now; one that had failed is tried again. One event loop or thread gives assignments.
         """
         wanted = dict.fromkeys(standby, False) | dict.fromkeys(serving, True)
-        return self.call(lambda: self._want(wanted))
+        self._assignments += 1
+        number = self._assignments
+        return self.call(lambda: self._assign(wanted, number))
 
     def revoke(self, partitions: Iterable[int]) -> "Future[None]":
         """Close these; done when nothing reads or writes for them any more (leases close the stores themselves)."""
@@ -140,9 +147,15 @@ class IngestService(LoopThread):
         elif not known.cursors:
             phase = Phase.OPENING
         else:
-            caught_up = all(cursor.caught_up for cursor in known.cursors)
+            current = self._assigned == self._assignments and not self._stale
+            caught_up = current and all(cursor.caught_up for cursor in known.cursors)
             phase = Phase.READY if caught_up else Phase.REPLAYING
         return PartitionState(number, known.serving, phase, logs, known.error)
+
+    def _assign(self, wanted: Mapping[int, bool], number: int) -> None:
+        self._stale = True
+        self._want(wanted)
+        self._assigned = number
 
     def _want(self, wanted: Mapping[int, bool]) -> None:
         """Close what is not wanted, note the rest, and open it."""
@@ -173,8 +186,11 @@ class IngestService(LoopThread):
         missing = [number for number, known in self._partitions.items() if not known.cursors and not known.error]
         try:
             pump = self._connected()
+            if self._stale:
+                self._renew()
             if missing:
                 self._open_all(missing)
+            self._stale = False
             if self._dirty:
                 pump.reassign(c for known in self._partitions.values() for c in known.cursors)
                 self._dirty = False
@@ -189,6 +205,16 @@ class IngestService(LoopThread):
             self._reader = self._make_reader()
             self._pump = Pump(self._reader, self._sink, self._sizer, self._hooks, self._clock)
         return self._pump
+
+    def _renew(self) -> None:
+        """Let those that stayed be ready with what is in the log now, and skip letters that another owner sent."""
+        assert self._reader is not None  # noqa: S101 - `_connected` came first
+        cursors = {cursor.at: cursor for known in self._partitions.values() for cursor in known.cursors}
+        if not cursors:
+            return
+        ends, committed = self._reader.end_offsets(list(cursors)), self._reader.committed(list(cursors))
+        for at, cursor in cursors.items():
+            cursor.renew(ends[at], committed.get(at))
 
     def _open_all(self, numbers: list[int]) -> None:
         assert self._reader is not None  # noqa: S101 - `_connected` came first

@@ -221,6 +221,31 @@ def test_partitions_that_stay_are_not_read_again(worker: Worker) -> None:
     assert sum(stats.records for stats in worker.stats) == 1
 
 
+def test_a_partition_that_stays_is_ready_only_with_the_log_as_it_is_now(worker: Worker) -> None:
+    user = users_of(0, 1)[0]
+    worker.assign(0)
+    worker.ready(0)
+    reader = worker.readers[0]
+    reader.pause([(BEHAVIOURS, 0)])
+    worker.log.behaviour(user, 1)
+    reader.assign = lambda _: None  # type: ignore[method-assign, assignment]
+    worker.assign(0)
+    assert worker.phase(0) is Phase.REPLAYING
+    reader.resume([(BEHAVIOURS, 0)])
+    worker.ready(0)
+    assert worker.items(0, user) == [1]
+
+
+def test_nothing_is_ready_before_the_broker_has_confirmed_an_assignment(worker: Worker) -> None:
+    worker.assign(0)
+    worker.ready(0)
+    worker.log.away = True
+    worker.assign(0)
+    assert worker.phase(0) is Phase.REPLAYING
+    worker.log.away = False
+    worker.ready(0)
+
+
 def test_a_standby_that_takes_over_letters_what_the_owner_did_not(worker: Worker) -> None:
     user = users_of(0, 1)[0]
     worker.log.add((BEHAVIOURS, 0), str(user).encode(), b"not json")
