@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 class OwnedCopies:
     """Follows the assignment and says which copies are current. `assigned` and `suspended` on the event loop."""
 
-    def __init__(self, ingest: IngestService, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, ingest: IngestService, items_ready: Callable[[], bool], on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._ingest = ingest
+        self._items_ready = items_ready
         self._on_change = on_change
         self.owned: frozenset[int] = frozenset()
         self.assigned_once = False
@@ -40,9 +43,10 @@ class OwnedCopies:
         return partition in self.owned
 
     def ready(self, partition: int) -> bool:
-        """Whether the owner's copy has reached the end of the log as read at its assignment."""
+        """Whether the owner's copy has reached the end of the log as read at its assignment, and items are loaded."""
         state = self._ingest.states().get(partition)
-        ready = partition in self.owned and state is not None and state.ready and state.serving
+        caught_up = state is not None and state.ready and state.serving
+        ready = caught_up and partition in self.owned and self._items_ready()
         if ready:
             self._ingest.note_request()
         return ready

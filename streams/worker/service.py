@@ -65,7 +65,9 @@ class WorkerService:
         spec = self.live.scorer.artefact.spec
         space = self.live.scorer.artefact.manifest.space
         self.plane = data_plane.build(settings, space, spec.candidate_names[2:], self._observe)
-        self.copies = OwnedCopies(self.plane.ingest, self.metrics_registry.ingest.rebalanced)
+        self.copies = OwnedCopies(
+            self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
+        )
         self.desk = Desk(
             ObservedPipeline(self._parts(), self.metrics_registry.quality),
             self.copies,

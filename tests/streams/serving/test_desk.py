@@ -1,0 +1,214 @@
+"""The desk: every way in which a request can end, each with its defined answer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muse_stream.streams.serving.desk import Desk, Limits, Reply
+from muse_stream.streams.wire.answers import Answer, Status, decode_answer
+from muse_stream.streams.wire.encode import candidate_with, encode_request
+from muse_stream.streams.wire.requests import NotBefore, RequestValue
+from tests.streams.serving.parts import PARTITION, World, rules
+
+NOW_MS = 1_700_000_000_000.0
+LIMITS = Limits(
+    age_max_ms=60_000,
+    deadline_default_ms=10_000,
+    ready_wait_ms=50,
+    answer_max_bytes=1_000_000,
+    queue_max=100,
+    batch_candidates_max=4_000,
+    batch_window_ms=0.0,
+)
+
+
+@dataclass
+class Copies:
+    """Says what a test wants it to say."""
+
+    served: bool = True
+    caught_up: bool = True
+    has_passed: bool = True
+
+    def serves(self, partition: int) -> bool:
+        return self.served and partition == PARTITION
+
+    def ready(self, partition: int) -> bool:
+        return self.serves(partition) and self.caught_up
+
+    async def passed(self, partition: int, offset: int, seconds: float) -> bool:
+        return self.has_passed
+
+
+def desk_of(
+    world: World, copies: Copies | None = None, limits: Limits = LIMITS, has_model: Callable[[], bool] = lambda: True
+) -> Desk:
+    return Desk(
+        world.pipeline(),
+        copies or Copies(),
+        rules(),
+        limits,
+        space="v1",
+        has_model=has_model,
+        now_ms=lambda: NOW_MS,
+    )
+
+
+def reply_to(
+    desk: Desk, key: bytes | None, value: bytes | None, *, age_ms: float = 0.0, partition: int = PARTITION
+) -> Reply | None:
+    async def scenario() -> Reply | None:
+        desk.start()
+        try:
+            return await desk.answer(key, value, partition=partition, broker_time_ms=NOW_MS - age_ms)
+        finally:
+            await desk.stop()
+
+    return asyncio.run(scenario())
+
+
+def answer_to(desk: Desk, *, age_ms: float = 0.0, candidates: list[Any] | None = None, **options: Any) -> Answer:
+    value = RequestValue(request_id="r-1", candidates=[9, 5] if candidates is None else candidates, **options)
+    reply = reply_to(desk, *encode_request(1, value), age_ms=age_ms)
+    assert reply is not None
+    answer = decode_answer(reply.body)
+    assert answer.status == reply.status
+    assert (answer.request_id, answer.user) == ("r-1", "1")
+    return answer
+
+
+def test_a_full_answer_names_its_moment(world: World) -> None:
+    world.behave(1, [2, 9, 4])
+    answer = answer_to(desk_of(world), want="both", k=2, explain=True)
+    assert answer.status is Status.OK
+    assert answer.candidates == [9, 5]
+    assert answer.scores is not None
+    assert answer.retrieved is not None
+    assert [len(found.item) for found in answer.retrieved] == [2, 2]
+    assert answer.retrieved[0].item[0] == 9
+    assert answer.retrieved[0].time_ms[0] == 2_000
+    assert answer.retrieved[0].action[0] == 4
+    assert answer.retrieved[0].position[0] == 1
+    assert answer.retrieved[0].cosine[0] == pytest.approx(1.0, abs=1e-6)
+    assert answer.positions is not None
+    assert (answer.positions.behaviours.partition, answer.positions.behaviours.offset) == (PARTITION, 3)
+    assert (answer.positions.users, answer.positions.items) == (1, 7)
+    assert answer.window is not None
+    assert (answer.window.start, answer.window.stop) == (0, 3)
+    assert answer.model is not None
+    assert world.scorer is not None
+    assert answer.model.digest == world.scorer.digest
+    assert (answer.space, answer.history_length, answer.watermark_ms) == ("v1", 3, 5_000_000)
+    assert {"decode", "queue", "state_read", "gsu", "features", "esu"} <= set(answer.stages_ms)
+    assert answer.explanation is not None
+    assert [sum(tiers) for tiers in answer.explanation["retrieved_tiers"]] == [2, 2]
+    assert [sum(tiers) for tiers in answer.explanation["recent_tiers"]] == [3, 3]
+
+
+def test_scores_alone_and_retrieved_alone(world: World) -> None:
+    world.behave(1, [2, 9, 4])
+    scores, retrieved = answer_to(desk_of(world)), answer_to(desk_of(world), want="retrieved")
+    assert scores.retrieved is None
+    assert scores.scores is not None
+    assert retrieved.scores is None
+    assert retrieved.retrieved is not None
+    assert retrieved.model is None
+
+
+def test_prefetch(world: World) -> None:
+    world.behave(1, [2])
+    assert answer_to(desk_of(world), candidates=[], prefetch=True).status is Status.PREFETCHED
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "code"),
+    [
+        (b"{", Status.MALFORMED, "bad_json"),
+        (b'{"request_id":"r","candidates":[]}', Status.MALFORMED, None),
+        (b'{"request_id":"r","candidates":[1],"k":0}', Status.MALFORMED, None),
+        (b'{"request_id":"r","candidates":' + str(list(range(1, 2_002))).encode() + b"}", Status.TOO_LARGE, None),
+        (None, Status.MALFORMED, None),
+    ],
+)
+def test_a_request_that_breaks_the_contract(
+    world: World, value: bytes | None, status: Status, code: str | None
+) -> None:
+    reply = reply_to(desk_of(world), b"1", value)
+    assert reply is not None
+    answer = decode_answer(reply.body)
+    assert answer.status is status
+    assert answer.error is not None
+    assert answer.error.message
+    assert code is None or answer.error.code == code
+
+
+@pytest.mark.parametrize(("age_ms", "deadline_ms"), [(10_000, None), (60_000, 70_000), (200, 100)])
+def test_an_old_request_is_expired(world: World, age_ms: float, deadline_ms: int | None) -> None:
+    answer = answer_to(desk_of(world), age_ms=age_ms, deadline_ms=deadline_ms)
+    assert answer.status is Status.EXPIRED
+
+
+def test_a_copy_that_is_behind_is_waited_for_then_not_ready(world: World) -> None:
+    answer = answer_to(desk_of(world, Copies(caught_up=False)))
+    assert answer.status is Status.NOT_READY
+    assert answer.error is not None
+    assert answer.error.code == "catching_up"
+
+
+def test_a_partition_that_left_is_left_to_its_next_owner(world: World) -> None:
+    request = encode_request(1, RequestValue(request_id="r", candidates=[9]))
+    assert reply_to(desk_of(world, Copies(served=False)), *request) is None
+    world.gone.add(PARTITION)
+    assert reply_to(desk_of(world), *request) is None
+
+
+def test_not_before(world: World) -> None:
+    position = NotBefore(partition=PARTITION, offset=3)
+    assert answer_to(desk_of(world), not_before=position).status is Status.OK
+    late = answer_to(desk_of(world, Copies(has_passed=False)), not_before=position)
+    assert late.status is Status.NOT_READY
+    assert late.error is not None
+    assert late.error.code == "not_before"
+    elsewhere = answer_to(desk_of(world), not_before=NotBefore(partition=4, offset=3))
+    assert elsewhere.status is Status.MALFORMED
+
+
+def test_an_answer_above_the_limit(world: World) -> None:
+    world.behave(1, [2, 9, 4] * 20)
+    answer = answer_to(desk_of(world, limits=replace(LIMITS, answer_max_bytes=500)), want="both")
+    assert answer.status is Status.TOO_LARGE
+    assert answer.error is not None
+    assert answer.error.code == "answer_too_large"
+
+
+def test_no_model(world: World) -> None:
+    answer = answer_to(desk_of(world, has_model=lambda: False))
+    assert answer.status is Status.NOT_READY
+    assert answer_to(desk_of(world, has_model=lambda: False), want="retrieved").status is Status.OK
+
+
+def test_vectors_of_another_space_are_refused(world: World) -> None:
+    subject = Desk(
+        world.pipeline(), Copies(), rules(), LIMITS, space="v2", has_model=lambda: True, now_ms=lambda: NOW_MS
+    )
+    own = candidate_with(500, world.table.lookup(np.array([4]))[0][0])
+    answer = answer_to(subject, candidates=[own])
+    assert answer.status is Status.MALFORMED
+    assert answer.error is not None
+    assert answer.error.code == "unknown_space"
+
+
+def test_a_full_queue_is_answered_at_once(world: World) -> None:
+    answer = answer_to(desk_of(world, limits=replace(LIMITS, queue_max=0)))
+    assert answer.status is Status.OVERLOAD
+
+
+def test_a_fault_of_ours_is_an_answer_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.store.close()
+    answer = answer_to(desk_of(world))
+    assert answer.status is Status.ERROR
+    assert "a pass failed" in caplog.text
