@@ -131,4 +131,4 @@ def _furthest(lags: Sequence[LagReading]) -> str:
     if not lags:
         return "none assigned"
     worst = max(lags, key=lambda lag: lag.messages)
-    return f"furthest behind: {worst.topic}/{worst.partition} at {worst.position} of {worst.end}"
+    return f"furthest behind: {worst.topic}/{worst.partition} at {worst.position} of {worst.known_end}"

@@ -128,6 +128,6 @@ def _ingest_samples(reading: IngestReading, lag_clock: LagClock, now_ms: int) ->
     for lag, seconds in zip(reading.lags, lag_clock.seconds(reading.lags, now_ms), strict=True):
         labels = (lag.topic, str(lag.partition))
         yield c.INGEST_OFFSET, labels, lag.position
-        yield c.INGEST_END, labels, lag.end
+        yield c.INGEST_END, labels, lag.known_end
         yield c.INGEST_LAG_MESSAGES, labels, lag.messages
         yield c.INGEST_LAG_SECONDS, labels, seconds

@@ -32,9 +32,14 @@ class LagReading:
     end_seen_ms: int | None = None
 
     @property
+    def known_end(self) -> int:
+        """End of the log as far as it is known: what has been read proves that it reaches that far."""
+        return max(self.end, self.position)
+
+    @property
     def messages(self) -> int:
         """Offsets between position and end."""
-        return max(0, self.end - self.position)
+        return self.known_end - self.position
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,12 @@ def test_an_idle_partition_has_none_however_old_its_last_record() -> None:
     assert seconds(clock, IDLE, NOW + 10**9) == 0
 
 
+def test_an_end_learnt_before_the_position_is_no_lag() -> None:
+    ahead = replace(IDLE, position=12)
+    assert (ahead.known_end, ahead.messages) == (12, 0)
+    assert seconds(LagClock(), ahead, NOW) == 0
+
+
 def test_it_is_the_age_of_the_oldest_unread_record() -> None:
     assert seconds(LagClock(), replace(BEHIND, unread_since_ms=NOW - 2500), NOW) == 2.5
 
