@@ -35,6 +35,11 @@ def refused(request: Request, status: Status, code: str, message: str) -> Answer
     return Answer(request_id=request.request_id, user=request.user_text, status=status, error=error)
 
 
+def faulty(request: Request) -> Answer:
+    """The server failed; what happened is in its log, not in the answer."""
+    return refused(request, Status.ERROR, "internal", "a fault of the server; its log has the details")
+
+
 def computed(ask: Ask, found: Found, space: str) -> Answer:
     """What was found for one ask."""
     request = ask.request

@@ -175,8 +175,7 @@ class Desk:
             reply = answers.refused(ask.request, Status.OVERLOAD, "overload", f"{error}; ask again later")
         except Exception:
             log.exception("a pass failed")
-            message = "a fault of the server; its log has the details"
-            reply = answers.refused(ask.request, Status.ERROR, "internal", message)
+            reply = answers.faulty(ask.request)
         if isinstance(reply, PartitionNotHereError):
             return None
         return _reply(reply, ask.clock) if isinstance(reply, Answer) else reply
@@ -229,7 +228,8 @@ class Desk:
         if isinstance(found, ExpiredError):
             return _reply(answers.refused(ask.request, Status.EXPIRED, "expired", str(found)), ask.clock)
         if isinstance(found, Exception):
-            raise found
+            log.error("partition %d: a read failed", ask.partition, exc_info=found)
+            return _reply(answers.faulty(ask.request), ask.clock)
         reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
         if len(reply.body) <= self._limits.answer_max_bytes:
             return reply

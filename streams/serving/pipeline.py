@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from muse_stream.esu_scorer import ScoreBatch, Scorer
 from muse_stream.gsu_engine import HistorySource, SearchBatch, SearchResult
 from muse_stream.state.columns import Sequence as History
+from muse_stream.state.errors import StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.gather import Catalogue, Ids, Scored, score_batch, user_features
@@ -175,7 +176,10 @@ class Pipeline:
         self._parts = parts
 
     def __call__(self, asks: Sequence[Ask]) -> list["Found | Exception"]:
-        """Answer each ask, or say why not: PartitionNotHereError (it has left this worker), ExpiredError."""
+        """Answer each ask, or say why not.
+
+        PartitionNotHereError: it has left this worker. ExpiredError: too late. StateError: its store cannot be read.
+        """
         for ask in asks:
             ask.clock.mark("queue")
         reads = self._read_all(asks)
@@ -207,7 +211,7 @@ class Pipeline:
                     users_position=moment.users_position,
                     watermark_ms=moment.watermark_ms,
                 )
-        except PartitionNotHereError as error:
+        except (PartitionNotHereError, StateError) as error:
             return error
 
     def _answer(self, pass_: _Pass) -> list[Found]:

@@ -6,23 +6,30 @@ Invariant: it looks at results and changes none; a fault here never costs an ans
 import logging
 from collections.abc import Sequence
 
-from muse_stream.monitoring import Metrics, Summary
+from muse_stream.monitoring import Heartbeats, Metrics, Summary
 from muse_stream.monitoring.requests import QualityMetrics
 from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
 
 log = logging.getLogger(__name__)
 
+SEARCH_THREAD = "search"
+
 
 class ObservedPipeline(Pipeline):
-    """A pipeline whose scores and cosines are counted."""
+    """A pipeline whose scores and cosines are counted, and whose passes must come to an end."""
 
-    def __init__(self, parts: Parts, quality: QualityMetrics) -> None:
+    def __init__(self, parts: Parts, quality: QualityMetrics, beats: Heartbeats) -> None:
         super().__init__(parts)
         self._quality = quality
+        self._beats = beats
 
     def __call__(self, asks: Sequence[Ask]) -> list[Found | Exception]:
         """Answer each ask as the pipeline does, then count what came out."""
-        answers = super().__call__(asks)
+        self._beats.beat(SEARCH_THREAD)
+        try:
+            answers = super().__call__(asks)
+        finally:
+            self._beats.stop(SEARCH_THREAD)
         for found in answers:
             if isinstance(found, Found):
                 self._quality.retrieved(found.result.scores, found.result.count)

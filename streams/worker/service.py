@@ -15,7 +15,7 @@ import msgspec
 import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
-from muse_stream.monitoring import CaughtUp, CheckResult, Health, Metrics, Probe, model_check
+from muse_stream.monitoring import CaughtUp, CheckResult, Health, Heartbeats, Metrics, Probe, model_check
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
@@ -68,8 +68,9 @@ class WorkerService:
         self.copies = OwnedCopies(
             self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
         )
+        beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
-            ObservedPipeline(self._parts(), self.metrics_registry.quality),
+            ObservedPipeline(self._parts(), self.metrics_registry.quality, beats),
             self.copies,
             self._request_rules(),
             self._limits(),
@@ -79,6 +80,7 @@ class WorkerService:
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
+        self._health.add("search_thread", Probe.LIVE, beats.check)
         self._in_flight = 0
         self.owner_of: Callable[[int], str | None] = lambda partition: None
         self._watch()

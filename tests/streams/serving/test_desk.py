@@ -211,4 +211,4 @@ def test_a_fault_of_ours_is_an_answer_too(world: World, caplog: pytest.LogCaptur
     world.store.close()
     answer = answer_to(desk_of(world))
     assert answer.status is Status.ERROR
-    assert "a pass failed" in caplog.text
+    assert "a read failed" in caplog.text
