@@ -47,6 +47,7 @@ class SecureListener:
     Attributes:
         keystore: PEM file with the server's private key (PKCS #8, not encrypted) and its certificate chain.
         users: Password per user name; each can log in by PLAIN and by SCRAM.
+
     """
 
     keystore: Path

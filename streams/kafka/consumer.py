@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from muse_stream.streams.errors import DriverError, PositionError
+from muse_stream.streams.kafka.admin import CLIENT_ID, CONNECT_TIMEOUT_MS
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import RecordBatch
 
@@ -31,17 +32,20 @@ class ConsumerOptions:
             own: a group that has members (Faust's) refuses commits of manual assignments.
         security: TLS and SASL settings.
         client_id: Name in the brokers' logs and metrics.
+        connect_timeout_ms: How long the first answer of a broker may take.
         fetch_min_bytes: A broker answers a fetch when it has so much, or after `fetch_max_wait_ms`. One byte would cost
             kafka-python half a core at 10 000 records/s in tiny fetches; a megabyte costs a fifth.
         fetch_max_wait_ms: The longest a single record waits at the broker, so the floor of freshness at low rates.
         max_partition_fetch_bytes: Bytes of one partition in one fetch: about 20 000 small records. It bounds memory
             (partitions times this), not record size: a larger record is still delivered, alone.
+
     """
 
     bootstrap: str
     group: str | None = None
     security: Security = field(default_factory=Security)
-    client_id: str = "muse-stream"
+    client_id: str = CLIENT_ID
+    connect_timeout_ms: int = CONNECT_TIMEOUT_MS
     fetch_min_bytes: int = 2**20
     fetch_max_wait_ms: int = 20
     max_partition_fetch_bytes: int = 2 * 2**20
@@ -72,6 +76,7 @@ class BatchConsumer(Protocol):
         Raises:
             PositionError: An assigned offset is below the start or above the end of its log.
             UnreachableError: The brokers refuse us. (Brokers that are merely away are waited for.)
+
         """
 
     def pause(self, partitions: Iterable[Partition]) -> None:
@@ -108,6 +113,7 @@ def make_consumer(driver: str, options: ConsumerOptions) -> BatchConsumer:
     Raises:
         DriverError: No such driver, or its package is not installed.
         UnreachableError: No broker answers.
+
     """
     if driver == "kafka-python":
         from muse_stream.streams.kafka.consumer_python import PythonConsumer  # noqa: PLC0415 - only the chosen one

@@ -15,14 +15,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import UnreachableError
-from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
 from muse_stream.streams.records import Headers, RecordBatch
 
 log = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.05  # how long `wakeup` may take to be seen: librdkafka offers no way to interrupt its wait
-_CONNECT_SECONDS = 10.0
 _ASK_SECONDS = 10.0
 _NO_GROUP = "muse-stream-no-group"  # librdkafka insists on a name; without commits nothing is ever stored under it
 _REFUSED = frozenset(
@@ -67,6 +66,7 @@ class ConfluentConsumer:
 
         Raises:
             UnreachableError: No broker answers.
+
         """
         self._options = options
         self._positions: dict[Partition, int] = {}
@@ -74,9 +74,10 @@ class ConfluentConsumer:
         self._woken = False
         self._failure: KafkaError | None = None
         self._refused_positions: dict[Partition, int] = {}
+        require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
         self._consumer = Consumer(_configuration(options) | {"error_cb": self._note}, logger=log)
         try:
-            self._consumer.list_topics(timeout=_CONNECT_SECONDS)
+            self._consumer.list_topics(timeout=options.connect_timeout_ms / 1000)
         except KafkaException as error:
             self._consumer.close()
             reason = self._failure or error

@@ -20,7 +20,7 @@ from kafka.errors import OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
-from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
 from muse_stream.streams.records import RecordBatch
 
@@ -35,11 +35,13 @@ _OFFSET, _TIME, _KEY, _VALUE, _HEADERS = (
 
 
 def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
+    require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
     try:
         return KafkaConsumer(
             bootstrap_servers=options.bootstrap.split(","),
             client_id=options.client_id,
             enable_auto_commit=False,
+            bootstrap_timeout_ms=options.connect_timeout_ms,
             reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
             **options.security.kafka_python(),
             **more,
@@ -71,6 +73,7 @@ class PythonConsumer:
 
         Raises:
             UnreachableError: No broker answers.
+
         """
         self._options = options
         self._told: dict[TopicPartition, int] = {}  # the position that the caller knows

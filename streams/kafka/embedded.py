@@ -7,7 +7,7 @@ Life: `start` formats the directory if it is new, starts the broker under guard 
 broker answers; `stop` ends it in order, `kill` as kill -9 would; both leave directory and ports for the next `start`.
 `close` stops it and removes a temporary directory.
 
-Layout of the directory: `server.properties`, `cluster.id`, `server.log`, `data/` (Kafka's own).
+Layout of the directory: `server.properties`, `server.log`, `data/` (Kafka's own).
 """
 
 import base64
@@ -63,6 +63,7 @@ class EmbeddedKafka:
             cache: Where Kafka's jars are kept (default: the user's cache).
             report: Gets lines about what takes time.
             ready_seconds: How long the broker may take to answer.
+
         """
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="muse-stream-kafka-"))
@@ -110,6 +111,7 @@ class EmbeddedKafka:
         Raises:
             DownloadError: Kafka's jars are not in the cache and cannot be fetched.
             BrokerError: It did not start; the text quotes its log.
+
         """
         if self.running:
             return self
@@ -200,6 +202,10 @@ class EmbeddedKafka:
         if done.returncode:
             raise BrokerError(self._failure(f"formatting {self.directory} ended with status {done.returncode}"))
 
+    def _cluster_id(self) -> str:
+        lines = (self.directory / "data" / "meta.properties").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)["cluster.id"]
+
     def _launch(self, jars: list[Path]) -> None:
         self._log_start = self.log_path.stat().st_size if self.log_path.is_file() else 0
         command = java_command(jars, "kafka.Kafka", str(self.directory / "server.properties"))
@@ -215,7 +221,7 @@ class EmbeddedKafka:
                 if give_way and _IN_USE in log_tail(self.log_path, start=self._log_start, lines=1000):
                     return False
                 raise BrokerError(self._failure(f"the embedded broker ended with status {status} while starting"))
-            if _answers(ports.plain):
+            if _answers(ports.plain, self._cluster_id()):
                 return True
             time.sleep(_POLL_SECONDS)
         self.kill()
@@ -225,13 +231,13 @@ class EmbeddedKafka:
         if self._secure is None:
             return
         with connect_admin(self.bootstrap) as admin:
-            admin.alter_user_scram_credentials(
-                [
-                    UserScramCredentialUpsertion(name, mechanism, password)
-                    for name, password in self._secure.users.items()
-                    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
-                ]
-            )
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):  # one of each per request
+                users = self._secure.users.items()
+                done = admin.alter_user_scram_credentials(
+                    [UserScramCredentialUpsertion(name, mechanism, password) for name, password in users]
+                )
+                if any(done.values()):
+                    raise BrokerError(self._failure(f"the broker refused SCRAM users: {done}"))
 
     def _failure(self, found: str) -> str:
         tail = log_tail(self.log_path, start=self._log_start)
@@ -244,14 +250,18 @@ class EmbeddedKafka:
         return f"{found}. Its log is {kept}; the last lines:\n{tail or '(empty)'}"
 
 
-def _answers(port: int) -> bool:
-    """Tell whether the broker on this port accepts connections, answers ApiVersions and counts itself as alive."""
+def _answers(port: int, cluster: str) -> bool:
+    """Tell whether a broker of this cluster listens, answers ApiVersions and counts itself as alive.
+
+    The cluster matters: if somebody else's broker took the port, it answers before ours has noticed.
+    """
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:
         return False
     try:
         with connect_admin(f"{HOST}:{port}", timeout_ms=5_000) as admin:
-            return bool(admin.describe_cluster()["brokers"])
+            found = admin.describe_cluster()
+            return found["cluster_id"] == cluster and bool(found["brokers"])
     except UnreachableError:
         return False

@@ -48,6 +48,7 @@ class GuardedJava:
 
     Attributes:
         pid: Process id of the Java process itself.
+
     """
 
     def __init__(self, command: list[str], *, log: Path, temporary: Path | None) -> None:
@@ -60,6 +61,7 @@ class GuardedJava:
 
         Raises:
             BrokerError: The guard could not start it.
+
         """
         self._guard = subprocess.Popen(  # noqa: S603 - the command is our own
             [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(log), str(temporary or ""), *command],

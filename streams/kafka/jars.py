@@ -127,6 +127,7 @@ def kafka_jars(
 
     Raises:
         DownloadError: They are not in the cache and could not be fetched.
+
     """
     folder = (cache or default_cache()) / f"kafka-{KAFKA_VERSION}"
     listing = folder / "jars.json"

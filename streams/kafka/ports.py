@@ -39,6 +39,7 @@ def free_ports(count: int) -> list[int]:
 
     Raises:
         OSError: Hardly a port is free.
+
     """
     chooser = random.SystemRandom()
     highest = _highest()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from muse_stream.streams.errors import DeliveryError, DriverError
+from muse_stream.streams.kafka.admin import CLIENT_ID, CONNECT_TIMEOUT_MS
 from muse_stream.streams.kafka.consumer import not_installed, unknown_driver
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import Headers
@@ -36,6 +37,7 @@ class Pending(Protocol):
 
         Raises:
             DeliveryError: Not acknowledged in time, or refused.
+
         """
 
 
@@ -47,16 +49,20 @@ class ProducerOptions:
         bootstrap: `HOST:PORT`, several separated by commas.
         security: TLS and SASL settings.
         client_id: Name in the brokers' logs and metrics.
+        connect_timeout_ms: How long the first answer of a broker may take.
         linger_ms: How long a record waits for company: what it adds to freshness against what it saves in requests.
-        batch_bytes: Most bytes of one partition in one request.
+        batch_bytes: Most bytes of one partition in one request. Keep it below the topics' `max.message.bytes`: when a
+            broker refuses a batch, kafka-python splits it and can not flush any more.
         max_record_bytes: Largest record that is sent; the broker's own limit is the topic's `max.message.bytes`.
         delivery_timeout_ms: When an unacknowledged record becomes a `DeliveryError`.
         transactional_id: Gives the producer transactions (`begin`, `commit`, `abort`).
+
     """
 
     bootstrap: str
     security: Security = field(default_factory=Security)
-    client_id: str = "muse-stream"
+    client_id: str = CLIENT_ID
+    connect_timeout_ms: int = CONNECT_TIMEOUT_MS
     linger_ms: int = 5
     batch_bytes: int = 256 * 1024
     max_record_bytes: int = 2**20
@@ -98,6 +104,7 @@ class RecordProducer(Protocol):
 
         Raises:
             DeliveryError: Records are unacknowledged, or some of `send_many` were refused since the last flush.
+
         """
 
     def begin(self) -> None:
@@ -119,6 +126,7 @@ def make_producer(driver: str, options: ProducerOptions) -> RecordProducer:
     Raises:
         DriverError: No such driver, or its package is not installed.
         UnreachableError: No broker answers.
+
     """
     if driver == "kafka-python":
         from muse_stream.streams.kafka.producer_python import PythonProducer  # noqa: PLC0415 - only the chosen one

@@ -13,13 +13,12 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from muse_stream.streams.errors import DeliveryError, UnreachableError
-from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
 from muse_stream.streams.records import Headers
 
 log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 10.0
 _CLOSE_SECONDS = 10.0
 _FOREVER_SECONDS = 3600.0
 _SERVE_SECONDS = 0.01  # another thread may take our acknowledgement from the queue: look again so soon
@@ -88,16 +87,19 @@ class ConfluentProducer:
 
         Raises:
             UnreachableError: No broker answers.
+
         """
         self._lock = threading.Lock()
         self._refused: list[KafkaError] = []
         self._last_error: KafkaError | None = None
+        require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
         self._producer = Producer(_configuration(options) | {"error_cb": self._note}, logger=log)
         try:
-            self._producer.list_topics(timeout=_CONNECT_SECONDS)
+            self._producer.list_topics(timeout=options.connect_timeout_ms / 1000)
             if options.transactional_id is not None:
-                self._producer.init_transactions(_CONNECT_SECONDS)
+                self._producer.init_transactions(options.connect_timeout_ms / 1000)
         except KafkaException as error:
+            self._producer.poll(0)  # serves `_note`, which knows why
             reason = self._last_error or error
             raise UnreachableError(unreachable(options.bootstrap, options.security, reason)) from error
 

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError as ClientError
 from kafka.producer.future import FutureRecordMetadata
 
 from muse_stream.streams.errors import DeliveryError, UnreachableError
-from muse_stream.streams.kafka.admin import unreachable
+from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
 from muse_stream.streams.records import Headers
 
@@ -53,9 +53,11 @@ class PythonProducer:
 
         Raises:
             UnreachableError: No broker answers.
+
         """
         self._lock = threading.Lock()
         self._refused: list[BaseException] = []
+        require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=options.bootstrap.split(","),
@@ -69,6 +71,7 @@ class PythonProducer:
                 request_timeout_ms=min(30_000, max(1, options.delivery_timeout_ms - options.linger_ms)),
                 transactional_id=options.transactional_id,
                 allow_auto_create_topics=False,
+                bootstrap_timeout_ms=options.connect_timeout_ms,
                 reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
                 **options.security.kafka_python(),
             )

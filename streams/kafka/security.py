@@ -20,7 +20,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 class Security(BaseModel):
     """TLS and SASL settings; the default is neither, for a broker on this machine or in a private network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     protocol: Protocol = Field("PLAINTEXT", description="how to talk to the brokers")
     mechanism: Mechanism = Field("PLAIN", description="SASL mechanism, for the SASL protocols")

@@ -4,6 +4,7 @@ Invariant: `ensure_topics` changes nothing at all if any topic has the wrong num
 run changes nothing.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from kafka.errors import TopicAlreadyExistsError
 from muse_stream.streams.errors import TopicError
 from muse_stream.streams.kafka.topics import TopicSpec
 
+_LOOK_SECONDS = 0.02
 _READY_MS = 30_000  # leaders of some dozens of partitions on a busy machine
 
 
@@ -27,6 +29,7 @@ class TopicOutcome:
         name: The topic.
         action: What was done.
         changes: Per changed setting, the value before and after.
+
     """
 
     name: str
@@ -42,6 +45,7 @@ class TopicFinding:
         name: The topic.
         ok: Whether it is as it must be.
         text: What was found, what was expected and what to do.
+
     """
 
     name: str
@@ -85,6 +89,7 @@ def ensure_topics(admin: KafkaAdminClient, specs: Iterable[TopicSpec]) -> list[T
 
     Raises:
         TopicError: A topic has another partition count (nothing was changed), or the brokers refuse.
+
     """
     specs = list(specs)
     described = _described(admin, [spec.name for spec in specs])
@@ -132,8 +137,19 @@ def _align(admin: KafkaAdminClient, specs: list[TopicSpec]) -> dict[str, TopicOu
         if changes:
             new = {key: after for key, (_, after) in changes.items()}
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, spec.name, new)])
+            _wait_visible(admin, spec)
         outcomes[spec.name] = TopicOutcome(spec.name, "changed" if changes else "unchanged", changes)
     return outcomes
+
+
+def _wait_visible(admin: KafkaAdminClient, spec: TopicSpec) -> None:
+    """Wait until the brokers, who learn of a change from the controller a moment later, describe it."""
+    deadline = time.monotonic() + _READY_MS / 1000
+    while _different(spec, _configs(admin, [spec.name])[spec.name]):
+        if time.monotonic() > deadline:
+            text = f"{spec.name}: the brokers accepted new settings and still show the old; look at the controller"
+            raise TopicError(text)
+        time.sleep(_LOOK_SECONDS)
 
 
 def check_topics(admin: KafkaAdminClient, specs: Iterable[TopicSpec]) -> list[TopicFinding]:

@@ -79,6 +79,7 @@ def topic_specs(
         replication: Of all; from 3 on, a write needs two replicas.
         replay_window_ms: How long any answer can be rebuilt.
         behaviours_retention_ms: -1: for ever.
+
     """
     names = names or TopicNames()
     window = str(replay_window_ms)
