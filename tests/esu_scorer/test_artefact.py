@@ -109,6 +109,17 @@ def test_a_model_that_is_not_finite_is_not_frozen() -> None:
         Artefact.from_model(model, known, space="v1", version="a", trained=True)
 
 
+def test_training_on_does_not_change_what_was_frozen() -> None:
+    known = vocabularies()
+    model = Model(RETAIL, MuseConfig(), {name: ids.row_count for name, ids in known.items()})
+    model.reset(1)
+    frozen = Artefact.from_model(model, known, space="v1", version="a", trained=True)
+    before = frozen.tensors["weight/network.sa_ta.beta"].clone()
+    with torch.no_grad():
+        model.network.sa_ta.beta.add_(1.0)
+    assert frozen.tensors["weight/network.sa_ta.beta"].equal(before)
+
+
 def test_a_table_that_does_not_fit_its_vocabulary_is_not_frozen() -> None:
     known = vocabularies()
     model = Model(RETAIL, MuseConfig(), {name: ids.row_count for name, ids in known.items()})

@@ -12,6 +12,11 @@ def test_weights_under_the_mask_are_zero_and_the_rest_as_without_padding() -> No
     assert weights[1].tolist() == [0, 0, 0]
 
 
+def test_every_weight_that_is_there_has_the_floor() -> None:
+    weights = attention_weights(torch.tensor([[0.0, -300.0]]), torch.tensor([[True, True]]))
+    torch.testing.assert_close(weights[0, 1], torch.tensor(1e-7))
+
+
 def test_gradients_stay_finite_when_all_is_masked() -> None:
     scores = torch.ones(2, 3, requires_grad=True)
     attention_weights(scores, torch.zeros(2, 3, dtype=torch.bool)).sum().backward()  # type: ignore[no-untyped-call]
