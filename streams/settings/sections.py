@@ -264,6 +264,13 @@ class ModelSettings(Section):
         None, description="Name of the artefact below `path`. None: `path` is itself the artefact."
     )
 
+    threads: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Torch threads. More only where cores are idle: they wait for each other actively.",
+    )
+
     @model_validator(mode="after")
     def _needs_path(self) -> Self:
         if self.active is not None and self.path is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from muse_stream.esu_scorer import Artefact, FeatureSpec, ScoreBatch, Scorer
 from muse_stream.monitoring import ModelReading
@@ -41,6 +42,7 @@ def load(settings: Settings) -> LiveModel:
         ArtefactError: It is missing, corrupt, or not what the settings expect.
 
     """
+    torch.set_num_threads(settings.model.threads)
     artefact = _artefact(settings)
     scorer = Scorer(artefact)
     for candidates in WARM_UP_CANDIDATES:
