@@ -2,7 +2,7 @@
 
 import mmap
 import sys
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +23,11 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # From 32 MiB on, 2 MiB pages are worth asking for: rows are read at random, and 4 KiB pages miss the TLB each time.
 HUGE_PAGES_FROM_BYTES = 32 << 20
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+
+
+def plain(array: NDArray[Any], kind: type[Scalar]) -> NDArray[Scalar]:
+    """The array as kernels are compiled for: contiguous, aligned, writable; copied only where it is not."""
+    return np.require(array, kind, ["C", "A", "W"])
 
 
 def reserve(shape: tuple[int, ...], dtype: type[Scalar] | DTypeLike) -> NDArray[Scalar]:

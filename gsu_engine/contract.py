@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags
+from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags, plain
 from muse_stream.gsu_engine.errors import BatchError
 
 K_LIMIT = 1_000  # results per candidate: five times what the paper's K = 50 and our largest test use
 RECENT_LIMIT = 1_000
+SMALLEST_INV_NORM = 1e-4  # 1 / (128 sqrt(1 024)) is 2.4e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,18 @@ class SearchBatch:
     inv_norms: F32
     allowed: Sequence[NDArray[Any] | None] | None = None
 
+    def plain(self) -> "SearchBatch":
+        """The same batch in arrays that kernels are compiled for."""
+        return SearchBatch(
+            plain(self.users, np.int64),
+            plain(self.starts, np.int64),
+            plain(self.stops, np.int64),
+            plain(self.bounds, np.int64),
+            plain(self.vectors, np.int8),
+            plain(self.inv_norms, np.float32),
+            self.allowed,
+        )
+
     def check(self, dimension: int, k: int, recent: int) -> None:
         """Raise BatchError where the batch breaks the contract."""
         pairs, candidates = len(self.users), len(self.vectors)
@@ -66,8 +79,10 @@ class SearchBatch:
         _require(covers, f"bounds must rise from 0 to the number of candidates, {candidates}")
         lengths = self.stops - self.starts
         _require(bool((self.starts >= 0).all() and (lengths >= 0).all()), "a window must have 0 <= start <= stop")
-        usable = np.isfinite(self.inv_norms) & (self.inv_norms >= 0)
-        _require(bool(usable.all()), "inv_norms must be finite and >= 0 (0 = candidate without a vector)")
+        usable = (self.inv_norms == 0) | ((self.inv_norms >= SMALLEST_INV_NORM) & (self.inv_norms <= 1))
+        _require(
+            bool(usable.all()), "inv_norms must be 1 / |vector| of an int8 vector, or 0 for a candidate without one"
+        )
         _require(self.allowed is None or len(self.allowed) == pairs, "allowed needs one entry per pair")
 
 

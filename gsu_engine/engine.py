@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags
+from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags, plain
 from muse_stream.gsu_engine.backends import choose
-from muse_stream.gsu_engine.contract import HistorySource, SearchBatch, SearchResult, Work
+from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch, SearchResult, Work
 from muse_stream.gsu_engine.errors import BatchError, WindowError
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import EngineStats
@@ -31,7 +31,6 @@ class _Loaded:
 
     start: int
     slots: U32
-    created: int
     generation: int
 
 
@@ -55,7 +54,7 @@ class GsuEngine:
         *,
         cap: int = 100_000,
         pool_bytes: int = 1 << 30,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         threads: int | None = None,
     ) -> None:
         """Make an engine with nobody resident.
@@ -64,7 +63,7 @@ class GsuEngine:
             table: The vectors; several engines may share one, and several tables one index.
             cap: Behaviours kept per user, the store's own rule.
             pool_bytes: Bound on resident histories; 1 GiB holds 2 600 users of 100 000 behaviours.
-            backend: `auto`, `reference`, `cpu`, `array-numpy` or `cuda`.
+            backend: A name (see `backends`), or a backend that engines share.
             threads: Threads of the `cpu` backend; None = one per core.
 
         Raises:
@@ -75,7 +74,7 @@ class GsuEngine:
         self.table = table
         self.index = table.index
         self._pool = HistoryPool(pool_bytes, cap)
-        self._backend, self._why = choose(backend, threads)
+        self._backend, self._why = choose(backend, threads) if isinstance(backend, str) else (backend, "given")
         self._totals = _Totals()
         self._totals_lock = threading.Lock()
         self.index.on_reclaim(self._pool.clear)
@@ -91,19 +90,20 @@ class GsuEngine:
             items: `[m] int64` item ids, oldest first within a user.
 
         """
-        held = self._pool.resident(np.require(users, np.int64, ["C", "W"]))
+        users, starts, bounds = (plain(array, np.int64) for array in (users, starts, bounds))
+        held = self._pool.resident(users)
         if not held.any():
             return
         users, starts, bounds, items = _only(held, users, starts, bounds, items)
         done = False
         while not done:
-            departures, created = self._pool.departures, self.index.created
+            departures = self._pool.departures
             slots = self.index.slots(items, create=True)
-            done = self._pool.append(users, starts, bounds, slots, created=created, departures=departures)
+            done = self._pool.append(users, starts, bounds, slots, departures=departures)
 
     def drop(self, users: I64) -> None:
         """Forget users at once: erased, or no longer ours."""
-        self._pool.drop(np.require(users, np.int64, ["C", "W"]))
+        self._pool.drop(plain(users, np.int64))
 
     def prefetch(self, user: int, source: HistorySource) -> None:
         """Make a user resident before the search that will need it."""
@@ -134,6 +134,7 @@ class GsuEngine:
 
         """
         batch.check(self.table.dimension, k, recent)
+        batch = batch.plain()
         offsets = np.concatenate(([0], np.cumsum(batch.stops - batch.starts)))
         allowed = _allowed(batch, offsets)
         loaded = self._load_missing(batch, source)
@@ -158,28 +159,28 @@ class GsuEngine:
         return result
 
     def _load_missing(self, batch: SearchBatch, source: HistorySource) -> dict[int, _Loaded]:
-        wanted = ~self._pool.resident(np.require(batch.users, np.int64, ["C", "W"])) & (batch.stops > batch.starts)
+        wanted = ~self._pool.resident(batch.users) & (batch.stops > batch.starts)
         return {int(user): self._load(int(user), source) for user in np.unique(batch.users[wanted])}
 
     def _load(self, user: int, source: HistorySource) -> _Loaded:
         began = time.perf_counter()
         departures = self._pool.departures
         start, items = source.items(user)
-        generation, created = self.index.generation, self.index.created
+        generation = self.index.generation
         slots = self.index.slots(items, create=True)
-        self._pool.enter(user, start, slots, created=created, departures=departures)
+        self._pool.enter(user, start, slots, departures=departures)
         with self._totals_lock:
             self._totals.misses += 1
             self._totals.load_seconds += time.perf_counter() - began
-        return _Loaded(start, slots, created, generation)
+        return _Loaded(start, slots, generation)
 
     def _windows(
         self, batch: SearchBatch, offsets: I64, loaded: dict[int, _Loaded], source: HistorySource
     ) -> tuple[U32, int]:
         """Slots of all windows, `[N] uint32`, and how many windows were held."""
         slots = np.empty(int(offsets[-1]), np.uint32)
-        users, starts, stops = (np.require(a, np.int64, ["C", "W"]) for a in (batch.users, batch.starts, batch.stops))
-        found = self._pool.copy(users, starts, stops, offsets, slots, created=self.index.created)
+        users, starts, stops = batch.users, batch.starts, batch.stops
+        found = self._pool.copy(users, starts, stops, offsets, slots)
         for pair in np.flatnonzero(~found & (stops > starts)):
             user = int(users[pair])
             if not self._usable(loaded.get(user), int(starts[pair]), int(stops[pair])):
@@ -195,8 +196,7 @@ class GsuEngine:
         """Whether the loaded slots cover the window and still mean the same items."""
         if history is None or history.generation != self.index.generation:
             return False
-        known = history.created == self.index.created or bool(history.slots.all())
-        return known and history.start <= start and stop <= history.start + len(history.slots)
+        return history.start <= start and stop <= history.start + len(history.slots)
 
     def _count(self, batch: SearchBatch, hits: int, misses: int, seconds: float) -> None:
         with self._totals_lock:
@@ -233,7 +233,7 @@ class GsuEngine:
 def _only(held: Flags, users: I64, starts: I64, bounds: I64, items: I64) -> tuple[I64, I64, I64, I64]:
     """The rows of held users alone, regrouped."""
     if held.all():
-        return np.ascontiguousarray(users), np.ascontiguousarray(starts), np.ascontiguousarray(bounds), items
+        return users, starts, bounds, items
     lengths = np.diff(bounds)
     rows = np.repeat(held, lengths)
     kept = np.concatenate(([0], np.cumsum(lengths[held])))

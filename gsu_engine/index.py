@@ -1,12 +1,13 @@
 """Item ids to slots: one numbering for histories, all vector spaces, and columns that others keep by slot.
 
 Invariant: an item with a vector in any space has a slot, and a slot means one item for as long as `shared()` is held.
-Hence slot 0 ("unknown") is exact for an item that found no room: it has no vector, so it cannot be retrieved; and who
-keeps slot 0 in a history compares `created` to learn that an item may have got a slot since.
+Hence slot 0 ("unknown") is exact for an item that found no room: it has no vector, so it cannot be retrieved. It stays
+exact, because room appears in one way alone: `reclaim`, after which every history that was kept as slots is forgotten.
 
 Bytes per unseen item: 8 (id) + 7.1..10.7 (buckets, see `kernels.hashing`) + 4 per vector space (its slot -> row array):
-at most 22.7 with one space. Memory is bounded by 24 bytes x `max_items`, whatever ids arrive: when the index is
-full, new ids get slot 0 until `reclaim` has freed the slots that no holder needs.
+at most 22.7 with one space. Memory is bounded by 24 bytes x `max_items`, whatever ids arrive: when the index is full,
+new ids get slot 0 until `reclaim` has freed the slots that no holder needs. An id costs nothing unless its user is
+resident, so a flood has to be aimed at active users; what it costs them is a reload each time that the index fills.
 """
 
 import os
@@ -17,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags, reserve
+from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags, plain, reserve
 from muse_stream.gsu_engine.errors import BudgetError
 from muse_stream.gsu_engine.gate import Gate
 from muse_stream.gsu_engine.kernels import hashing
@@ -58,11 +59,6 @@ class ItemIndex:
         self._refused_at_last_reclaim = 0
 
     @property
-    def created(self) -> int:
-        """How many slots were ever given out: rises when an item that had none gets one."""
-        return int(self._counters[hashing.CREATED])
-
-    @property
     def slot_limit(self) -> int:
         """One above the highest slot that can exist: the length of an array kept by slot."""
         return self.max_items + 1
@@ -73,7 +69,7 @@ class ItemIndex:
 
     def slots(self, items: I64, *, create: bool) -> U32:
         """Slots `[n] uint32` of `[n] int64` item ids; 0 = unknown (or, with `create`, no room: see the module)."""
-        items = np.require(items, np.int64, ["C", "W"])
+        items = plain(items, np.int64)
         out = np.empty(len(items), np.uint32)
         for low in range(0, len(items), STEP):
             part, result = items[low : low + STEP], out[low : low + STEP]

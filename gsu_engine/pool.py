@@ -63,14 +63,13 @@ class HistoryPool:
             paging.resident(self._pages, users, out)
         return out
 
-    def enter(self, user: int, start: int, slots: U32, *, created: int, departures: int) -> bool:
+    def enter(self, user: int, start: int, slots: U32, *, departures: int) -> bool:
         """Hold a user whose live history starts at position `start`.
 
         Args:
             user: User id.
             start: Position of `slots[0]`.
             slots: `[n] uint32`, oldest first; the last `cap` are kept.
-            created: The index's `created` before the slots were looked up.
             departures: `departures` before the history was read.
 
         Returns:
@@ -83,7 +82,7 @@ class HistoryPool:
                 return False
             self._grow()
             who = np.array([user], np.int64)
-            return bool(paging.enter(self._pages, who, start + surplus, slots[surplus:], created, self.cap))
+            return bool(paging.enter(self._pages, who, start + surplus, slots[surplus:], self.cap))
 
     def _grow(self) -> None:
         pool = self._pages
@@ -94,7 +93,7 @@ class HistoryPool:
         hashing.move(pool.ids, pool.tags, pool.numbers, tags, numbers, int(pool.counters[hashing.SEED]))
         self._pages = pool._replace(tags=tags, numbers=numbers)
 
-    def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, created: int, departures: int) -> bool:
+    def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, departures: int) -> bool:
         """Add behaviours behind those held; False: somebody left meanwhile, look the slots up again.
 
         Args:
@@ -102,14 +101,13 @@ class HistoryPool:
             starts: `[u] int64` position of each user's first row.
             bounds: `[u+1] int64`; rows of user j: `slots[bounds[j]:bounds[j+1]]`.
             slots: `[m] uint32`.
-            created: The index's `created` before the slots were looked up.
-            departures: `departures` before that.
+            departures: `departures` before the slots were looked up.
 
         """
         with self._lock:
             if departures != self._departures:
                 return False
-            paging.append(self._pages, users, starts, bounds, slots, created, self.cap)
+            paging.append(self._pages, users, starts, bounds, slots, self.cap)
             return True
 
     def drop(self, users: I64) -> None:
@@ -125,7 +123,7 @@ class HistoryPool:
             taken = self._pages.numbers[self._pages.tags != 0]
             paging.drop(self._pages, self._pages.ids[taken])
 
-    def copy(self, users: I64, starts: I64, stops: I64, offsets: I64, out: U32, *, created: int) -> Flags:
+    def copy(self, users: I64, starts: I64, stops: I64, offsets: I64, out: U32) -> Flags:
         """Copy the windows `[starts, stops)` to `out[offsets[j]:offsets[j+1]]`; `[P] bool`: which were held whole."""
         found = np.zeros(len(users), np.bool_)
         low = 0
@@ -135,7 +133,7 @@ class HistoryPool:
             part = slice(low, high)
             with self._lock:
                 paging.copy_windows(
-                    self._pages, users[part], starts[part], stops[part], offsets[part], created, out, found[part]
+                    self._pages, users[part], starts[part], stops[part], offsets[part], out, found[part]
                 )
             low = high
         return found

@@ -9,7 +9,7 @@ Changes wait for running searches and are applied between them.
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import F32, I8, I64, U32, Flags, reserve
+from muse_stream.gsu_engine.arrays import F32, I8, I64, U32, Flags, plain, reserve
 from muse_stream.gsu_engine.contract import TableView
 from muse_stream.gsu_engine.errors import BudgetError, VectorError
 from muse_stream.gsu_engine.index import ItemIndex
@@ -67,7 +67,7 @@ class VectorTable:
             message = "item id 0 means 'missing' and cannot have a vector"
             raise VectorError(message)
         before = int(self._counters[kernels.REFUSED_ROWS])
-        items, vectors = np.ascontiguousarray(items), np.ascontiguousarray(vectors)
+        items, vectors = plain(items, np.int64), plain(vectors, np.int8)
         for low in range(0, len(items), STEP):
             self._put(items[low : low + STEP], vectors[low : low + STEP])
         return int(self._counters[kernels.REFUSED_ROWS]) - before

@@ -66,12 +66,12 @@ class CpuBackend:
 
     def _query(self, work: Work) -> Query:
         rows = work.table.rows
-        vectors = np.require(work.vectors, np.int8, ["C", "W"])
+        vectors = work.vectors
         floats = vectors[:0] if self.integer else vectors
         return Query(
             slots=work.slots,
             offsets=work.offsets,
-            bounds=np.require(work.bounds, np.int64, ["C", "W"]),
+            bounds=work.bounds,
             allowed=np.empty(0, np.bool_) if work.allowed is None else work.allowed,
             row_of_slot=work.table.row_of_slot,
             words=rows.view(np.uint32),
@@ -80,7 +80,7 @@ class CpuBackend:
             bytes=vectors,
             floats=floats.astype(np.float32),
             bias=128 * vectors.sum(axis=1, dtype=np.int32),
-            candidate_inv_norms=np.require(work.inv_norms, np.float32, ["C", "W"]),
+            candidate_inv_norms=work.inv_norms,
             integer=self.integer,
         )
 
@@ -137,7 +137,7 @@ def cut(offsets: I64, candidates: I64, threads: int) -> list[I64]:
 def _share(offsets: I64, cost: I64, ends: I64, low: int, high: int) -> I64:
     """The units between two cuts, which count cost from the first row of the first pair."""
     begins = np.concatenate(([0], ends[:-1]))
-    pairs = np.flatnonzero((ends > low) & (begins < high))
+    pairs = np.flatnonzero((ends > low) & (begins < high) & (ends > begins))
     first = np.maximum(low - begins[pairs], 0) // cost[pairs]  # same rounding below: neighbours meet
     last = np.minimum(high - begins[pairs], ends[pairs] - begins[pairs]) // cost[pairs]
     units = np.stack((pairs, offsets[pairs] + first, offsets[pairs] + last, np.zeros_like(pairs)), axis=1)

@@ -15,8 +15,8 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import I64, U8, U32
 from muse_stream.gsu_engine.kernels.jit import Int, inlined, inner, kernel
 
-COUNT, NEXT, FREE, REFUSED, CREATED, SEED = range(6)  # NEXT: first number never given out; FREE: head of the chain
-COUNTERS = 6
+COUNT, NEXT, FREE, REFUSED, SEED = range(5)  # NEXT: first number never given out; FREE: head of the chain
+COUNTERS = 5
 FULL_OF_TEN = 7
 
 
@@ -100,7 +100,6 @@ def insert(wanted: I64, ids: I64, tags: U8, numbers: U32, counters: I64, out: U3
         numbers[at] = number
         ids[number] = wanted[i]
         counters[COUNT] += 1
-        counters[CREATED] += 1
         out[i] = number
     return len(wanted)
 

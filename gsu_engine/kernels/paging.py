@@ -25,7 +25,6 @@ RECORD = np.dtype(
     [
         ("start", "<i8"),  # position of the oldest behaviour that is kept
         ("stop", "<i8"),  # position of the next one to come
-        ("unknown", "<i8"),  # -1, or the index's `created` when slot 0 was first written here
         ("head", "<u4"),
         ("tail", "<u4"),
         ("pages", "<u4"),
@@ -150,7 +149,7 @@ def trim(pool: Pages, record: Int, cap: Int) -> None:
 
 
 @inner
-def extend(pool: Pages, record: Int, slots: U32, created: Int, cap: Int) -> Truth:
+def extend(pool: Pages, record: Int, slots: U32, cap: Int) -> Truth:
     """Write new behaviours behind a user's last one; False: no room, the user has left."""
     stop = pool.records[record].stop
     held = pool.records[record].pages
@@ -164,8 +163,6 @@ def extend(pool: Pages, record: Int, slots: U32, created: Int, cap: Int) -> Trut
         if at == 0 or pool.records[record].head == 0:
             add_page(pool, record)
         pool.slots[pool.records[record].tail, at] = slots[i]
-        if slots[i] == 0 and pool.records[record].unknown < 0:
-            pool.records[record].unknown = created
     pool.records[record].stop = stop + len(slots)
     pool.state[BEHAVIOURS] += len(slots)
     trim(pool, record, cap)
@@ -173,7 +170,7 @@ def extend(pool: Pages, record: Int, slots: U32, created: Int, cap: Int) -> Trut
 
 
 @kernel
-def enter(pool: Pages, user: I64, start: Int, slots: U32, created: Int, cap: Int) -> Truth:
+def enter(pool: Pages, user: I64, start: Int, slots: U32, cap: Int) -> Truth:
     """A user comes in whole, in the place of what was held of them; False: no room for all of it."""
     record = record_of(pool, user[0])
     if record != 0:
@@ -188,16 +185,15 @@ def enter(pool: Pages, user: I64, start: Int, slots: U32, created: Int, cap: Int
         return False
     pool.records[record].start = start
     pool.records[record].stop = start
-    pool.records[record].unknown = -1
     pool.records[record].head = 0
     pool.records[record].tail = 0
     pool.records[record].pages = 0
     link(pool, record)
-    return extend(pool, record, slots, created, cap)
+    return extend(pool, record, slots, cap)
 
 
 @kernel
-def append(pool: Pages, users: I64, starts: I64, bounds: I64, slots: U32, created: Int, cap: Int) -> None:
+def append(pool: Pages, users: I64, starts: I64, bounds: I64, slots: U32, cap: Int) -> None:
     """Extend resident users; what is held already is skipped, and who has a gap leaves."""
     for j in range(len(users)):
         record = record_of(pool, users[j])
@@ -207,7 +203,7 @@ def append(pool: Pages, users: I64, starts: I64, bounds: I64, slots: U32, create
         if known < 0:
             leave(pool, record)
         elif known < bounds[j + 1] - bounds[j]:
-            extend(pool, record, slots[bounds[j] + known : bounds[j + 1]], created, cap)
+            extend(pool, record, slots[bounds[j] + known : bounds[j + 1]], cap)
 
 
 @kernel
@@ -227,11 +223,10 @@ def resident(pool: Pages, users: I64, out: Flags) -> None:
 
 
 @inner
-def covers(pool: Pages, record: Int, start: Int, stop: Int, created: Int) -> Truth:
-    """Whether a user's pages hold all of `[start, stop)`, with no unknown slot that may be known by now."""
+def covers(pool: Pages, record: Int, start: Int, stop: Int) -> Truth:
+    """Whether a user's pages hold all of `[start, stop)`."""
     entry = pool.records[record]
-    known = entry.unknown < 0 or entry.unknown == created
-    return record != 0 and known and entry.start <= start and stop <= entry.stop
+    return record != 0 and entry.start <= start and stop <= entry.stop
 
 
 @inner
@@ -250,13 +245,11 @@ def copy_window(pool: Pages, record: Int, start: Int, stop: Int, out: U32) -> No
 
 
 @kernel
-def copy_windows(
-    pool: Pages, users: I64, starts: I64, stops: I64, offsets: I64, created: Int, out: U32, found: Flags
-) -> None:
+def copy_windows(pool: Pages, users: I64, starts: I64, stops: I64, offsets: I64, out: U32, found: Flags) -> None:
     """Copy each user's window to `out[offsets[j]:]` and mark the user as just used; `found` = was held whole."""
     for j in range(len(users)):
         record = record_of(pool, users[j])
-        found[j] = covers(pool, record, starts[j], stops[j], created)
+        found[j] = covers(pool, record, starts[j], stops[j])
         if found[j]:
             copy_window(pool, record, starts[j], stops[j], out[offsets[j] :])
             unlink(pool, record)
