@@ -1,12 +1,12 @@
-"""`muse-stream bench NAME`: benchmarks, each a module of the benchmarks folder with a function `run`.
+"""`muse-stream bench NAME`: the benchmarks, each a module of the benchmarks folder with a function `run`.
 
-`run` returns report rows; its keyword parameters of type bool, int, float or str become options. With `--json` the last
-line is one object with `rows`.
+`run()` measures and returns rows (`benchmarks.report.Row`); with a parameter `quick` it can be asked for a short look.
 """
 
 import inspect
-from collections.abc import Callable
-from importlib import import_module, util
+import re
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
@@ -15,63 +15,48 @@ import click
 from muse_stream.streams.cli.common import CommandError, example, json_option
 
 PACKAGE = "muse_stream.benchmarks"
-MARK = "\ndef run("
+ALL = "all"
+_RUN = re.compile(r"^def run\(", re.MULTILINE)
 
 
-class Benchmarks(click.Group):
-    """The benchmarks that are there, imported when asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the benchmarks."""
-        if util.find_spec(PACKAGE) is None:
-            return []
-        sources = (entry for entry in files(PACKAGE).iterdir() if entry.name.endswith(".py"))
-        return sorted(source.name.removesuffix(".py") for source in sources if MARK in source.read_text())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one benchmark."""
-        if cmd_name == "all":
-            return click.Command("all", callback=self._run_all, params=[], help="Run every benchmark, as tables.")
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        try:
-            module = import_module(f"{PACKAGE}.{cmd_name}")
-        except ImportError as error:
-            message = f"benchmark {cmd_name} needs {error.name}: install muse-stream[bench], or run make bench-env"
-            raise CommandError(message) from error
-        return _command(cmd_name, module.run, module.__doc__ or "")
-
-    def _run_all(self) -> None:
-        context = click.get_current_context()
-        for name in self.list_commands(context):
-            click.echo(f"\n{name}")
-            found = self.get_command(context, name)
-            if found is not None:
-                context.invoke(found, as_json=False)
+def names() -> list[str]:
+    """The benchmarks that are there."""
+    modules = (entry for entry in files(PACKAGE).iterdir() if entry.name.endswith(".py"))
+    return sorted(entry.name.removesuffix(".py") for entry in modules if _RUN.search(entry.read_text(encoding="utf-8")))
 
 
-def _command(name: str, run: Callable[..., Any], text: str) -> click.Command:
-    from muse_stream.benchmarks.report import show  # noqa: PLC0415 - not needed for help
+@click.command(epilog=example("muse-stream bench read", "muse-stream bench ingest --json", "muse-stream bench all"))
+@click.argument("name", required=False)
+@click.option("--quick", is_flag=True, help="A short look where the benchmark has one; its figures are rough.")
+@json_option
+def command(name: str | None, quick: bool, as_json: bool) -> None:
+    """Run the benchmark NAME, or all of them, beside other libraries where they are installed.
 
-    def callback(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of many types
-        show(run(**options), as_json=as_json)
-
-    return json_option(click.Command(name, callback=callback, params=_options(run), help=text))
-
-
-def _options(run: Callable[..., Any]) -> list[click.Parameter]:
-    """Options for the simple keyword parameters of `run`."""
-    found: list[click.Parameter] = []
-    for parameter in inspect.signature(run).parameters.values():
-        default = parameter.default
-        flag = f"--{parameter.name.replace('_', '-')}"
-        if isinstance(default, bool):
-            found.append(click.Option([flag], is_flag=True, default=default))
-        elif isinstance(default, int | float | str):
-            found.append(click.Option([flag], type=type(default), default=default, show_default=True))
-    return found
+    Without NAME: list them. With --json the last line is one object with `rows`.
+    """
+    known = names()
+    if name is None:
+        click.echo("\n".join(f"{one:<12} {summary(one)}" for one in known))
+        return
+    if name not in (*known, ALL):
+        message = f"no benchmark {name!r}; there are {', '.join(known)}, and {ALL}"
+        raise click.UsageError(message)
+    rows = [row for one in (known if name == ALL else [name]) for row in measure(one, quick=quick)]
+    import_module(f"{PACKAGE}.report").show(rows, as_json=as_json)
 
 
-@click.group(cls=Benchmarks, epilog=example("muse-stream bench ingest --json"))
-def command() -> None:
-    """Measure this machine, beside other libraries where they are installed."""
+def summary(name: str) -> str:
+    """First line of a benchmark's own description, read without importing it."""
+    text = (files(PACKAGE) / f"{name}.py").read_text(encoding="utf-8")
+    return text.lstrip('"').split("\n", 1)[0]
+
+
+def measure(name: str, *, quick: bool) -> Sequence[Any]:
+    """Rows of one benchmark. Raises `CommandError`: it needs a library that is not installed."""
+    click.echo(f"{name}: measuring", err=True)
+    try:
+        run: Callable[..., Sequence[Any]] = import_module(f"{PACKAGE}.{name}").run
+    except ModuleNotFoundError as error:
+        message = f"benchmark {name} needs {error.name}; install muse-stream[bench], or run make bench-env"
+        raise CommandError(message) from error
+    return run(quick=True) if quick and "quick" in inspect.signature(run).parameters else run()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from muse_stream.streams.cli.flags import CommandError, example, given, json_option, pairs_options, settings_options
 from muse_stream.streams.settings import Settings
@@ -17,11 +18,14 @@ __all__ = [
     "is_terminal",
     "json_option",
     "load_settings",
+    "make_console",
     "pairs_options",
     "print_json",
     "settings_options",
     "settings_overrides",
 ]
+
+PLAIN_WIDTH = 120
 
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
@@ -53,6 +57,11 @@ def settings_overrides() -> dict[str, object]:
 def print_json(result: object) -> None:
     """Print a result as one line of JSON."""
     click.echo(json.dumps(result, default=str, allow_nan=False))
+
+
+def make_console() -> Console:
+    """A console on stdout: as wide as the terminal, or wide enough for tables where nobody watches."""
+    return Console(width=None if is_terminal() else PLAIN_WIDTH)
 
 
 def is_terminal() -> bool:

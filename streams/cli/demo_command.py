@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import threading
 from types import FrameType
 
@@ -13,6 +12,7 @@ from muse_stream.streams.cli.common import (
     CommandError,
     example,
     json_option,
+    make_console,
     pairs_options,
     print_json,
     settings_overrides,
@@ -23,7 +23,6 @@ from muse_stream.streams.demo.summary import Summary
 
 RATE = 2_700.0  # behaviours/s: the 32 181 purchases take 12 s
 REQUEST_RATE = 10.0
-PLAIN_WIDTH = 110
 FIXED = {"kafka.brokers", "state.directory"}
 
 
@@ -41,7 +40,7 @@ def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None
     Needs nothing but this installation (the first start fetches Kafka, about 44 MB). With --json the last line is one
     object. Fails unless everything sent was stored and answered.
     """
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = make_console()
     signal.signal(signal.SIGTERM, _interrupt)
     overrides = settings_overrides()
     if fixed := FIXED & overrides.keys():

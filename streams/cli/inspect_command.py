@@ -23,6 +23,7 @@ from muse_stream.streams.cli.common import (
     example,
     json_option,
     load_settings,
+    make_console,
     print_json,
     settings_options,
 )
@@ -47,7 +48,8 @@ Titles = Callable[[NDArray[np.int64]], list[str | None]]
 def command(user: str, limit: int, url: str | None, as_json: bool) -> None:
     """Show profile, length and last behaviours of a USER, newest first.
 
-    A running worker is asked; where none answers, the stores in the data directory are read.
+    A running worker is asked; where none answers, the stores in the data directory are read. An id that begins with a
+    minus sign goes behind two: `inspect -- -12748`.
     """
     settings = load_settings()
     base = url or f"http://{settings.http.host}:{settings.http.port}"
@@ -60,7 +62,7 @@ def command(user: str, limit: int, url: str | None, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        show(Console(), document)
+        show(make_console(), document)
 
 
 def from_worker(base: str, user: str, limit: int) -> dict[str, Any] | None:
@@ -131,7 +133,7 @@ def show(console: Console, document: dict[str, Any]) -> None:
     console.print(f"profile: {profile or 'none'}", highlight=False)
     table = Table()
     for name in ("position", "when", "action", "item", "title", "category"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name != "title")
     for row in document["behaviours"]:
         moment = datetime.fromtimestamp(row["time_ms"] / 1e3, UTC).strftime("%Y-%m-%d %H:%M:%S")
         title = escape(row["title"] or "")

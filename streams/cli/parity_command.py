@@ -1,18 +1,18 @@
 """`muse-stream parity FILE`: our network against the released one."""
 
+import math
 from pathlib import Path
 
 import click
 
 from muse_stream.esu_scorer.parity import TOLERANCE, ParityReport, check_parity
-from muse_stream.streams.cli.common import CommandError, example, json_option, print_json, settings_options
+from muse_stream.streams.cli.common import CommandError, example, json_option, print_json
 
 
 @click.command(epilog=example("muse-stream parity muse_reference.npz"))
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.option("--tolerance", default=TOLERANCE, show_default=True, help="Largest absolute error that passes.")
 @json_option
-@settings_options
 def command(file: Path, tolerance: float, as_json: bool) -> None:
     """Compare the network with a reference FILE (.npz), stage by stage; fails above the tolerance."""
     report = check_parity(file, tolerance)
@@ -29,7 +29,12 @@ def command(file: Path, tolerance: float, as_json: bool) -> None:
 
 def _as_json(report: ParityReport) -> dict[str, object]:
     stages = [
-        {"stage": stage.stage, "shape": list(stage.shape), "largest_error": stage.largest_error}
+        {"stage": stage.stage, "shape": list(stage.shape), "largest_error": _finite(stage.largest_error)}
         for stage in report.stages
     ]
-    return {"passed": report.passed, "largest_error": report.largest_error, "stages": stages}
+    return {"passed": report.passed, "largest_error": _finite(report.largest_error), "stages": stages}
+
+
+def _finite(error: float) -> float | None:
+    """JSON has no NaN."""
+    return error if math.isfinite(error) else None

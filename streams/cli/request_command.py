@@ -10,6 +10,7 @@ from muse_stream.streams.cli.common import (
     example,
     json_option,
     load_settings,
+    make_console,
     print_json,
     settings_options,
 )
@@ -17,8 +18,6 @@ from muse_stream.streams.demo.requester import Asked, Requester
 from muse_stream.streams.demo.story import ranking, when
 from muse_stream.streams.wire.answers import Answer, Status
 from muse_stream.streams.wire.ids import Id
-
-SHOWN = 10
 
 
 @click.command(
@@ -44,7 +43,10 @@ def command(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Rank the ITEMs for a user: send one request through Kafka and show the answer of the user's owner."""
+    """Rank the ITEMs for a user: send one request through Kafka and show the answer of the user's owner.
+
+    An id that begins with a minus sign goes behind two: `request --user 17850 -- -40`.
+    """
     settings = load_settings()
     items: list[Id] = list(candidates)
     with Requester(settings) as requester:
@@ -59,7 +61,7 @@ def command(
     if as_json:
         print_json({**msgspec.to_builtins(answer), "latency_ms": round(asked.latency_ms, 3)})
     else:
-        show(Console(), asked, answer)
+        show(make_console(), asked, answer)
 
 
 def show(console: Console, asked: Asked, answer: Answer) -> None:
@@ -67,7 +69,7 @@ def show(console: Console, asked: Asked, answer: Answer) -> None:
     sent = answer.candidates or []
     table = Table(title=f"user {answer.user}: {answer.history_length} behaviours", title_justify="left")
     for name in ("score", "candidate", "retrieved", "closest", "when"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for place in ranking(answer) or range(len(sent)):
         score = f"{answer.scores[place]:.4f}" if answer.scores else "-"
         found = answer.retrieved[place] if answer.retrieved else None

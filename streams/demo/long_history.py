@@ -85,17 +85,17 @@ class LongHistory:
 def run(settings: Settings, retail: OnlineRetail, requester: Requester, shop: Shop) -> LongHistory:
     """Send the history, retrieve over it, add one behaviour, see it. Raises `DemoError`, `DeliveryError`."""
     customer = busiest(retail)
-    length, candidates = settings.state.cap, shop.candidates()
+    length, candidates, k = settings.state.cap, shop.candidates(), settings.serving.k
     history = feed.repeated(retail.behaviours.of(customer), -customer, length)
     records = feed.encode_frames(history, partition_count=settings.topics.partitions)
     producer = open_producer(settings, client_id="muse-demo", linger_ms=0)
     try:
         begun = time.perf_counter()
         written = _send(producer, settings.topics.behaviours, records)
-        first = requester.ask(-customer, candidates, want="retrieved", not_before=written)
+        first = requester.ask(-customer, candidates, want="retrieved", k=k, not_before=written)
         ingest_ms = (first.read_seconds - begun) * 1e3
         _check(first, length)
-        warm = [requester.ask(-customer, candidates, want="retrieved") for _ in range(WARM_REQUESTS)]
+        warm = [requester.ask(-customer, candidates, want="retrieved", k=k) for _ in range(WARM_REQUESTS)]
         new = not_yet_bought(candidates, history.item)
         added = _add_one(
             producer, settings, requester, (-customer, new, int(history.event_time_ms[-1]) + 1), candidates
@@ -109,7 +109,7 @@ def run(settings: Settings, retail: OnlineRetail, requester: Requester, shop: Sh
         frames=len(records),
         ingest_ms=ingest_ms,
         candidates=len(candidates),
-        k=settings.serving.k,
+        k=k,
         cold_ms=stage_times_ms([first], "gsu")[0],
         retrieval_ms=quantile(stage_times_ms(warm, "gsu"), 0.5) or 0.0,
         added=added,

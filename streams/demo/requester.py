@@ -48,18 +48,55 @@ class Asked:
         return (self.read_seconds - self.sent_seconds) * 1e3
 
 
+class OpenRequests:
+    """Requests without an answer yet, by id; thread-safe."""
+
+    def __init__(self) -> None:
+        self._prefix = uuid.uuid4().hex[:8]  # ids of two requesters on one cluster must not meet
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._open: dict[str, Asked] = {}
+        self.repeated = 0
+
+    def add(self) -> Asked:
+        """A request that is sent now, under an id of its own."""
+        asked = Asked(f"{self._prefix}-{next(self._numbers)}", time.perf_counter())
+        with self._lock:
+            self._open[asked.request_id] = asked
+        return asked
+
+    def settle(self, value: bytes | None, now: float) -> None:
+        """Take a record of the scores topic, read at `now` seconds; answers to others and anything else pass by."""
+        try:
+            answer = decode_answer(value or b"")
+        except DecodeError:
+            return
+        request_id = answer.request_id or ""
+        if not request_id.startswith(f"{self._prefix}-"):
+            return
+        with self._lock:
+            asked = self._open.pop(request_id, None)
+            if asked is None:
+                self.repeated += 1
+                return
+        asked.answer, asked.read_seconds = answer, now
+        asked.done.set()
+
+    def give_up(self) -> None:
+        """Wake all who wait: no answer will come."""
+        with self._lock:
+            for asked in self._open.values():
+                asked.done.set()
+
+
 class Requester:
     """A client with one producer and one reader thread; `ask` and `send` may be called from any thread."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect and begin to read where the scores topic ends now. Raises `UnreachableError`."""
         self._topics = settings.topics
-        self._prefix = uuid.uuid4().hex[:8]
-        self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
-        self._open: dict[str, Asked] = {}
+        self._open = OpenRequests()
         self._failure: Exception | None = None
-        self.repeated = 0
         self._producer = open_producer(settings, client_id="muse-requester", linger_ms=0)
         self._consumer = open_consumer(settings, client_id="muse-requester")
         partitions = [(settings.topics.scores, number) for number in range(settings.topics.partitions)]
@@ -70,11 +107,9 @@ class Requester:
 
     def send(self, user: Id, candidates: Sequence[Id], **options: Any) -> Asked:  # noqa: ANN401 -- request fields
         """Send a request and return at once; `options` are further fields of the request. Raises `IdError`."""
-        request_id = f"{self._prefix}-{next(self._numbers)}"
-        key, value = encode_request(user, RequestValue(request_id=request_id, candidates=list(candidates), **options))
-        asked = Asked(request_id, time.perf_counter())
-        with self._lock:
-            self._open[request_id] = asked
+        asked = self._open.add()
+        request = RequestValue(request_id=asked.request_id, candidates=list(candidates), **options)
+        key, value = encode_request(user, request)
         self._producer.send(self._topics.requests, key, value)
         return asked
 
@@ -104,6 +139,11 @@ class Requester:
             raise DemoError(message) from self._failure
         return done
 
+    @property
+    def repeated(self) -> int:
+        """Answers that came a second time."""
+        return self._open.repeated
+
     def close(self) -> None:
         """Stop reading and leave."""
         self._stopping.set()
@@ -126,24 +166,7 @@ class Requester:
                 for batch in self._consumer.poll(POLL_RECORDS, POLL_MS):
                     now = time.perf_counter()
                     for value in batch.values:
-                        self._settle(value, now)
+                        self._open.settle(value, now)
         except Exception as error:
             self._failure = error
-            with self._lock:
-                for asked in self._open.values():
-                    asked.done.set()
-
-    def _settle(self, value: bytes | None, now: float) -> None:
-        try:
-            answer = decode_answer(value or b"")
-        except DecodeError:
-            return  # somebody else's record on a shared topic; our own request stays open and shows as unanswered
-        if not (answer.request_id or "").startswith(self._prefix):
-            return
-        with self._lock:
-            asked = self._open.pop(answer.request_id or "", None)
-            if asked is None:
-                self.repeated += 1
-                return
-        asked.answer, asked.read_seconds = answer, now
-        asked.done.set()
+            self._open.give_up()

@@ -76,7 +76,7 @@ class Demo:
             requester.wait(asked, ANSWERED_SECONDS)
             users = [*stage.retail.customers.user.tolist(), long.user]
             stored = read_back(requester, users)
-        return self._summary(stage.settings, streamed, long, asked, stored)
+        return self._summary(stage.settings, streamed, long, asked, (stored, requester.repeated))
 
     def _stream(self, stage: Stage, requester: Requester, shop: Shop) -> Streamed:
         total = len(stage.retail.behaviours)
@@ -125,8 +125,14 @@ class Demo:
         return asked
 
     def _summary(
-        self, settings: Settings, streamed: Streamed, long: LongHistory, asked: list[Asked], stored: int
+        self,
+        settings: Settings,
+        streamed: Streamed,
+        long: LongHistory,
+        asked: list[Asked],
+        found: tuple[int, int],
     ) -> Summary:
+        stored, repeated = found
         latencies = [one.latency_ms for one in streamed.asked if one.scored]
         model = model_of(asked)
         sent = streamed.replay.acknowledged + long.behaviours
@@ -136,6 +142,7 @@ class Demo:
             requests_sent=len(asked),
             requests_answered=sum(one.scored for one in asked),
             requests_refused=sum(one.answer is not None and not one.scored for one in asked),
+            answers_repeated=repeated,
             dead_letters=dead_letters(settings),
             seconds=time.monotonic() - self._begun,
             replay_seconds=streamed.replay.seconds,

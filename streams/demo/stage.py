@@ -15,7 +15,7 @@ from pathlib import Path
 from muse_stream.streams.clients import open_admin, open_producer, wanted_topics
 from muse_stream.streams.demo import feed
 from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, OnlineRetail, load
-from muse_stream.streams.demo.worker_process import WorkerProcess
+from muse_stream.streams.demo.worker_process import WorkerProcess, worker_command
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.kafka.ports import free_ports
 from muse_stream.streams.kafka.topic_admin import ensure_topics
@@ -73,7 +73,7 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         say(f"publishing {len(retail.catalogue)} products with vectors and {len(retail.customers.user)} customers")
         _publish(settings, retail)
         url = f"http://{settings.http.host}:{settings.http.port}"
-        worker = WorkerProcess(config, url=url, log=directory / "worker.log")
+        worker = WorkerProcess(worker_command(config), url=url, log=directory / "worker.log")
         say("starting one worker")
         stack.enter_context(worker)
         worker.wait_ready()

@@ -20,6 +20,7 @@ class Summary:
         requests_sent: Requests acknowledged by Kafka.
         requests_answered: Of them, those that got scores.
         requests_refused: Of them, those that got an answer without scores.
+        answers_repeated: Answers that came a second time; a hand-over may cause some.
         dead_letters: Records in the dead-letters topic.
         seconds: The whole run, start of Kafka included.
         replay_seconds: The replay alone.
@@ -41,6 +42,7 @@ class Summary:
     requests_sent: int
     requests_answered: int
     requests_refused: int
+    answers_repeated: int
     dead_letters: int
     seconds: float
     replay_seconds: float

@@ -17,19 +17,23 @@ READY_SECONDS = 60.0  # 8 s on an idle two-core machine; the first start compile
 _POLL_SECONDS = 0.1
 
 
-class WorkerProcess:
-    """`muse-stream worker --config FILE`; a context manager that starts on entry and stops in order on exit."""
+def worker_command(config: Path) -> list[str]:
+    """`muse-stream worker --config FILE`, with this Python."""
+    return [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(config)]
 
-    def __init__(self, config: Path, *, url: str, log: Path) -> None:
-        self._config = config
+
+class WorkerProcess:
+    """A command that serves a worker's web routes; a context manager: starts on entry, stops in order on exit."""
+
+    def __init__(self, command: list[str], *, url: str, log: Path) -> None:
+        self._command = command
         self._process: GuardedJava | None = None
         self.url = url
         self.log = log
 
     def start(self) -> Self:
         """Start the process; it is not ready yet. Raises `BrokerError`: it could not be started."""
-        command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self._config)]
-        self._process = GuardedJava(command, log=self.log, temporary=None)
+        self._process = GuardedJava(self._command, log=self.log, temporary=None)
         return self
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:

@@ -12,6 +12,7 @@ GOOD = Summary(
     requests_sent=120,
     requests_answered=120,
     requests_refused=0,
+    answers_repeated=0,
     dead_letters=0,
     seconds=30.12345,
     replay_seconds=12.0,

@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from muse_stream.gsu_engine.errors import BackendError
+from muse_stream.state.rules import Rules, StoreIdentity
+from muse_stream.state.store import BehaviourStore
+from muse_stream.streams.cli import checks, main
+from muse_stream.streams.cli.check_command import line
+from muse_stream.streams.cli.checks import Cluster, Finding
+from muse_stream.streams.settings import Settings
+
+RUNNER = CliRunner()
+
+
+def settings(directory: Path, **flags: object) -> Settings:
+    return Settings.load(None, {"state.directory": directory, "topics.partitions": 4, **flags})
+
+
+def write_store(directory: Path, cluster: str = "c1", topic: str = "behaviours") -> None:
+    BehaviourStore.open(directory / "behaviours-0", StoreIdentity(cluster, topic, 0, 4), Rules()).close()
+
+
+def test_without_a_broker_everything_else_is_still_looked_at(tmp_path: Path) -> None:
+    flags = ["--brokers", "127.0.0.1:9", "--data-dir", str(tmp_path), "--set", "http.port=9", "--json"]
+    result = RUNNER.invoke(main, ["check", *flags])
+    assert result.exit_code == 1
+    report = json.loads(result.stdout.splitlines()[-1])
+    verdicts = {finding["name"]: finding["verdict"] for finding in report["findings"]}
+    assert not report["ok"]
+    assert verdicts["settings"] == "ok"
+    assert verdicts["broker"] == "wrong"
+    assert {"topics", "stores", "vector table", "worker", "gpu"} < verdicts.keys()
+    assert "1 of" in result.stderr
+
+
+def test_a_store_of_this_log_is_fine(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    (found,) = checks.stores(settings(tmp_path), Cluster("c1"))
+    assert found.verdict == "ok"
+    assert "at offset 0" in found.text
+
+
+def test_stores_of_another_log_are_told_with_advice(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    for cluster, flags, said in (
+        ("c2", {}, "cluster c1"),
+        ("c1", {"topics.prefix": "x-"}, "topics.prefix"),
+        ("c1", {"topics.partitions": 8}, "4 partitions"),
+    ):
+        (found,) = checks.stores(settings(tmp_path, **flags), Cluster(cluster))
+        assert found.verdict == "wrong"
+        assert said in found.advice
+
+
+def test_a_directory_that_is_no_store_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "behaviours-3").mkdir()
+    (tmp_path / "behaviours-3" / "note.txt").write_text("hello", encoding="utf-8")
+    (found,) = checks.stores(settings(tmp_path), Cluster(None))
+    assert found.verdict == "wrong"
+    assert "behaviours-3" in found.text
+
+
+def test_why_there_is_no_gpu() -> None:
+    def no_device(name: str) -> tuple[object, str]:
+        message = f"{name}: no device"
+        raise BackendError(message)
+
+    assert checks.gpu(no_device) == Finding("gpu", "note", "not used: cuda: no device")
+    assert checks.gpu(lambda name: (None, "one device")).verdict == "ok"
+
+
+def test_a_finding_is_one_line_with_its_advice() -> None:
+    assert line(Finding("broker", "wrong", "away", "start it")) == "WRONG broker: away -> start it"
+    assert line(Finding("broker", "ok", "there")) == "ok    broker: there"
