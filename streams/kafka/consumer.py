@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from muse_stream.streams.errors import DriverError, PositionError
-from muse_stream.streams.kafka.admin import CLIENT_ID, CONNECT_TIMEOUT_MS
+from muse_stream.streams.kafka.reach import CLIENT_ID, CONNECT_TIMEOUT_MS
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import RecordBatch
 

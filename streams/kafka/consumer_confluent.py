@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import UnreachableError
-from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
+from muse_stream.streams.kafka.reach import require_listener, unreachable
 from muse_stream.streams.records import Headers, RecordBatch
 
 log = logging.getLogger(__name__)

@@ -20,14 +20,14 @@ from kafka.errors import OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
-from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
+from muse_stream.streams.kafka.python_client import connecting
+from muse_stream.streams.kafka.reach import unreachable
 from muse_stream.streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
 
 _SLICE_MS = 50  # how long `wakeup` may take to be seen: kafka-python offers no way to interrupt its wait
-_RECONNECT_MAX_MS = 1_000  # its default of 30 s would be added to every broker restart
 _FIELDS = ConsumerRecord._fields
 _OFFSET, _TIME, _KEY, _VALUE, _HEADERS = (
     itemgetter(_FIELDS.index(name)) for name in ("offset", "timestamp", "key", "value", "headers")
@@ -35,19 +35,9 @@ _OFFSET, _TIME, _KEY, _VALUE, _HEADERS = (
 
 
 def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
-    require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
-    try:
-        return KafkaConsumer(
-            bootstrap_servers=options.bootstrap.split(","),
-            client_id=options.client_id,
-            enable_auto_commit=False,
-            bootstrap_timeout_ms=options.connect_timeout_ms,
-            reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
-            **options.security.kafka_python(),
-            **more,
-        )
-    except (ClientError, OSError) as error:
-        raise UnreachableError(unreachable(options.bootstrap, options.security, error)) from error
+    given = (options.bootstrap, options.security, options.client_id, options.connect_timeout_ms)
+    with connecting(*given) as shared:
+        return KafkaConsumer(enable_auto_commit=False, **shared, **more)
 
 
 def to_batch(partition: Partition, records: list[ConsumerRecord], next_offset: int) -> RecordBatch:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from muse_stream.streams.errors import DeliveryError, DriverError
-from muse_stream.streams.kafka.admin import CLIENT_ID, CONNECT_TIMEOUT_MS
 from muse_stream.streams.kafka.consumer import not_installed, unknown_driver
+from muse_stream.streams.kafka.reach import CLIENT_ID, CONNECT_TIMEOUT_MS
 from muse_stream.streams.kafka.security import Security
 from muse_stream.streams.records import Headers
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from muse_stream.streams.errors import DeliveryError, UnreachableError
-from muse_stream.streams.kafka.admin import require_listener, unreachable
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
+from muse_stream.streams.kafka.reach import require_listener, unreachable
 from muse_stream.streams.records import Headers
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,12 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError as ClientError
 from kafka.producer.future import FutureRecordMetadata
 
-from muse_stream.streams.errors import DeliveryError, UnreachableError
-from muse_stream.streams.kafka.admin import require_listener, unreachable
+from muse_stream.streams.errors import DeliveryError
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
+from muse_stream.streams.kafka.python_client import connecting
 from muse_stream.streams.records import Headers
 
 _CLOSE_SECONDS = 10.0
-_RECONNECT_MAX_MS = 1_000
 
 
 @contextlib.contextmanager
@@ -57,11 +56,9 @@ class PythonProducer:
         """
         self._lock = threading.Lock()
         self._refused: list[BaseException] = []
-        require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
-        try:
+        given = (options.bootstrap, options.security, options.client_id, options.connect_timeout_ms)
+        with connecting(*given) as shared:
             self._producer = KafkaProducer(
-                bootstrap_servers=options.bootstrap.split(","),
-                client_id=options.client_id,
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=options.linger_ms,
@@ -71,14 +68,10 @@ class PythonProducer:
                 request_timeout_ms=min(30_000, max(1, options.delivery_timeout_ms - options.linger_ms)),
                 transactional_id=options.transactional_id,
                 allow_auto_create_topics=False,
-                bootstrap_timeout_ms=options.connect_timeout_ms,
-                reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
-                **options.security.kafka_python(),
+                **shared,
             )
             if options.transactional_id is not None:
                 self._producer.init_transactions()
-        except (ClientError, OSError) as error:
-            raise UnreachableError(unreachable(options.bootstrap, options.security, error)) from error
 
     def send(
         self,
