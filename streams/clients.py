@@ -40,9 +40,9 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
     )
 
 
-def open_admin(settings: Settings) -> AbstractContextManager[KafkaAdminClient]:
-    """A client for administration. Entering raises `UnreachableError`."""
-    return connect_admin(settings.kafka.brokers, settings.kafka.security)
+def open_admin(settings: Settings, *, timeout_ms: int = 10_000) -> AbstractContextManager[KafkaAdminClient]:
+    """A client for administration. Entering raises `UnreachableError` after at most `timeout_ms`."""
+    return connect_admin(settings.kafka.brokers, settings.kafka.security, timeout_ms=timeout_ms)
 
 
 def open_producer(settings: Settings, *, client_id: str = "muse-stream", linger_ms: int = 5) -> RecordProducer:

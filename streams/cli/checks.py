@@ -23,6 +23,8 @@ from muse_stream.streams.kafka.topic_admin import check_topics
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.data_plane import ITEMS_DIRECTORY
 
+BROKER_MS = 3_000  # a person waits; a broker that needs longer to say hello is worth a line of its own
+
 Verdict = Literal["ok", "note", "wrong"]
 
 
@@ -59,7 +61,7 @@ def all_findings(settings: Settings, config: Path | None) -> Iterator[Finding]:
 def broker(settings: Settings) -> tuple[Cluster, list[Finding]]:
     """Whether the brokers answer, and whether the topics are as they must be."""
     try:
-        with open_admin(settings) as admin:
+        with open_admin(settings, timeout_ms=BROKER_MS) as admin:
             cluster = cluster_id(admin)
             topics = check_topics(admin, wanted_topics(settings))
     except KafkaError as error:

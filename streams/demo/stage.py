@@ -73,7 +73,7 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         say(f"publishing {len(retail.catalogue)} products with vectors and {len(retail.customers.user)} customers")
         _publish(settings, retail)
         url = f"http://{settings.http.host}:{settings.http.port}"
-        worker = WorkerProcess(worker_command(config), url=url, log=directory / "worker.log")
+        worker = WorkerProcess(worker_command(config), url=url, log=directory / "worker.log", temporary=directory)
         say("starting one worker")
         stack.enter_context(worker)
         worker.wait_ready()

@@ -23,9 +23,18 @@ def worker_command(config: Path) -> list[str]:
 
 
 class WorkerProcess:
-    """A command that serves a worker's web routes; a context manager: starts on entry, stops in order on exit."""
+    """A command that serves a worker's web routes; a context manager: starts on entry, stops in order on exit.
 
-    def __init__(self, command: list[str], *, url: str, log: Path) -> None:
+    Args:
+        command: What to run.
+        url: Base URL of its web server.
+        log: File that gets its output.
+        temporary: Directory to remove if this process dies before it stops the worker.
+
+    """
+
+    def __init__(self, command: list[str], *, url: str, log: Path, temporary: Path | None = None) -> None:
+        self._temporary = temporary
         self._command = command
         self._process: GuardedJava | None = None
         self.url = url
@@ -33,7 +42,7 @@ class WorkerProcess:
 
     def start(self) -> Self:
         """Start the process; it is not ready yet. Raises `BrokerError`: it could not be started."""
-        self._process = GuardedJava(self._command, log=self.log, temporary=None)
+        self._process = GuardedJava(self._command, log=self.log, temporary=self._temporary)
         return self
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
