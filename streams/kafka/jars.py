@@ -46,14 +46,36 @@ def default_cache() -> Path:
     return Path(base) / "muse-stream"
 
 
+class _Pace:
+    """Passes a line of progress on at most once a second."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._last = time.monotonic()
+
+    def tell(self, text: str, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if last or now - self._last >= _REPORT_SECONDS:
+            self._last = now
+            self._report(f"Kafka {KAFKA_VERSION}: {text}")
+
+
 class _MarkingResolver(PythonResolver):
-    """Marks a file as partial while it is being fetched, and reads nothing from a file so marked."""
+    """Marks a file as partial while it is being fetched."""
+
+    def __init__(self, pace: _Pace) -> None:
+        super().__init__()
+        self._pace = pace
+        self._descriptions = 0
 
     def download(self, artifact: Artifact) -> Path:
         target = artifact.context.repo_cache / artifact.component.path_prefix / artifact.cached_filename
         mark = target.with_name(target.name + ".partial")
         target.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
+        if artifact.packaging == "pom":
+            self._descriptions += 1
+            self._pace.tell(f"reading what it depends on, {self._descriptions} descriptions")
         try:
             super().download(artifact)
         except BaseException:
@@ -70,24 +92,27 @@ def repositories() -> dict[str, str]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, report: Report) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"Kafka {KAFKA_VERSION}: another process is fetching it into {folder}; waiting for that")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _fetch_files(artifacts: list[Artifact], report: Report) -> list[Path]:
-    done, total_bytes, reported = 0, 0, time.monotonic()
+def _fetch_files(artifacts: list[Artifact], pace: _Pace) -> list[Path]:
+    done, total_bytes = 0, 0
     with ThreadPoolExecutor(_FETCHERS) as pool:
         futures = [pool.submit(artifact.resolve) for artifact in artifacts]
         try:
             for future in as_completed(futures):
                 done += 1
                 total_bytes += Path(future.result()).stat().st_size
-                if time.monotonic() - reported >= _REPORT_SECONDS or done == len(futures):
-                    reported = time.monotonic()
-                    report(f"Kafka {KAFKA_VERSION}: {done} of {len(futures)} files, {total_bytes / 1e6:.0f} MB")
+                text = f"{done} of {len(futures)} files, {total_bytes / 1e6:.0f} MB"
+                pace.tell(text, last=done == len(futures))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -98,14 +123,15 @@ def _fetch(folder: Path, remote: dict[str, str], report: Report) -> list[Path]:
     for mark in folder.rglob("*.partial"):
         mark.with_name(mark.name.removesuffix(".partial")).unlink(missing_ok=True)
         mark.unlink()
-    report(f"Kafka {KAFKA_VERSION}: fetching it once ({_DOWNLOAD_TEXT}) into {folder}")
+    pace = _Pace(report)
+    pace.tell(f"fetching it once ({_DOWNLOAD_TEXT}) into {folder}", last=True)
     context = MavenContext(
-        repo_cache=folder, remote_repos=remote, resolver=_MarkingResolver(), timeout=_TIMEOUT_SECONDS
+        repo_cache=folder, remote_repos=remote, resolver=_MarkingResolver(pace), timeout=_TIMEOUT_SECONDS
     )
     wanted = [context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in COORDINATES]
     inputs, others = context.resolver.resolve(wanted)
     needed = [*inputs, *(each for each in others if each.scope in ("compile", "runtime"))]
-    return _fetch_files([each.artifact for each in needed], report)
+    return _fetch_files([each.artifact for each in needed], pace)
 
 
 def _listed(listing: Path) -> list[Path] | None:
@@ -133,7 +159,7 @@ def kafka_jars(
     listing = folder / "jars.json"
     if found := _listed(listing):
         return found
-    with _locked(folder):
+    with _locked(folder, report):
         if found := _listed(listing):
             return found
         remote = repositories() if remote is None else remote

@@ -1,6 +1,7 @@
 """The jars are fetched once, wholly, and what cannot be fetched is said."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,25 @@ def test_interrupted_fetch_leaves_no_half_jar(tmp_path: Path, folder: Path, tree
     assert not (folder / "jars.json").exists()
     assert not (folder / "old.jar").exists()
     assert not (folder / "old.jar.partial").exists()
+
+
+def test_second_process_waits_for_the_first(tmp_path: Path, folder: Path, tree: list[FakeDependency]) -> None:
+    said: list[str] = []
+    waiting = threading.Event()
+
+    def report(line: str) -> None:
+        said.append(line)
+        waiting.set()
+
+    with jars._locked(folder, said.append):
+        other = threading.Thread(target=lambda: jars.kafka_jars(tmp_path, report=report, remote={}))
+        other.start()
+        assert waiting.wait(20)
+        assert not tree
+        assert not (folder / "jars.json").exists()
+    other.join(20)
+    assert "another process" in said[0]
+    assert (folder / "jars.json").exists()
 
 
 def test_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
