@@ -177,7 +177,7 @@ def cut(cursor: Cursor, user: int, cap: int, out: WriteBatch) -> None:
     """Delete in `out` everything of `user` but the last `cap` rows, splitting the segment at the edge."""
     stop, _ = read_tail(cursor, user)
     floor = stop - cap
-    if floor <= 0:
+    if floor <= 0 or last_segment(cursor, user, floor) is None:
         return
     start = trim(cursor, user, 0, floor, out)
     if start < floor:

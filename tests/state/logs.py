@@ -1,6 +1,7 @@
 """Logs to feed stores with: drawn by hypothesis, or computed from the offset alone."""
 
-from dataclasses import fields
+import random
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -36,33 +37,37 @@ def plain_batch(users: list[int], offset: int = 0, **same: int) -> BehaviourBatc
     return batch_of([{**row, "item": row["offset"], "time_ms": row["offset"], **same} for row in rows])
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """A log, the positions at which a consumer cuts it, and the dice for what else happens."""
+
+    log: BehaviourBatch
+    ends: list[int]
+    dice: random.Random
+
+
 @st.composite
-def logs(draw: st.DrawFn, max_rows: int = 120) -> BehaviourBatch:
-    """Rows of few users with frames (equal offsets), holes, repeated event ids, erasures and times that jump."""
-    row = st.fixed_dictionaries(
-        {
-            "user": st.sampled_from(USERS),
-            "item": st.integers(-(2**63), 2**63 - 1),
-            "time_ms": st.integers(-10, 10),
-            "action": st.integers(0, 255),
-            "category": st.integers(0, 3),
-            "event_id": st.sampled_from([0, 0, 1, 2, 3, 2**64 - 1]),
-            "broker_time_ms": st.integers(0, 50),
-            "offset": st.sampled_from([0, 1, 1, 1, 3]),
-            "erase": st.sampled_from([0] * 14 + [1]),
-        }
+def schedules(draw: st.DrawFn) -> Schedule:
+    """Few users with frames (equal offsets), holes, repeated event ids, erasures and times that jump."""
+    rows, users = draw(st.integers(0, 500)), USERS[: draw(st.integers(1, len(USERS)))]
+    erased, ids = draw(st.sampled_from([0.0, 0.01, 0.1])), draw(st.sampled_from([1, 4, 60]))
+    seed, batch_rows = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 80))
+    rng = np.random.default_rng(seed)
+    log = BehaviourBatch(
+        user=np.array(users)[rng.integers(0, len(users), rows)],
+        item=rng.integers(-(2**63), 2**63 - 1, rows),
+        time_ms=rng.integers(-10, 10, rows),
+        action=rng.integers(0, 256, rows).astype(np.uint8),
+        category=rng.integers(0, 4, rows),
+        event_id=np.uint64(2**64 - ids) * rng.integers(0, 2, rows).astype(np.uint64)
+        + rng.integers(0, ids, rows).astype(np.uint64),
+        broker_time_ms=rng.integers(0, 50, rows),
+        offset=np.cumsum(rng.choice([0, 1, 1, 1, 3], rows)),
+        erase=rng.random(rows) < erased,
     )
-    rows = draw(st.lists(row, max_size=max_rows))
-    batch = batch_of(rows)
-    batch.offset[:] = np.cumsum(batch.offset)
-    return batch
-
-
-@st.composite
-def cuts(draw: st.DrawFn, batch: BehaviourBatch) -> list[int]:
-    """Positions, rising, at which a consumer may have cut the log; the last one is past its end."""
-    end = int(batch.offset[-1]) + 1 if len(batch) else 1
-    return [*sorted(draw(st.sets(st.integers(0, end), max_size=8))), end + 1]
+    last = int(log.offset[-1]) if rows else 0
+    ends = np.unique(rng.integers(0, last + 1, rows // batch_rows))
+    return Schedule(log, [*ends.tolist(), last + 1, last + 2], random.Random(seed))
 
 
 def between(batch: BehaviourBatch, begin: int, end: int) -> BehaviourBatch:

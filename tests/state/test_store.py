@@ -197,6 +197,19 @@ def test_rules_outside_their_bounds_are_refused() -> None:
             Rules(**wrong)
 
 
+def test_a_larger_cap_brings_nothing_back(tmp_path: Path) -> None:
+    store = BehaviourStore.open(tmp_path, IDENTITY, Rules(cap=3))
+    for offset, user in enumerate([1, 1, 1, 1, 1, 2]):
+        store.append(plain_batch([user], offset), position=offset + 1)
+    store.close()
+    store = BehaviourStore.open(tmp_path, IDENTITY, Rules(cap=8))
+    assert (items(store, 1), items(store, 2)) == ([2, 3, 4], [5])
+    assert [change.offset for change in store.rule_changes] == [0, 6]
+    store.append(plain_batch([1], 6), position=7)
+    assert (store.sequence(1).start, items(store, 1)) == (2, [2, 3, 4, 6])
+    store.close()
+
+
 class _Refusing:
     """A database that refuses to write."""
 

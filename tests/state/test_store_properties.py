@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from muse_stream.state import segments
 from muse_stream.state.budget import StoreBudget
-from muse_stream.state.columns import BehaviourBatch
 from muse_stream.state.rules import Rules
 from muse_stream.state.store import BehaviourStore
-from tests.state.logs import IDENTITY, USERS, between, cuts, dump, logs, thorough
+from tests.state.logs import IDENTITY, USERS, Schedule, between, dump, schedules, thorough
 from tests.state.model import Model, same
 
 rules_drawn = st.builds(Rules, cap=st.sampled_from([1, 3, 8, 1000]), duplicate_window=st.sampled_from([0, 1, 3, 100]))
@@ -40,39 +39,36 @@ def check(store: BehaviourStore, model: Model, last: int) -> None:
 
 
 @thorough
-@given(st.data(), logs(), rules_drawn, st.integers(2, 9))
-def test_reads_equal_the_model_after_every_append(
-    data: st.DataObject, log: BehaviourBatch, rules: Rules, chunk_rows: int
-) -> None:
-    ends = data.draw(cuts(log))
+@given(schedules(), rules_drawn, st.integers(2, 9))
+def test_reads_equal_the_model_after_every_append(schedule: Schedule, rules: Rules, chunk_rows: int) -> None:
+    dice = schedule.dice
     with workplace(chunk_rows) as path:
         store = BehaviourStore.open(path, IDENTITY, rules, budget=SMALL)
         model = Model(rules)
-        for end in ends:
-            begin = data.draw(st.integers(0, store.position), label="replayed from")
-            store.append(between(log, begin, end), position=end, begin=begin)
-            model.feed(between(log, begin, end), end)
-            check(store, model, data.draw(st.integers(0, 9), label="last"))
-            if data.draw(st.booleans(), label="reopen"):
+        for end in schedule.ends:
+            begin = dice.choice([store.position, dice.randint(0, store.position)])
+            store.append(between(schedule.log, begin, end), position=end, begin=begin)
+            model.feed(between(schedule.log, begin, end), end)
+            check(store, model, dice.randint(0, 9))
+            if dice.random() < 0.1:
                 store.close()
                 store = BehaviourStore.open(path, IDENTITY, rules, budget=SMALL)
-                check(store, model, 2)
+        check(store, model, 2)
         store.close()
 
 
 @thorough
-@given(st.data(), logs(), rules_drawn, st.integers(2, 9))
+@given(schedules(), rules_drawn, st.integers(2, 9))
 def test_same_batches_give_the_same_bytes_whatever_memory_knew(
-    data: st.DataObject, log: BehaviourBatch, rules: Rules, chunk_rows: int
+    schedule: Schedule, rules: Rules, chunk_rows: int
 ) -> None:
-    ends = data.draw(cuts(log))
     with workplace(chunk_rows) as path:
         steady = BehaviourStore.open(path / "steady", IDENTITY, rules, budget=ROOMY)
         shaken = BehaviourStore.open(path / "shaken", IDENTITY, rules, budget=SMALL)
-        for begin, end in zip([0, *ends], ends, strict=False):
-            steady.append(between(log, begin, end), position=end)
-            shaken.append(between(log, 0, end), position=end)
-            if data.draw(st.booleans(), label="reopen"):
+        for begin, end in zip([0, *schedule.ends], schedule.ends, strict=False):
+            steady.append(between(schedule.log, begin, end), position=end)
+            shaken.append(between(schedule.log, 0, end), position=end)
+            if schedule.dice.random() < 0.1:
                 shaken.close()
                 shaken = BehaviourStore.open(path / "shaken", IDENTITY, rules, budget=SMALL)
         steady.close()
@@ -81,42 +77,36 @@ def test_same_batches_give_the_same_bytes_whatever_memory_knew(
 
 
 @thorough
-@given(st.data(), logs(), st.integers(2, 9))
-def test_changed_rules_hold_from_their_position_on(data: st.DataObject, log: BehaviourBatch, chunk_rows: int) -> None:
-    ends = data.draw(cuts(log))
+@given(schedules(), st.lists(rules_drawn, min_size=1, max_size=5), st.integers(2, 9))
+def test_changed_rules_hold_from_their_position_on(schedule: Schedule, rules: list[Rules], chunk_rows: int) -> None:
     with workplace(chunk_rows) as path:
-        model = Model(data.draw(rules_drawn))
-        for end in ends:
+        model = Model(rules[0])
+        for place, end in enumerate([*schedule.ends[:: 1 + len(schedule.ends) // 8], schedule.ends[-1]]):
             store = BehaviourStore.open(path, IDENTITY, model.rules, budget=ROOMY)
             check(store, model, 2)
-            store.append(between(log, store.position, end), position=end)
-            model.feed(between(log, model.position, end), end)
+            store.append(between(schedule.log, store.position, end), position=end)
+            model.feed(between(schedule.log, model.position, end), end)
             check(store, model, 2)
             assert store.rule_changes[-1].rules == model.rules
             store.close()
-            model.change_rules(data.draw(rules_drawn))
+            model.change_rules(rules[place % len(rules)])
 
 
 @thorough
-@given(st.data(), logs(), rules_drawn)
-def test_appended_rows_continue_what_a_cache_holds(data: st.DataObject, log: BehaviourBatch, rules: Rules) -> None:
-    ends = data.draw(cuts(log))
+@given(schedules(), rules_drawn)
+def test_appended_rows_continue_what_a_cache_holds(schedule: Schedule, rules: Rules) -> None:
     with workplace(4) as path:
         store = BehaviourStore.open(path, IDENTITY, rules, budget=ROOMY)
         cache: dict[int, tuple[int, list[object]]] = {}
-        for end in ends:
-            done = store.append(between(log, store.position, end), position=end)
+        for end in schedule.ends:
+            done = store.append(between(schedule.log, store.position, end), position=end)
             for user in done.erased.tolist():
                 cache.pop(user, None)
             for place, (user, start) in enumerate(zip(done.users.tolist(), done.starts.tolist(), strict=True)):
-                rows = done.behaviours[done.bounds[place] : done.bounds[place + 1]].tolist()
+                new = done.behaviours[done.bounds[place] : done.bounds[place + 1]].tolist()
                 before, held = cache.get(user, (start, []))
-                held = held if before + len(held) == start else []
-                rows = (held + rows)[-rules.cap :]
-                cache[user] = (
-                    start + len(done.behaviours[done.bounds[place] : done.bounds[place + 1]]) - len(rows),
-                    rows,
-                )
+                rows = [*(held if before + len(held) == start else []), *new]
+                cache[user] = (start + len(new) - len(rows[-rules.cap :]), rows[-rules.cap :])
         for user, (start, rows) in cache.items():
             found = store.sequence(user)
             assert (found.start, found.rows.tolist()) == (start, rows)
