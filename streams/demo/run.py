@@ -93,6 +93,7 @@ class Demo:
                 after = self._watch(stage, replay, load, view, before)
         finally:
             load.stop()
+            replay.stop()
         requester.wait(load.asked, ANSWERED_SECONDS)
         return Streamed(replay, load.asked, before, after)
 

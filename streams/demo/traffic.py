@@ -41,6 +41,10 @@ class Shop:
         return int(self._retail.behaviours.user[self._generator.integers(max(1, sent))])
 
 
+class StoppedError(Exception):
+    """The replay was told to stop."""
+
+
 @dataclass(slots=True)
 class Replay:
     """The purchases on their way: a thread that sends, and how far it has come."""
@@ -53,6 +57,12 @@ class Replay:
     seconds: float = 0.0
     failure: Exception | None = None
     done: threading.Event = field(default_factory=threading.Event)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Send no more, and wait until the producer has left."""
+        self._stopping.set()
+        self.done.wait()
 
     def start(self) -> None:
         """Begin to send."""
@@ -75,6 +85,8 @@ class Replay:
         self.done.set()
 
     def _count(self, sent: int) -> None:
+        if self._stopping.is_set():
+            raise StoppedError
         self.sent = sent
 
 
