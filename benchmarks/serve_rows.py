@@ -1,0 +1,72 @@
+"""From requests that were answered and a metrics page read twice to rows.
+
+Invariant: no request is left out of a quantile because it was slow or was refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from muse_stream.benchmarks import serve_page as page
+from muse_stream.benchmarks.report import Row
+from muse_stream.benchmarks.serve_load import Fired
+from muse_stream.benchmarks.serve_page import Between
+
+SHARES = {"p50": 0.5, "p99": 0.99}
+ANSWER_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu")
+PAGE_STAGES = ("encode", "produce")  # they end after the answer was written
+AROUND = "Kafka, clients, event loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One case as the worker and the machine saw it: the page read before and after, CPU of all cores in percent."""
+
+    between: Between
+    machine_percent: float
+
+
+def latency_rows(case: str, fired: Sequence[Fired]) -> list[Row]:
+    """End to end, then by stage of those that were answered with a result: p50 and p99 each, in milliseconds."""
+    if not fired:
+        return []
+    rows = _quantiles(f"{case}: end to end", [one.latency_ms for one in fired])
+    answered = [one for one in fired if one.asked.scored]
+    stages = [one.asked.answer.stages_ms if one.asked.answer else {} for one in answered]
+    for stage in ANSWER_STAGES:
+        rows += _quantiles(f"{case}: {stage}", [times[stage] for times in stages if stage in times])
+    around = [one.latency_ms - sum(times.values()) for one, times in zip(answered, stages, strict=True)]
+    rows += _quantiles(f"{case}: {AROUND}", around)
+    without = 100 * (len(fired) - len(answered)) / len(fired)
+    return [*rows, Row(f"{case}: without a result", without, "% of requests")]
+
+
+def worker_rows(case: str, watched: Watched, requests: int = 0) -> list[Row]:
+    """What the metrics page says: request and stage times, freshness, loads, CPU, behaviours that arrived."""
+    between = watched.between
+    rows = _page_quantiles(f"{case}: in the worker", between, page.REQUEST)
+    for stage in PAGE_STAGES:
+        rows += _page_quantiles(f"{case}: {stage}", between, page.STAGE, stage)
+    rows += _page_quantiles(f"{case}: freshness", between, page.FRESHNESS)
+    if requests:
+        loads = between.grown(page.MISSES) / requests
+        rows.append(Row(f"{case}: histories loaded", loads, "per request, prefetches included"))
+    arrived = between.grown(page.ROWS, "behaviours") / between.seconds
+    return [
+        *rows,
+        Row(f"{case}: behaviours stored", arrived, "behaviours/s"),
+        Row(f"{case}: CPU of the worker", 100 * between.grown(page.CPU) / between.seconds, "% of a core"),
+        Row(f"{case}: CPU of the machine", watched.machine_percent, "% of all cores"),
+    ]
+
+
+def _quantiles(case: str, values_ms: Sequence[float]) -> list[Row]:
+    if not values_ms:
+        return []
+    return [Row(f"{case} {name}", float(np.quantile(values_ms, share)), "ms") for name, share in SHARES.items()]
+
+
+def _page_quantiles(case: str, between: Between, metric: str, label: str = "") -> list[Row]:
+    found = {name: between.quantile_ms(metric, share, label) for name, share in SHARES.items()}
+    return [Row(f"{case} {name}", value, "ms") for name, value in found.items() if value is not None]
