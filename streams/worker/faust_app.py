@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import faust
 
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.worker.http import MAX_BODY_BYTES
 
 
 class Assigned(Protocol):
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> faust.App:
         web_host=settings.http.advertised_host or settings.http.host,
         web_bind=settings.http.host,
         web_port=settings.http.port,
+        web_application_options={"client_max_size": MAX_BODY_BYTES},
         logging_config=None,
     )
 

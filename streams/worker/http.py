@@ -88,9 +88,10 @@ class _Routes:
         return json_response(self._service.status())
 
     async def score(self, request: web.Request) -> web.StreamResponse:
-        if (request.content_length or 0) > MAX_BODY_BYTES:
-            return problem(413, "too_large", f"the body has {request.content_length} bytes, at most {MAX_BODY_BYTES}")
-        body = await request.read()
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, "too_large", f"the body has more than {MAX_BODY_BYTES} bytes; send less")
         try:
             user = msgspec.convert(msgspec.json.decode(body)["user"], str | int)
         except (msgspec.MsgspecError, KeyError, TypeError):
