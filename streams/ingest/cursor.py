@@ -74,25 +74,23 @@ class Cursor:
         return self.feed.visible >= self.target
 
     def serve(self, committed: int | None) -> None:
-        """Become the owner: rejects below the group's commit were dead-lettered by the owner before."""
-        self.serving = True
-        self.lettered = self.feed.position if committed is None else committed
-        self.committed = -1 if committed is None else committed
-        self.restart()
+        """Become the owner, or go on as such: what is below the group's commit was dead-lettered by an owner before.
 
-    def renew(self, end: int, committed: int | None) -> None:
-        """Begin a new assignment with the same role: the log as it is now is what readers have to see."""
-        self.target = end
-        if self.serving and committed is not None:
-            self.lettered = max(self.lettered, committed)
+        Without a commit there is nothing to tell what was; then letters begin at the store's position.
+        """
+        if self.serving:
+            self.lettered = max(self.lettered, committed or 0)
+        else:
+            self.lettered = self.feed.position if committed is None else committed
+        self.serving = True
+        self.committed = -1 if committed is None else committed
 
     def stand_by(self) -> None:
         """Keep storing, but leave dead letters and commits to the owner."""
         self.serving = False
-        self.restart()
 
     def restart(self) -> None:
-        """Forget what is between poll and store; reading starts again at `reading_from`."""
+        """Forget what is between poll and store; reading starts again at `reading_from`. After every change of role."""
         self.held = None
         self.backlog.clear()
         self.paused = False

@@ -7,15 +7,18 @@ the one that serves partition 0 of behaviours dead-letters its rejects.
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from muse_stream.streams.errors import LogMismatchError
+from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.item_feed import ItemFeed
 from muse_stream.streams.ingest.loop import LoopThread
-from muse_stream.streams.ingest.opening import ask_bounds, new_cursor
+from muse_stream.streams.ingest.opening import new_cursor
 from muse_stream.streams.ingest.ports import I64, DeadLetterSink, LogReader, TopicPartition
-from muse_stream.streams.ingest.pump import Clock, Pump, PumpHooks
+from muse_stream.streams.ingest.pump import Pump, PumpHooks
+from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase
 
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 BROKER_PAUSE_SECONDS = 0.5
 """Between two questions to a broker that does not answer."""
+ANSWER_PAUSE_SECONDS = 0.01
+"""Between two looks for the answer to the first question."""
 ITEMS_PARTITION = 0
 """The topic has one partition, so that its offset is the tables' version."""
 
@@ -41,6 +46,7 @@ class ItemReader(LoopThread):
         observe: Callable[[BatchStats], None] = lambda _: None,
         poll_seconds: float = 0.05,
         clock: Clock | None = None,
+        asks: Asks | None = None,
     ) -> None:
         """Prepare; `start` loads what the store holds, then reads on.
 
@@ -53,6 +59,7 @@ class ItemReader(LoopThread):
             observe: Told of each batch.
             poll_seconds: Longest wait for records.
             clock: Time.
+            asks: Asks the broker; None: in a thread and by a consumer of its own.
 
         """
         self._clock = clock or Clock()
@@ -61,12 +68,14 @@ class ItemReader(LoopThread):
         self._feed, self._make_reader, self._sink = feed, make_reader, sink
         self._emits, self._poll_seconds = emits, poll_seconds
         self._hooks = PumpHooks(observe, lambda _: None, self._failed)
+        self._asks = asks or Questions(make_reader, self._clock)
+        self._asked: Future[LogAnswers] | None = None
         self._reader: LogReader | None = None
         self._pump: Pump | None = None
         self._cursor: Cursor | None = None
         self._loaded = False
+        self._error_text: str | None = None
         self._trouble: str | None = None
-        self._opening_error: str | None = None
 
     @property
     def version(self) -> int:
@@ -88,10 +97,10 @@ class ItemReader(LoopThread):
         cursor = self._cursor
         logs = {self._at.topic: cursor.state()} if cursor else {}
         serving = cursor is not None and cursor.serving
-        return PartitionState(ITEMS_PARTITION, serving, self._phase(cursor), logs, self._trouble)
+        return PartitionState(ITEMS_PARTITION, serving, self._phase(cursor), logs, self._error_text)
 
     def _phase(self, cursor: Cursor | None) -> Phase:
-        if self._trouble:
+        if self._error_text:
             return Phase.FAILED
         if cursor is None:
             return Phase.OPENING
@@ -103,62 +112,59 @@ class ItemReader(LoopThread):
             reader.wakeup()
 
     def _broker_error(self) -> str | None:
-        return self._opening_error or (self._pump.broker_error if self._pump else None)
+        return self._trouble or (self._pump.broker_error if self._pump else None)
 
     def _failed(self, at: TopicPartition, error: Exception) -> None:
-        self._trouble = f"{at.topic}-{at.partition}: {error}"
-        log.error("the item reader has stopped, behaviours go on: %s", self._trouble, exc_info=error)
+        self._error_text = f"{at.topic}-{at.partition}: {error}"
+        log.error("the item reader has stopped, behaviours go on: %s", self._error_text, exc_info=error)
 
     def _turn(self) -> float:
         if not self._loaded:
             count = self._feed.load()
             self._loaded = True
             log.info("%d items loaded, item log position %d", count, self.version)
-        if self._trouble:
+        if self._error_text:
             return BROKER_PAUSE_SECONDS
         if self._cursor is None or self._cursor.serving != self._emits():
             self._open()
         if self._pump is None or self._cursor is None:
-            return BROKER_PAUSE_SECONDS
+            return BROKER_PAUSE_SECONDS if self._trouble else ANSWER_PAUSE_SECONDS
         self._pump.turn(self._poll_seconds, serving=self._cursor.caught_up)
         return BROKER_PAUSE_SECONDS if self._pump.broker_error else 0.0
 
     def _open(self) -> None:
-        """Check the store against the log and take the role; a broker that does not answer is asked next turn."""
+        """Ask where the log stands and, with the answer, check the store and take the role."""
+        if self._asked is None:
+            self._asked = self._asks.logs([self._at])
+        if not self._asked.done():
+            return
+        asked, self._asked = self._asked, None
         try:
-            pump = self._connected()
-            self._begin(pump)
-            self._opening_error = None
-        except Exception as error:
-            if self._opening_error is None:
-                log.warning("the broker did not answer; asking again: %s", error)
-            self._opening_error = f"{type(error).__name__}: {error}"
-
-    def _connected(self) -> Pump:
-        if self._reader is None or self._pump is None:
-            self._reader = self._make_reader()
-            self._pump = Pump(self._reader, self._sink, BatchSizer(), self._hooks, self._clock)
-        return self._pump
-
-    def _begin(self, pump: Pump) -> None:
-        assert self._reader is not None  # noqa: S101 - `_connected` came first
-        bounds = ask_bounds(self._reader, [self._at], self._clock.wall_ms())[self._at]
-        emits = self._emits()
-        committed = self._reader.committed([self._at]) if emits else {}
-        try:
-            cursor = new_cursor(self._at, self._feed, bounds, may_start_late=True)
+            self._begin(asked.result())
         except LogMismatchError as error:
             self._failed(self._at, error)
-            return
-        if emits:
-            cursor.serve(committed.get(self._at))
+        except Exception as error:
+            if self._trouble is None:
+                log.warning("the broker did not answer; asking again: %s", error)
+            self._trouble = f"{type(error).__name__}: {error}"
         else:
-            cursor.stand_by()
-        pump.reassign([cursor])
+            self._trouble = None
+
+    def _begin(self, answers: LogAnswers) -> None:
+        if self._pump is None:
+            self._reader = self._make_reader()
+            self._pump = Pump(
+                self._reader, self._asks, self._sink, sizer=BatchSizer(), hooks=self._hooks, clock=self._clock
+            )
+        cursor = new_cursor(self._at, self._feed, answers.bounds[self._at], may_start_late=True)
+        if self._emits():
+            cursor.serve(answers.committed.get(self._at))
+        self._pump.reassign([cursor])
         self._cursor = cursor
 
     def _release(self) -> None:
         if self._pump and self._cursor:
             self._pump.commit([self._cursor])
+        self._asks.close()
         if self._reader:
             self._reader.close()

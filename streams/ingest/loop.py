@@ -48,14 +48,18 @@ class LoopThread(ABC):
             IngestStoppedError: the thread did not end in time.
 
         """
+        if not self.abandon(timeout_seconds):
+            message = f"{self._thread.name} did not stop in {timeout_seconds:.0f} s; what it stored is safe, kill it"
+            raise IngestStoppedError(message)
+
+    def abandon(self, timeout_seconds: float) -> bool:
+        """Stop without insisting: returns whether the thread has ended. It is a daemon and never holds up an exit."""
         self._stop.set()
         self._commands.put((lambda: None, Future()))
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
-        if self._thread.is_alive():
-            message = f"{self._thread.name} did not stop in {timeout_seconds:.0f} s; what it stored is safe, kill it"
-            raise IngestStoppedError(message)
+        return not self._thread.is_alive()
 
     def call(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` in the loop's thread between two turns. Returns at once; any thread."""

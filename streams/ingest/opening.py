@@ -4,7 +4,7 @@ Invariant: a store whose position the log cannot continue is never read on, move
 text that names the operator's action.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from muse_stream.state.columns import BehaviourBatch
@@ -16,7 +16,6 @@ from muse_stream.streams.ingest.ports import (
     DecodeUsers,
     HistorySink,
     LogBounds,
-    LogReader,
     Partition,
     Store,
     TopicPartition,
@@ -67,12 +66,6 @@ class PartitionParts:
             (users, UserFeed(store, self.decode_users)),
         ]
         return [new_cursor(at, feed, bounds[at], may_start_late=self.start_at_log_start) for at, feed in feeds]
-
-
-def ask_bounds(reader: LogReader, topics: Sequence[TopicPartition], now_ms: int) -> dict[Partition, LogBounds]:
-    """Ask the broker where these logs begin and end."""
-    begins, ends = reader.beginning_offsets(topics), reader.end_offsets(topics)
-    return {at: LogBounds(begins[at], ends[at], now_ms) for at in topics}
 
 
 def new_cursor(at: TopicPartition, feed: Feed, bounds: LogBounds, *, may_start_late: bool) -> Cursor:

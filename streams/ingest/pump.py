@@ -6,16 +6,18 @@ its own: whoever calls `turn` decides when, which is how a simulation can drive 
 """
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from muse_stream.streams.errors import PositionError
+from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor, Held
 from muse_stream.streams.ingest.feeds import Written
 from muse_stream.streams.ingest.letters import Delivery
 from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, Partition, TopicPartition
+from muse_stream.streams.ingest.questions import Asks
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.records import RecordBatch
@@ -34,15 +36,6 @@ YIELD_SECONDS = 0.00005
 """Between two partitions' batches while requests are served: a sleep that is not zero lets a waiting thread in."""
 HELD_POLL_SECONDS = 0.02
 """Poll no longer than this while a batch waits for an acknowledgement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time, so that a simulation can bring its own: monotonic seconds, wall clock milliseconds, sleep."""
-
-    seconds: Callable[[], float] = time.monotonic
-    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +65,21 @@ class Pump:
     """
 
     def __init__(
-        self, reader: LogReader, sink: DeadLetterSink, sizer: BatchSizer, hooks: PumpHooks, clock: Clock
+        self,
+        reader: LogReader,
+        asks: Asks,
+        sink: DeadLetterSink,
+        *,
+        sizer: BatchSizer,
+        hooks: PumpHooks,
+        clock: Clock,
     ) -> None:
         self.cursors: dict[Partition, Cursor] = {}
         self.broker_error: str | None = None
-        self._reader, self._sink, self._sizer, self._hooks, self._clock = reader, sink, sizer, hooks, clock
+        self._reader, self._asks, self._sink = reader, asks, sink
+        self._sizer, self._hooks, self._clock = sizer, hooks, clock
         self._commit_at = self._ends_at = 0.0
+        self._ends: Future[Mapping[Partition, int]] | None = None
 
     def reassign(self, cursors: Iterable[Cursor]) -> None:
         """Read exactly these from now on; what was polled and not yet stored is read again."""
@@ -230,14 +232,15 @@ class Pump:
 
     def _refresh_ends(self) -> None:
         now = self._clock.seconds()
-        if now < self._ends_at or not self.cursors:
-            return
-        self._ends_at = now + ENDS_SECONDS
-        try:
-            ends = self._reader.end_offsets(list(self.cursors))
-        except Exception as error:
-            self._broker_trouble(error)
-            return
+        if self._ends is None and now >= self._ends_at and self.cursors:
+            self._ends_at = now + ENDS_SECONDS
+            self._ends = self._asks.ends(list(self.cursors))
+        if self._ends is not None and self._ends.done():
+            answer, self._ends = self._ends, None
+            if answer.exception() is None:
+                self._note_ends(answer.result())
+
+    def _note_ends(self, ends: Mapping[Partition, int]) -> None:
         for at, end in ends.items():
             if at in self.cursors:
                 self.cursors[at].end, self.cursors[at].end_seen_ms = end, self._clock.wall_ms()

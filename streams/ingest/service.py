@@ -4,21 +4,26 @@ Invariants: the set of open partitions follows from the last command alone; a pa
 the log at the last assignment, also one that stayed (another worker may have owned it while this one was away); a
 partition in trouble stops by itself, with its error in `states()`; readers reach stores only by lease, so that a
 revocation neither waits for them nor pulls a store from under them.
+
+An assignment has three steps: what left is closed at once; the broker is asked, elsewhere, where the logs stand now;
+with its answer, stores are opened and checked, roles taken, and what stayed gets its new target.
 """
 
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 
+from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
-from muse_stream.streams.ingest.opening import PartitionParts, ask_bounds
-from muse_stream.streams.ingest.ports import DeadLetterSink, LogBounds, LogReader, Partition, Store, TopicPartition
-from muse_stream.streams.ingest.pump import Clock, Pump, PumpHooks
+from muse_stream.streams.ingest.opening import PartitionParts
+from muse_stream.streams.ingest.partition import OpenPartition
+from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, Store, TopicPartition
+from muse_stream.streams.ingest.pump import Pump, PumpHooks
+from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
 from muse_stream.streams.ingest.sizing import BatchSizer
-from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase
+from muse_stream.streams.ingest.status import BatchStats, PartitionState
 from muse_stream.streams.ingest.stores import StoreMap
 from muse_stream.streams.ingest.waiting import OffsetWaiters
 
@@ -30,15 +35,6 @@ BROKER_PAUSE_SECONDS = 0.5
 """Between two questions to a broker that does not answer."""
 SERVING_SECONDS = 2.0
 """Batches stay small for this long after a request, so that a steady trickle of requests keeps them small."""
-
-
-@dataclass(slots=True)
-class _Partition:
-    """What the service knows of one partition it should have open."""
-
-    serving: bool
-    cursors: list[Cursor]
-    error: str | None = None
 
 
 class IngestService(LoopThread):
@@ -59,22 +55,39 @@ class IngestService(LoopThread):
         sizer: BatchSizer | None = None,
         poll_seconds: float = 0.02,
         clock: Clock | None = None,
+        asks: Asks | None = None,
     ) -> None:
+        """Prepare; nothing is asked or read before `start` and `assign`.
+
+        Args:
+            parts: What partitions are made of.
+            make_reader: Makes a consumer; called in ingest's threads, again after it failed.
+            sink: Takes dead letters; its owner closes it.
+            observe: Told of each batch, in the ingest thread.
+            sizer: Chooses batch sizes.
+            poll_seconds: Longest wait for records.
+            clock: Time.
+            asks: Asks the broker; None: in a thread and by a consumer of its own.
+
+        """
         self._clock = clock or Clock()
         super().__init__("ingest", self._clock.seconds)
         self.stores: StoreMap[Store] = StoreMap()
         self._parts, self._make_reader, self._sink = parts, make_reader, sink
+        self._asks = asks or Questions(make_reader, self._clock)
         self._sizer, self._poll_seconds = sizer or BatchSizer(), poll_seconds
         self._hooks = PumpHooks(observe, self._progressed, self._failed)
+        self._waiters = OffsetWaiters(self._clock.seconds)
         self._reader: LogReader | None = None
         self._pump: Pump | None = None
-        self._partitions: dict[int, _Partition] = {}
-        self._waiters = OffsetWaiters(self._clock.seconds)
+        self._partitions: dict[int, OpenPartition] = {}
+        self._given = 0  # assignments by their callers, counted in their thread
+        self._current = 0  # the assignment that the partitions have, by number
+        self._confirmed = 0  # the last one for which the broker has said where the logs stand
+        self._callers: list[Future[None]] = []
+        self._ask_at = float("inf")
         self._dirty = False
-        self._stale = False
-        self._assignments = 0
-        self._assigned = 0
-        self._opening_error: str | None = None
+        self._trouble: str | None = None
         self._request_at = -SERVING_SECONDS
 
     def assign(self, serving: Iterable[int], standby: Iterable[int] = ()) -> "Future[None]":
@@ -85,19 +98,22 @@ class IngestService(LoopThread):
         now; one that had failed is tried again. One event loop or thread gives assignments.
         """
         wanted = dict.fromkeys(standby, False) | dict.fromkeys(serving, True)
-        self._assignments += 1
-        number = self._assignments
-        return self.call(lambda: self._assign(wanted, number))
+        done: Future[None] = Future()
+        self._given += 1
+        number = self._given
+        taken = self.call(lambda: self._assign(wanted, number, done))
+        taken.add_done_callback(lambda future: _pass_on(future, done))
+        return done
 
     def revoke(self, partitions: Iterable[int]) -> "Future[None]":
         """Close these; done when nothing reads or writes for them any more (leases close the stores themselves)."""
-        gone = set(partitions)
-        return self.call(lambda: self._want({p: s.serving for p, s in self._partitions.items() if p not in gone}))
+        gone = list(partitions)
+        return self.call(lambda: self._revoke(gone))
 
     def demote(self, partitions: Iterable[int]) -> "Future[None]":
         """Keep these open as standbys: no dead letters, no commits."""
-        lowered = set(partitions)
-        return self.call(lambda: self._want({p: s.serving and p not in lowered for p, s in self._partitions.items()}))
+        lowered = list(partitions)
+        return self.call(lambda: self._demote(lowered))
 
     def wait_for(self, partition: int, offset: int, deadline: float | None = None) -> "Future[bool]":
         """Wait until the behaviours record at `offset` is in the store of `partition`; any thread.
@@ -124,7 +140,12 @@ class IngestService(LoopThread):
 
     def states(self) -> Mapping[int, PartitionState]:
         """Plain reading of every partition the service should have open; any thread."""
-        return {number: self._state(number, known) for number, known in list(self._partitions.items())}
+        current = self._given == self._confirmed
+        return {number: known.state(current=current) for number, known in list(self._partitions.items())}
+
+    def _position(self, partition: int) -> int | None:
+        known = self._partitions.get(partition)
+        return None if known is None else known.position
 
     def _wake(self) -> None:
         reader = self._reader
@@ -132,111 +153,106 @@ class IngestService(LoopThread):
             reader.wakeup()
 
     def _broker_error(self) -> str | None:
-        return self._opening_error or (self._pump.broker_error if self._pump else None)
+        return self._trouble or (self._pump.broker_error if self._pump else None)
 
-    def _position(self, partition: int) -> int | None:
-        known = self._partitions.get(partition)
-        if known is None or known.error:
-            return None
-        return known.cursors[0].feed.position if known.cursors else -1
+    def _assign(self, wanted: Mapping[int, bool], number: int, done: "Future[None]") -> None:
+        self._revoke([partition for partition in self._partitions if partition not in wanted])
+        self._demote([partition for partition, serving in wanted.items() if not serving])
+        for partition, serving in wanted.items():
+            known = self._partitions.setdefault(partition, OpenPartition(partition))
+            known.serving, known.error = serving, None
+        self._current = number
+        self._callers.append(done)
+        self._ask()
 
-    def _state(self, number: int, known: _Partition) -> PartitionState:
-        logs = {cursor.at.topic: cursor.state() for cursor in known.cursors}
-        if known.error:
-            phase = Phase.FAILED
-        elif not known.cursors:
-            phase = Phase.OPENING
-        else:
-            current = self._assigned == self._assignments and not self._stale
-            caught_up = current and all(cursor.caught_up for cursor in known.cursors)
-            phase = Phase.READY if caught_up else Phase.REPLAYING
-        return PartitionState(number, known.serving, phase, logs, known.error)
+    def _revoke(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            known = self._partitions.pop(partition, None)
+            if known is not None:
+                self._commit(known)
+                self._dirty = True
+                self._waiters.give_up(partition)
+                self.stores.retire(partition)
+        self._settle()
 
-    def _assign(self, wanted: Mapping[int, bool], number: int) -> None:
-        self._stale = True
-        self._want(wanted)
-        self._assigned = number
+    def _demote(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            known = self._partitions.get(partition)
+            if known is not None and known.serving:
+                self._commit(known)
+                known.stand_by()
+                self._dirty = True
+        self._settle()
 
-    def _want(self, wanted: Mapping[int, bool]) -> None:
-        """Close what is not wanted, note the rest, and open it."""
-        for number in [p for p in self._partitions if p not in wanted]:
-            self._drop(number)
-        for number, serving in wanted.items():
-            known = self._partitions.setdefault(number, _Partition(serving, []))
-            if known.serving and not serving:
-                self._stand_by(known)
-            if known.serving != serving or known.error:
-                known.serving, known.error, known.cursors = serving, None, []
-            self._dirty = True
-        self._open()
-
-    def _stand_by(self, known: _Partition) -> None:
+    def _commit(self, known: OpenPartition) -> None:
         if self._pump:
             self._pump.commit(known.cursors)
 
-    def _drop(self, number: int) -> None:
-        known = self._partitions.pop(number)
-        self._stand_by(known)
-        self._dirty = True
-        self._waiters.give_up(number)
-        self.stores.retire(number)
+    def _ask(self) -> None:
+        """Ask where the logs stand; an answer to an earlier assignment is not used."""
+        number, self._ask_at = self._current, float("inf")
+        topics = [at for partition in self._partitions for at in self._parts.topics(partition)]
+        if not topics:
+            self._confirmed = number
+            self._answer_callers()
+            return
+        answer = self._asks.logs(topics)
+        answer.add_done_callback(lambda done: self.call(lambda: self._answered(number, done)))
 
-    def _open(self) -> None:
-        """Open what is wanted and not open; when the broker does not answer, the next turn tries again."""
-        missing = [number for number, known in self._partitions.items() if not known.cursors and not known.error]
+    def _answered(self, number: int, answer: "Future[LogAnswers]") -> None:
+        if number != self._current:
+            return
+        error = answer.exception()
+        if error is None:
+            for known in list(self._partitions.values()):
+                self._open(known, answer.result())
+            self._dirty = True
+            self._settle()
+            self._confirmed = number
+        else:
+            self._broker_trouble(error)
+            self._ask_at = self._clock.seconds() + BROKER_PAUSE_SECONDS
+        self._answer_callers()
+
+    def _open(self, known: OpenPartition, answers: LogAnswers) -> None:
         try:
-            pump = self._connected()
-            if self._stale:
-                self._renew()
-            if missing:
-                self._open_all(missing)
-            self._stale = False
-            if self._dirty:
-                pump.reassign(c for known in self._partitions.values() for c in known.cursors)
-                self._dirty = False
-            self._opening_error = None
+            known.open(self._parts, self.stores, answers)
         except Exception as error:
-            if self._opening_error is None:
-                log.warning("the broker did not answer; asking again: %s", error)
-            self._opening_error = f"{type(error).__name__}: {error}"
+            self._failed(TopicPartition(self._parts.behaviours, known.number), error)
+
+    def _settle(self) -> None:
+        """Read exactly what is open; a client in trouble is asked again by the next turn."""
+        if not self._dirty:
+            return
+        cursors = [cursor for known in self._partitions.values() for cursor in known.cursors]
+        if not cursors and self._pump is None:
+            self._dirty = False
+            return
+        try:
+            self._connected().reassign(cursors)
+        except Exception as error:
+            self._broker_trouble(error)
+        else:
+            self._dirty, self._trouble = False, None
 
     def _connected(self) -> Pump:
-        if self._pump is None or self._reader is None:
+        if self._pump is None:
             self._reader = self._make_reader()
-            self._pump = Pump(self._reader, self._sink, self._sizer, self._hooks, self._clock)
+            self._pump = Pump(
+                self._reader, self._asks, self._sink, sizer=self._sizer, hooks=self._hooks, clock=self._clock
+            )
         return self._pump
 
-    def _renew(self) -> None:
-        """Let those that stayed be ready with what is in the log now, and skip letters that another owner sent."""
-        assert self._reader is not None  # noqa: S101 - `_connected` came first
-        cursors = {cursor.at: cursor for known in self._partitions.values() for cursor in known.cursors}
-        if not cursors:
-            return
-        ends, committed = self._reader.end_offsets(list(cursors)), self._reader.committed(list(cursors))
-        for at, cursor in cursors.items():
-            cursor.renew(ends[at], committed.get(at))
+    def _broker_trouble(self, error: BaseException) -> None:
+        if self._trouble is None:
+            log.warning("the broker did not answer; asking again: %s", error)
+        self._trouble = f"{type(error).__name__}: {error}"
 
-    def _open_all(self, numbers: list[int]) -> None:
-        assert self._reader is not None  # noqa: S101 - `_connected` came first
-        topics = [at for number in numbers for at in self._parts.topics(number)]
-        bounds = ask_bounds(self._reader, topics, self._clock.wall_ms())
-        committed = self._reader.committed(topics)
-        for number in numbers:
-            try:
-                self._open_one(number, bounds, committed)
-            except Exception as error:
-                self._failed(TopicPartition(self._parts.behaviours, number), error)
-            self._dirty = True
-
-    def _open_one(self, number: int, bounds: Mapping[Partition, LogBounds], committed: Mapping[Partition, int]) -> None:
-        known = self._partitions[number]
-        start = self._parts.start(number, bounds)
-        store = self.stores.open(number, lambda: self._parts.open_store(number, start))
-        cursors = self._parts.cursors(number, store, bounds)
-        for cursor in cursors:
-            if known.serving:
-                cursor.serve(committed.get(cursor.at))
-        known.cursors = cursors
+    def _answer_callers(self) -> None:
+        callers, self._callers = self._callers, []
+        for caller in callers:
+            if caller.set_running_or_notify_cancel():
+                caller.set_result(None)
 
     def _progressed(self, cursor: Cursor) -> None:
         if cursor.at.topic == self._parts.behaviours:
@@ -247,8 +263,7 @@ class IngestService(LoopThread):
         known = self._partitions.get(at.partition)
         if known is None or known.error:
             return
-        known.error = f"{at.topic}-{at.partition}: {error}\n{''.join(traceback.format_exception(error))}"
-        known.cursors = []
+        known.fail(f"{at.topic}-{at.partition}: {error}\n{''.join(traceback.format_exception(error))}")
         log.error("partition %d has stopped, others go on: %s", at.partition, known.error)
         self._dirty = True
         self._waiters.give_up(at.partition)
@@ -256,9 +271,10 @@ class IngestService(LoopThread):
 
     def _turn(self) -> float:
         self._waiters.expire()
-        if self._dirty or self._opening_error:
-            self._open()
-        if self._opening_error:
+        if self._clock.seconds() >= self._ask_at:
+            self._ask()
+        self._settle()
+        if self._dirty:
             return BROKER_PAUSE_SECONDS
         if self._pump is None or not self._pump.cursors:
             return IDLE_SECONDS
@@ -267,7 +283,18 @@ class IngestService(LoopThread):
         return BROKER_PAUSE_SECONDS if self._pump.broker_error else 0.0
 
     def _release(self) -> None:
-        for number in list(self._partitions):
-            self._drop(number)
+        for partition in list(self._partitions):
+            self._commit(self._partitions[partition])
+            del self._partitions[partition]
+            self._waiters.give_up(partition)
+            self.stores.retire(partition)
+        self._answer_callers()
+        self._asks.close()
         if self._reader:
             self._reader.close()
+
+
+def _pass_on(taken: "Future[None]", done: "Future[None]") -> None:
+    error = taken.exception()
+    if error is not None:
+        done.set_exception(error)

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from muse_stream.state.store import BehaviourStore
 from muse_stream.streams.errors import PositionError
 from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.ports import Partition
+from muse_stream.streams.ingest.questions import LogAnswers, ask_logs
 from muse_stream.streams.records import Headers, RecordBatch
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.encode import encode_behaviour
@@ -156,6 +158,34 @@ class FakeReader:
             broker_time_ms=START_MS + offsets,
             next_offset=position + len(window),
         )
+
+
+class FakeAsks:
+    """Answers at once."""
+
+    def __init__(self, log: FakeLog) -> None:
+        self._reader = FakeReader(log)
+
+    def logs(self, partitions: Sequence[Partition]) -> "Future[LogAnswers]":
+        return answered(lambda: ask_logs(self._reader, partitions, START_MS))
+
+    def ends(self, partitions: Sequence[Partition]) -> "Future[Mapping[Partition, int]]":
+        return answered(lambda: self._reader.end_offsets(partitions))
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+T = TypeVar("T")
+
+
+def answered(work: Callable[[], T]) -> "Future[T]":
+    future: Future[T] = Future()
+    try:
+        future.set_result(work())
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 @dataclass

@@ -17,7 +17,7 @@ from muse_stream.streams.ingest.items import ItemReader
 from muse_stream.streams.ingest.status import Phase
 from muse_stream.streams.wire.encode import encode_item
 from muse_stream.streams.wire.items import ItemRules, decode_items
-from tests.streams.ingest.fakes import BUDGET, ITEMS, FakeLog, FakeReader, FakeSink
+from tests.streams.ingest.fakes import BUDGET, ITEMS, FakeAsks, FakeLog, FakeReader, FakeSink
 from tests.streams.ingest.test_service import until
 
 WIDTH = 64
@@ -45,7 +45,9 @@ class Shop:
         self.catalogue = Catalogue(self.index, ("brand",))
         rules = ItemRules(spaces=SPACES, quantise=quantise, features=("brand",))
         self.feed = ItemFeed(self.store, self.tables, self.catalogue, partial(decode_items, rules=rules))
-        self.items = ItemReader(ITEMS, self.feed, lambda: self.reader, self.sink, emits=lambda: self.emits)
+        self.items = ItemReader(
+            ITEMS, self.feed, lambda: self.reader, self.sink, emits=lambda: self.emits, asks=FakeAsks(log)
+        )
 
     def start(self) -> "Shop":
         self.items.start()

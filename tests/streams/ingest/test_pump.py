@@ -4,16 +4,18 @@ from pathlib import Path
 import pytest
 
 from muse_stream.state.store import BehaviourStore
+from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor
-from muse_stream.streams.ingest.opening import ask_bounds
 from muse_stream.streams.ingest.ports import TopicPartition
-from muse_stream.streams.ingest.pump import Clock, Pump, PumpHooks
+from muse_stream.streams.ingest.pump import Pump, PumpHooks
+from muse_stream.streams.ingest.questions import ask_logs
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
 from tests.streams.ingest.fakes import (
     BEHAVIOURS,
     COUNT,
     USERS,
+    FakeAsks,
     FakeClock,
     FakeEngine,
     FakeLog,
@@ -41,14 +43,14 @@ class Bench:
         self.parts = make_parts(directory, self.engine)
         hooks = PumpHooks(self.stats.append, lambda _: None, self.failed.__setitem__)
         clock = Clock(self.time.seconds, self.time.wall_ms, self.time.sleep)
-        self.pump = Pump(self.reader, self.sink, BatchSizer(), hooks, clock)
+        self.pump = Pump(self.reader, FakeAsks(self.log), self.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
 
     def open(self, *partitions: int, serving: bool = True) -> list[Cursor]:
         cursors = []
         for number in partitions:
             if number not in self.stores:
                 self.stores[number] = open_store(self.directory, number, 0)
-            bounds = ask_bounds(self.reader, self.parts.topics(number), 0)
+            bounds = ask_logs(self.reader, self.parts.topics(number), 0).bounds
             opened = self.parts.cursors(number, self.stores[number], bounds)
             for cursor in opened:
                 if serving:
@@ -288,7 +290,7 @@ def test_an_observer_that_fails_does_not_stop_ingest(bench: Bench) -> None:
     user = users_of(0, 1)[0]
     hooks = PumpHooks(fails, lambda _: None, bench.failed.__setitem__)
     clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep)
-    bench.pump = Pump(bench.reader, bench.sink, BatchSizer(), hooks, clock)
+    bench.pump = Pump(bench.reader, FakeAsks(bench.log), bench.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
     bench.log.behaviour(user, 1)
     bench.open(0)
     bench.turn()

@@ -11,6 +11,7 @@ from muse_stream.streams.ingest.status import BatchStats, Phase
 from tests.streams.ingest.fakes import (
     BEHAVIOURS,
     USERS,
+    FakeAsks,
     FakeEngine,
     FakeLog,
     FakeReader,
@@ -38,7 +39,11 @@ class Worker:
         self.readers: list[FakeReader] = []
         self.stats: list[BatchStats] = []
         self.service = IngestService(
-            make_parts(directory, self.engine, **parts), self._reader, self.sink, observe=self.stats.append
+            make_parts(directory, self.engine, **parts),
+            self._reader,
+            self.sink,
+            observe=self.stats.append,
+            asks=FakeAsks(log),
         )
         self.service.start()
 

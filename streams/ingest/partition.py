@@ -1,0 +1,74 @@
+"""One partition that the service should have open: its role, its two cursors, or why it has stopped.
+
+Invariant: `serving` is the role asked for; a cursor takes it only with the group's commit in hand, since rejects below
+that have been dead-lettered by the owner before. Until then, and until readers see the log as it stood at the last
+assignment, the partition is not ready.
+"""
+
+from dataclasses import dataclass, field
+
+from muse_stream.streams.ingest.cursor import Cursor
+from muse_stream.streams.ingest.opening import PartitionParts
+from muse_stream.streams.ingest.ports import Store
+from muse_stream.streams.ingest.questions import LogAnswers
+from muse_stream.streams.ingest.status import PartitionState, Phase
+from muse_stream.streams.ingest.stores import StoreMap
+
+
+@dataclass(slots=True)
+class OpenPartition:
+    """Changed by the ingest thread; `state` and `position` from any thread."""
+
+    number: int
+    serving: bool = False
+    cursors: list[Cursor] = field(default_factory=list)
+    error: str | None = None
+
+    def open(self, parts: PartitionParts, stores: StoreMap[Store], answers: LogAnswers) -> None:
+        """Open what is not open, take the role, and make the logs' present ends the target.
+
+        Raises:
+            LogMismatchError: the log cannot continue the store.
+            StoreOpenError: the directory cannot be used.
+
+        """
+        if self.error:
+            return
+        if not self.cursors:
+            start = parts.start(self.number, answers.bounds)
+            store = stores.open(self.number, lambda: parts.open_store(self.number, start))
+            self.cursors = parts.cursors(self.number, store, answers.bounds)
+        for cursor in self.cursors:
+            cursor.target = answers.bounds[cursor.at].end
+            if self.serving:
+                cursor.serve(answers.committed.get(cursor.at))
+
+    def stand_by(self) -> None:
+        """Give up the owner's role."""
+        self.serving = False
+        for cursor in self.cursors:
+            cursor.stand_by()
+
+    def fail(self, error: str) -> None:
+        """Stop, with the reason and the operator's action."""
+        self.error, self.cursors = error, []
+
+    @property
+    def position(self) -> int | None:
+        """Next behaviours offset that the store wants; -1 before it is open, None after a failure."""
+        if self.error:
+            return None
+        return self.cursors[0].feed.position if self.cursors else -1
+
+    def state(self, *, current: bool) -> PartitionState:
+        """Plain reading; `current` says whether the targets are those of the last assignment."""
+        logs = {cursor.at.topic: cursor.state() for cursor in self.cursors}
+        return PartitionState(self.number, self.serving, self._phase(current=current), logs, self.error)
+
+    def _phase(self, *, current: bool) -> Phase:
+        if self.error:
+            return Phase.FAILED
+        if not self.cursors:
+            return Phase.OPENING
+        caught_up = current and all(cursor.caught_up for cursor in self.cursors)
+        return Phase.READY if caught_up else Phase.REPLAYING
