@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import UnreachableError
+from muse_stream.streams.kafka.calm_log import CalmLog
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
 from muse_stream.streams.kafka.reach import require_listener, unreachable
 from muse_stream.streams.records import Headers, RecordBatch
@@ -75,7 +76,7 @@ class ConfluentConsumer:
         self._failure: KafkaError | None = None
         self._refused_positions: dict[Partition, int] = {}
         require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
-        self._consumer = Consumer(_configuration(options) | {"error_cb": self._note}, logger=log)
+        self._consumer = Consumer(_configuration(options) | {"error_cb": self._note}, logger=CalmLog(log))
         try:
             self._consumer.list_topics(timeout=options.connect_timeout_ms / 1000)
         except KafkaException as error:

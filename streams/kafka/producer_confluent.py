@@ -13,6 +13,7 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from muse_stream.streams.errors import DeliveryError, UnreachableError
+from muse_stream.streams.kafka.calm_log import CalmLog
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
 from muse_stream.streams.kafka.reach import require_listener, unreachable
 from muse_stream.streams.records import Headers
@@ -93,7 +94,7 @@ class ConfluentProducer:
         self._refused: list[KafkaError] = []
         self._last_error: KafkaError | None = None
         require_listener(options.bootstrap, options.security, options.connect_timeout_ms)
-        self._producer = Producer(_configuration(options) | {"error_cb": self._note}, logger=log)
+        self._producer = Producer(_configuration(options) | {"error_cb": self._note}, logger=CalmLog(log))
         try:
             self._producer.list_topics(timeout=options.connect_timeout_ms / 1000)
             if options.transactional_id is not None:

@@ -1,6 +1,7 @@
 """Both drivers give the rows of the log: all that is committed, once, in order, from the asked position on."""
 
 import dataclasses
+import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -143,6 +144,48 @@ def test_drivers_agree_on_transactions(kafka: EmbeddedKafka, topic: str) -> None
     assert seen[0][topic, 0].values == expected
     writer.abort()
     writer.close()
+
+
+def test_interleaved_transactions_read_from_anywhere(
+    kafka: EmbeddedKafka, topic: str, producer: RecordProducer
+) -> None:
+    """Two transactional writers and a plain one take turns at random; every suffix reads alike with both drivers."""
+    chance = random.Random(20)
+    names = [f"{topic}-{number}" for number in range(2)]
+    writers = [make_producer("kafka-python", ProducerOptions(kafka.bootstrap, transactional_id=name)) for name in names]
+    unsure: dict[int, list[tuple[int, bytes]]] = {}
+    visible: list[tuple[int, bytes]] = []
+    for step in range(80):
+        value = b"value %d" % step
+        turn = chance.randrange(3)
+        if turn == 2:
+            visible.append((producer.send(topic, b"key", value, partition=0).result(20).offset, value))
+            continue
+        if turn in unsure and chance.random() < 0.4:
+            done = unsure.pop(turn)
+            if chance.random() < 0.5:
+                writers[turn].commit()
+                visible += done
+            else:
+                writers[turn].abort()
+        else:
+            if turn not in unsure:
+                writers[turn].begin()
+            written = writers[turn].send(topic, b"key", value, partition=0).result(20)
+            unsure.setdefault(turn, []).append((written.offset, value))
+    for turn in unsure:
+        writers[turn].abort()
+    for writer in writers:
+        writer.close()
+    visible.sort()
+    for driver in DRIVERS:
+        consumer = make_consumer(driver, ConsumerOptions(kafka.bootstrap))
+        ends = consumer.end_offsets([(topic, 0)])
+        for start in range(0, ends[topic, 0], 7):
+            consumer.assign({(topic, 0): start})
+            rows = read_to(consumer, ends, max_records=9)[topic, 0]
+            assert list(zip(rows.offset, rows.values, strict=True)) == [row for row in visible if row[0] >= start]
+        consumer.close()
 
 
 def test_position_passes_an_aborted_end(kafka: EmbeddedKafka, topic: str, consumer: BatchConsumer) -> None:

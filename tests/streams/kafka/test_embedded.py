@@ -12,7 +12,7 @@ from muse_stream.streams.errors import BrokerError
 from muse_stream.streams.kafka import embedded
 from muse_stream.streams.kafka.admin import cluster_id, connect_admin
 from muse_stream.streams.kafka.broker_config import Ports, SecureListener, server_properties
-from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
+from muse_stream.streams.kafka.consumer import DRIVERS, BatchConsumer, ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.kafka.ports import free_ports
 from muse_stream.streams.kafka.producer import ProducerOptions, make_producer
@@ -33,20 +33,17 @@ def write(bootstrap: str, value: bytes) -> None:
     producer.close()
 
 
-def read(bootstrap: str, count: int) -> list[bytes | None]:
-    consumer = make_consumer("kafka-python", ConsumerOptions(bootstrap))
-    consumer.assign({("kept", 0): 0})
+def read(consumer: BatchConsumer, count: int) -> list[bytes | None]:
     values: list[bytes | None] = []
     for _ in range(20):
         values += [value for batch in consumer.poll(100, 1000) for value in batch.values]
         if len(values) >= count:
             break
-    consumer.close()
     return values
 
 
 @pytest.mark.kafka
-def test_data_and_address_survive_stop_and_kill(tmp_path: Path) -> None:
+def test_data_address_and_readers_survive_stop_and_kill(tmp_path: Path) -> None:
     said: list[str] = []
     kafka = EmbeddedKafka(tmp_path / "cluster", report=said.append)
     with pytest.raises(BrokerError, match="start"):
@@ -58,6 +55,10 @@ def test_data_and_address_survive_stop_and_kill(tmp_path: Path) -> None:
             identity = cluster_id(admin)
             admin.create_topics({"kept": {"num_partitions": 1}}, wait_for_metadata=True)
         write(address, b"one")
+        readers = [make_consumer(driver, ConsumerOptions(address)) for driver in DRIVERS]
+        for reader in readers:
+            reader.assign({("kept", 0): 0})
+            assert read(reader, 1) == [b"one"]
         kafka.stop()
         assert not kafka.running
         gone(pid)
@@ -66,7 +67,11 @@ def test_data_and_address_survive_stop_and_kill(tmp_path: Path) -> None:
         kafka.kill()
         kafka.start()
         assert kafka.bootstrap == address
-        assert read(address, 2) == [b"one", b"two"]
+        for reader in readers:
+            assert read(reader, 1) == [b"two"]
+            reader.seek(("kept", 0), 0)
+            assert read(reader, 2) == [b"one", b"two"]
+            reader.close()
         with connect_admin(address) as admin:
             assert cluster_id(admin) == identity
         pid = kafka.pid
