@@ -76,7 +76,7 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         worker = WorkerProcess(worker_command(config), url=url, log=directory / "worker.log", temporary=directory)
         say("starting one worker")
         stack.enter_context(worker)
-        worker.wait_ready()
+        worker.wait_ready(on_line=lambda line: say(f"  worker: {line}"))
         say(f"worker ready at {url}")
         yield Stage(retail, settings, config, url, worker, directory)
 

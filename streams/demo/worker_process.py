@@ -3,8 +3,10 @@
 Invariant: the process never outlives the demo, however the demo ends: it runs under the same guard as the broker.
 """
 
+import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,13 +15,21 @@ from muse_stream.streams.demo.http import get_json
 from muse_stream.streams.errors import DemoError
 from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
 
-READY_SECONDS = 60.0  # 8 s on an idle two-core machine; the first start compiles the kernels
+READY_SECONDS = 150.0  # 8 s on an idle two-core machine; a first start compiles for up to a minute, busy ones longer
 _POLL_SECONDS = 0.1
+_OWN_LINE = re.compile(r"^\S+ INFO +streams\.worker\.\S+: (.+)$", re.MULTILINE)
 
 
 def worker_command(config: Path) -> list[str]:
     """`muse-stream worker --config FILE`, with this Python."""
     return [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(config)]
+
+
+def own_lines(log: Path) -> list[str]:
+    """What a worker says of its own start: the texts of the lines that `streams.worker` logged."""
+    if not log.is_file():
+        return []
+    return _OWN_LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
 
 
 class WorkerProcess:
@@ -45,15 +55,23 @@ class WorkerProcess:
         self._process = GuardedJava(self._command, log=self.log, temporary=self._temporary)
         return self
 
-    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+    def wait_ready(self, seconds: float = READY_SECONDS, *, on_line: Callable[[str], None] = lambda line: None) -> None:
         """Wait until the worker says that it is ready.
+
+        Args:
+            seconds: How long at most.
+            on_line: Told what the worker logs of its own start, line by line.
 
         Raises:
             DemoError: It ended, or was not ready in time; the text quotes its log.
 
         """
-        deadline = time.monotonic() + seconds
+        deadline, told = time.monotonic() + seconds, 0
         while time.monotonic() < deadline:
+            lines = own_lines(self.log)
+            for line in lines[told:]:
+                on_line(line)
+            told = len(lines)
             if self._process is None or not self._process.running():
                 raise DemoError(self._failure("the worker ended before it was ready"))
             if get_json(f"{self.url}/health/ready").status == 200:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from muse_stream.streams.demo.worker_process import WorkerProcess, worker_command
+from muse_stream.streams.demo.worker_process import WorkerProcess, own_lines, worker_command
 from muse_stream.streams.errors import DemoError
 
 NOBODY = "http://127.0.0.1:9"
@@ -26,6 +26,18 @@ def test_a_worker_that_is_never_ready_is_told(tmp_path: Path) -> None:
             worker.wait_ready(seconds=0.2)
     with pytest.raises(DemoError, match="the worker ended"):
         worker.check_running()
+
+
+def test_what_the_worker_says_of_its_start_is_told_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    lines = ["08:22:13.262 INFO    streams.worker.warm_up: loading kernels", "08:22:13.3 INFO    kafka.net: noise", "x"]
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert own_lines(log) == ["loading kernels"]
+    told: list[str] = []
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with WorkerProcess(command, url=NOBODY, log=log) as worker, pytest.raises(DemoError):
+        worker.wait_ready(seconds=0.5, on_line=told.append)
+    assert told == ["loading kernels"]
 
 
 def test_the_command_is_the_cli_of_this_python(tmp_path: Path) -> None:
