@@ -3,8 +3,8 @@
 An open loop: requests arrive by a Poisson process and latency counts from the moment at which one was meant to be sent.
 Kafka, worker, this load generator and the sender of behaviours share the machine, so every figure includes all of them.
 There is no peer for the whole path. What the worker says of itself comes from the answers (`stages_ms`) and from its
-metrics page; the stages of one request add up, with what is left over named as such: Kafka both ways, clients, waiting
-for the event loop.
+metrics page. The stages of one request add up to its time; what is left over is a row of its own: Kafka both ways, the
+clients, waiting for the worker's event loop. Requests that shared a pass each show the whole pass.
 """
 
 import itertools
@@ -45,8 +45,8 @@ def run(
 
     Args:
         seconds: Measured per case.
-        rates: Requests per second.
-        lengths: Behaviours per history.
+        rates: Requests per second, separated by commas.
+        lengths: Behaviours per history, separated by commas.
         states: Users asked for: `resident`; `cold`, whose history is in the store alone; `prefetch`, cold with a
             prefetch request 50 ms ahead.
         candidates: Candidates per request.
@@ -96,7 +96,9 @@ class _Measuring:
         watched = self._watch(lambda: fired.extend(self._fire(shots)))
         counted = [one for one in fired if one.shot.counted]
         _check_whole(counted, case.length)
-        return latency_rows(name, counted) + worker_rows(name, watched, requests=len(fired))
+        return latency_rows(name, counted) + worker_rows(
+            name, watched, requests=sum(not shot.prefetch for shot in shots)
+        )
 
     def _users(self, case: Case) -> Iterator[int]:
         resident = self._stage.sizes.resident(case.length)

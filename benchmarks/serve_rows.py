@@ -14,8 +14,8 @@ from muse_stream.benchmarks.serve_load import Fired
 from muse_stream.benchmarks.serve_page import Between
 
 SHARES = {"p50": 0.5, "p99": 0.99}
-ANSWER_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu")
-PAGE_STAGES = ("encode", "produce")  # they end after the answer was written
+ANSWER_STAGES = ("queue", "state_read", "gsu", "features", "esu")
+PAGE_STAGES = ("produce",)  # ends after the answer was written
 AROUND = "Kafka, clients, event loop"
 
 
@@ -43,7 +43,7 @@ def latency_rows(case: str, fired: Sequence[Fired]) -> list[Row]:
 
 
 def worker_rows(case: str, watched: Watched, requests: int = 0) -> list[Row]:
-    """What the metrics page says: request and stage times, freshness, loads, CPU, behaviours that arrived."""
+    """What the metrics page says: request times, freshness, loads per request, CPU, behaviours that arrived."""
     between = watched.between
     rows = _page_quantiles(f"{case}: in the worker", between, page.REQUEST)
     for stage in PAGE_STAGES:
@@ -51,7 +51,7 @@ def worker_rows(case: str, watched: Watched, requests: int = 0) -> list[Row]:
     rows += _page_quantiles(f"{case}: freshness", between, page.FRESHNESS)
     if requests:
         loads = between.grown(page.MISSES) / requests
-        rows.append(Row(f"{case}: histories loaded", loads, "per request, prefetches included"))
+        rows.append(Row(f"{case}: histories loaded", loads, "per request"))
     arrived = between.grown(page.ROWS, "behaviours") / between.seconds
     return [
         *rows,

@@ -59,8 +59,8 @@ class Sizes:
         return list(range(first, first + count))
 
     def resident(self, length: int) -> list[int]:
-        """Users of that length who all fit the pool."""
-        return self.ring(length)[:RESIDENT_USERS]
+        """Users of that length who all fit the pool: the last of the ring, so that a turn begins with others."""
+        return self.ring(length)[-RESIDENT_USERS:]
 
 
 @dataclass(slots=True)
