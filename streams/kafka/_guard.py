@@ -11,8 +11,8 @@ parent's process id is no longer ours (looked at once a second); and if this gua
 the broker. The last is Linux only.
 
 Arguments: parent pid, log file, directory to remove if the parent dies ("" for none), then the broker's command.
-stdout gets one line, the broker's process id. stdin takes one line, `stop` (orderly) or `kill`. The exit status is the
-broker's.
+stdout gets one line, the broker's process id. stdin takes one line, `stop` (orderly), `kill`, or `discard` (kill and
+remove the directory). The exit status is the broker's.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ def _signals() -> int:
 
 
 def _next_word(parent_pid: int, signals: int, running: Callable[[], bool]) -> str:
-    """Wait for what comes first: `stop`, `kill`, `exited` (the broker) or `orphaned`."""
+    """Wait for what comes first: `stop`, `kill`, `discard`, `exited` (the broker) or `orphaned`."""
     while running():
         ready, _, _ = select.select([0, signals], [], [], _LOOK_SECONDS)
         if signals in ready and signal.SIGTERM in os.read(signals, 64):
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
         os.write(1, f"{broker.pid}\n".encode())
     word = _next_word(int(parent), signals, lambda: broker.poll() is None)
     _end(broker, orderly=word == "stop")
-    if word == "orphaned" and temporary:
+    if temporary and (word in ("orphaned", "discard") or os.getppid() != int(parent)):
         shutil.rmtree(temporary, ignore_errors=True)
     return broker.returncode & 0xFF
 

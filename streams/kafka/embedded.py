@@ -142,7 +142,7 @@ class EmbeddedKafka:
     def close(self) -> None:
         """Stop the broker and remove its directory if that is temporary."""
         if self._temporary:
-            self.kill()  # nobody will read this log again: no reason to wait for an orderly end
+            self._end("discard")  # nobody will read this log again: no reason to wait for an orderly end
             shutil.rmtree(self.directory, ignore_errors=True)
         else:
             self.stop()

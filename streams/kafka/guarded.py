@@ -88,7 +88,12 @@ class GuardedJava:
         return self._guard.wait()
 
     def end(self, word: str) -> int:
-        """End it by `stop` (orderly) or `kill` and wait until it is gone; returns its exit status."""
+        """End it and wait until it is gone; returns its exit status.
+
+        Args:
+            word: `stop` (orderly), `kill`, or `discard`: kill, and remove the temporary directory.
+
+        """
         if self.running() and self._guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._guard.stdin.write(f"{word}\n".encode())

@@ -127,11 +127,12 @@ def test_end_of_the_process_is_seen(tmp_path: Path) -> None:
     assert process.end("stop") == 3
 
 
-def test_orderly_end_keeps_the_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("word", "stays"), [("stop", True), ("kill", True), ("discard", False)])
+def test_directory_goes_only_when_told(tmp_path: Path, word: str, stays: bool) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    GuardedJava(SLEEPER, log=tmp_path / "log", temporary=temporary).end("stop")
-    assert temporary.is_dir()
+    GuardedJava(SLEEPER, log=tmp_path / "log", temporary=temporary).end(word)
+    assert temporary.is_dir() == stays
 
 
 def test_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
