@@ -86,8 +86,6 @@ class BehaviourStore:
         self._budget = budget
         self._lock = threading.Lock()
         self._moments: weakref.WeakSet[Moment] = weakref.WeakSet()
-        with database.cursor() as cursor:
-            self._progress = Progress.read(cursor)
         self._counts = dict.fromkeys(("behaviours", "duplicates", "erasures", "merges", "cold_tails", "put_bytes"), 0)
         self._remember()
 
@@ -310,8 +308,9 @@ class BehaviourStore:
         self._progress = progress
 
     def _remember(self) -> None:
-        """Rebuild from the store what is kept in memory beside it."""
+        """Read from the store what is kept in memory beside it."""
         with self._database.cursor() as cursor:
+            self._progress = Progress.read(cursor)
             first = cursor.at_or_after(BEHAVIOURS)
             self._window = DuplicateWindow.load(cursor, self.rules.duplicate_window)
         self._tails = Tails(self._budget.tail_users, complete=first is None or first >= BEHAVIOURS_END)

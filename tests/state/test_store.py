@@ -102,6 +102,18 @@ def test_erasure_takes_a_place_in_the_order_and_numbers_go_on(store: BehaviourSt
     assert (store.sequence(1).start, items(store, 1)) == (4, [7])
 
 
+def test_an_erased_user_who_was_forgotten_in_memory_fills_a_chunk_again(tmp_path: Path) -> None:
+    store = BehaviourStore.open(tmp_path, IDENTITY, Rules())
+    store.append(batch_of([{"user": 1, "offset": 0}, {"user": 1, "offset": 1, "erase": 1}]), position=2)
+    store.close()
+    store = BehaviourStore.open(tmp_path, IDENTITY, Rules())
+    for begin in (2, 202, 402, 602):
+        store.append(plain_batch([1] * 200, begin), position=begin + 200)
+    assert (store.sequence(1).start, items(store, 1)) == (1, list(range(2, 802)))
+    assert store.stats().merges == 2
+    store.close()
+
+
 def test_a_duplicate_is_dropped_within_the_window_only(store: BehaviourStore) -> None:
     store.append(plain_batch([1, 1, 2], event_id=5), position=3)
     assert (items(store, 1), items(store, 2)) == ([0], [2])
