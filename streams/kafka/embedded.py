@@ -66,7 +66,7 @@ class EmbeddedKafka:
 
         """
         self._temporary = directory is None
-        self.directory = directory or Path(tempfile.mkdtemp(prefix="muse-stream-kafka-"))
+        self.directory = (directory or Path(tempfile.mkdtemp(prefix="muse-stream-kafka-"))).absolute()
         self._wanted_port = port
         self._secure = secure
         self._extra = dict(extra or {})
