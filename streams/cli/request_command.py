@@ -1,5 +1,7 @@
 """`muse-stream request`: one request through Kafka, and its answer."""
 
+import json
+
 import click
 import msgspec
 from rich.console import Console
@@ -80,6 +82,9 @@ def show(console: Console, asked: Asked, answer: Answer) -> None:
         )
         table.add_row(score, str(sent[place]), str(len(found.item)) if found else "-", *closest)
     console.print(table)
+    if answer.explanation is not None:
+        console.print("explanation, per candidate in the request's order:")
+        console.print_json(json.dumps(answer.explanation), indent=None)
     model = f"model {answer.model.version}" if answer.model else "no model asked for"
     stages = ", ".join(f"{stage} {value:.1f}" for stage, value in answer.stages_ms.items())
     console.print(f"{model}; {asked.latency_ms:.1f} ms from sending to reading (ms: {stages})", highlight=False)

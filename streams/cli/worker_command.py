@@ -3,6 +3,8 @@
 import click
 
 from muse_stream.streams.cli.common import example, load_settings, settings_options
+from muse_stream.streams.kafka.ports import free_ports
+from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import run
 
 
@@ -14,4 +16,16 @@ def command(http_port: int | None) -> None:
 
     Workers with the same application name share the partitions; start as many as there are machines.
     """
-    run(load_settings({"http.port": http_port}))
+    settings = with_port({"http.port": http_port})
+    if settings.http.enabled:
+        click.echo(f"web server: http://{settings.http.host}:{settings.http.port}", err=True)
+    run(settings)
+
+
+def with_port(flags: dict[str, object]) -> Settings:
+    """The settings with a real port: Faust tells its peers where it listens before it does, so 0 would be told too."""
+    settings = load_settings(flags)
+    if settings.http.port:
+        return settings
+    (port,) = free_ports(1)
+    return load_settings({"http.port": port})
