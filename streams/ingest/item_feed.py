@@ -1,7 +1,7 @@
 """Items from the log into the item store, then into the vector tables and the catalogue.
 
-Invariant: `version` is the position that tables and catalogue stand at; it changes with them inside the gate, so who
-holds the gate sees tables, catalogue and version of one moment.
+Invariant: `version` is the position that tables and catalogue stand at; once loaded, it changes with them inside the
+gate, so who holds the gate sees tables, catalogue and version of one moment. It is 0 while the store is being loaded.
 
 A record replaces its item whole: one without a vector takes the vector away, in every space.
 """
@@ -75,11 +75,11 @@ class ItemFeed(Feed):
     def load(self) -> int:
         """Bring tables and catalogue to what the store holds; returns the number of items."""
         count = 0
-        with self.gate.exclusive():
-            for batch in self.store.load():
+        for batch in self.store.load():
+            with self.gate.exclusive():
                 self._apply(batch)
-                count += len(batch)
-            self.version = self.position
+            count += len(batch)
+        self.version = self.position
         return count
 
     def _apply(self, rows: ItemBatch) -> None:

@@ -6,7 +6,7 @@ with a growing pause, for as long as the batch waits. Nothing is given up: the p
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 from muse_stream.streams.ingest.ports import DeadLetterSink
 from muse_stream.streams.wire.rejects import Reject
@@ -42,7 +42,7 @@ class Delivery:
             self._flying = self._sink.send(self._rejects)
         if self._flying is None or not self._flying.done():
             return False
-        failure = self._flying.exception()
+        failure = CancelledError("not sent") if self._flying.cancelled() else self._flying.exception()
         if failure is None:
             self._rejects = ()
             return True
