@@ -2,7 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
 
 from muse_stream.state.rules import Rules
 from muse_stream.state.store import BehaviourStore
@@ -14,6 +19,7 @@ STEP = 150
 
 WRITER = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from muse_stream.state.store import BehaviourStore
 from tests.state.logs import IDENTITY, hashed_log
@@ -53,3 +59,40 @@ def test_every_kill_leaves_an_exact_prefix(tmp_path: Path) -> None:
         for user in range(40):
             assert same(store.sequence(user), model.sequence(user)), user
         store.close()
+
+
+class _DyingAfterAWrite:
+    """A database whose process ends right after a write."""
+
+    def __init__(self, db: Any) -> None:
+        self.db = db
+
+    def write(self, batch: Any) -> None:
+        self.db.write(batch)
+        raise SystemExit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+
+def test_a_death_after_any_write_leaves_an_exact_prefix(tmp_path: Path) -> None:
+    model = Model(RULES)
+    profiles: dict[int, bytes] = {}
+    for turn in range(30):
+        store = BehaviourStore.open(tmp_path, IDENTITY, RULES)
+        db = store._database.db
+        store._database.db = cast("Any", _DyingAfterAWrite(db))
+        with pytest.raises(SystemExit):
+            store.append(hashed_log(store.position, store.position + STEP), position=store.position + STEP)
+        with pytest.raises(SystemExit):
+            store.put_users(np.array([turn]), [b"%d" % turn], position=turn + 1)
+        store._database.db = db
+        store.close()
+        profiles[turn] = b"%d" % turn
+        with closing(BehaviourStore.open(tmp_path, IDENTITY, RULES)) as again:
+            model.feed(hashed_log(model.position, again.position), again.position)
+            assert again.users_position == turn + 1
+            with again.moment() as moment:
+                assert all(same(moment.sequence(user), model.sequence(user)) for user in range(40))
+                assert all(moment.profile(user) == profile for user, profile in profiles.items())
+    assert model.position == 30 * STEP
