@@ -10,6 +10,7 @@ from rich.console import Console
 
 from muse_stream.streams.cli.common import (
     CommandError,
+    config_file,
     example,
     json_option,
     make_console,
@@ -43,8 +44,9 @@ def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None
     console = make_console()
     signal.signal(signal.SIGTERM, _interrupt)
     overrides = settings_overrides()
-    if fixed := FIXED & overrides.keys():
-        message = f"the demo runs a Kafka of its own in a directory of its own; leave out {', '.join(sorted(fixed))}"
+    fixed = sorted(FIXED & overrides.keys()) + (["--config"] if config_file() else [])
+    if fixed:
+        message = f"the demo runs a Kafka of its own in a directory of its own; leave out {', '.join(fixed)}"
         raise click.UsageError(message)
     demo = Demo(console, Options(rate, request_rate, overrides))
     with demo.set_up() as stage:

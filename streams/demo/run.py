@@ -27,6 +27,7 @@ from muse_stream.streams.settings import Settings
 LOOK_SECONDS = 0.25
 STORED_SECONDS = 30.0  # the stores may lag behind the replay on a busy machine, not for ever
 ANSWERED_SECONDS = 30.0
+AT_ONCE = 200  # histories read back at once: well below the worker's queue
 LOOKS = 9  # events/s are over the last two seconds
 RECENT = 200  # requests whose times the live view shows
 
@@ -76,7 +77,7 @@ class Demo:
             requester.wait(asked, ANSWERED_SECONDS)
             users = [*stage.retail.customers.user.tolist(), long.user]
             stored = read_back(requester, users)
-        return self._summary(stage.settings, streamed, long, asked, (stored, requester.repeated))
+        return self._summary(stage, streamed, long, asked, (stored, requester.repeated))
 
     def _stream(self, stage: Stage, requester: Requester, shop: Shop) -> Streamed:
         total = len(stage.retail.behaviours)
@@ -121,13 +122,14 @@ class Demo:
         if asked.answer is None or not asked.scored:
             message = f"customer {user} was not ranked: {asked.answer and asked.answer.error}"
             raise DemoError(message)
-        story.show_customer(self._console, stage.retail, user, asked.answer)
-        story.show_untrained(self._console, asked.answer.model.version if asked.answer.model else "no model")
+        story.show_customer(self._console, stage.retail, user, asked.answer, trained=stage.trained)
+        if not stage.trained:
+            story.show_untrained(self._console, asked.answer.model.version if asked.answer.model else "no model")
         return asked
 
     def _summary(
         self,
-        settings: Settings,
+        stage: Stage,
         streamed: Streamed,
         long: LongHistory,
         asked: list[Asked],
@@ -144,7 +146,7 @@ class Demo:
             requests_answered=sum(one.scored for one in asked),
             requests_refused=sum(one.answer is not None and not one.scored for one in asked),
             answers_repeated=repeated,
-            dead_letters=dead_letters(settings),
+            dead_letters=dead_letters(stage.settings),
             seconds=time.monotonic() - self._begun,
             replay_seconds=streamed.replay.seconds,
             behaviours_per_second=streamed.replay.acknowledged / max(streamed.replay.seconds, 1e-9),
@@ -156,7 +158,7 @@ class Demo:
             long_history_retrieval_ms=long.retrieval_ms,
             new_behaviour_visible_ms=long.added.visible_ms,
             model=model.version if model else "",
-            model_trained=False,
+            model_trained=stage.trained,
         )
 
     def _say(self, line: str) -> None:
@@ -194,8 +196,11 @@ def read_back(requester: Requester, users: Sequence[int]) -> int:
         DemoError: A user's history could not be read.
 
     """
-    asked = [requester.send(user, [], prefetch=True) for user in users]
-    requester.wait(asked, ANSWERED_SECONDS)
+    asked: list[Asked] = []
+    for start in range(0, len(users), AT_ONCE):
+        sent = [requester.send(user, [], prefetch=True) for user in users[start : start + AT_ONCE]]
+        requester.wait(sent, ANSWERED_SECONDS)
+        asked += sent
     stored = 0
     for user, one in zip(users, asked, strict=True):
         if one.answer is None or one.answer.window is None:

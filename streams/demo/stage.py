@@ -3,6 +3,7 @@
 Invariant: whatever was set up is gone when the context ends, and also when the demo is killed.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ class Stage:
         url: Base URL of the worker.
         worker: The worker's process.
         directory: Stores, model, logs.
+        trained: Whether the model's weights have been trained.
 
     """
 
@@ -46,6 +48,7 @@ class Stage:
     url: str
     worker: WorkerProcess
     directory: Path
+    trained: bool
 
 
 @contextmanager
@@ -78,7 +81,16 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         stack.enter_context(worker)
         worker.wait_ready(on_line=lambda line: say(f"  worker: {line}"))
         say(f"worker ready at {url}")
-        yield Stage(retail, settings, config, url, worker, directory)
+        yield Stage(retail, settings, config, url, worker, directory, is_trained(settings))
+
+
+def is_trained(settings: Settings) -> bool:
+    """Whether the artefact that the settings name holds trained weights; without one the worker draws them."""
+    if settings.model.path is None:
+        return False
+    path = settings.model.path / (settings.model.active or "")
+    trained: bool = json.loads((path / "artefact.json").read_text(encoding="utf-8"))["trained"]
+    return trained
 
 
 def _prepare(directory: Path) -> tuple[OnlineRetail, Path]:

@@ -17,14 +17,14 @@ from muse_stream.streams.wire.ids import Id, id_of
 LAST, BEST, FOUND = 8, 8, 6  # rows shown of purchases, candidates, retrieved behaviours
 
 
-def show_customer(console: Console, retail: OnlineRetail, user: int, answer: Answer) -> None:
+def show_customer(console: Console, retail: OnlineRetail, user: int, answer: Answer, *, trained: bool) -> None:
     """Print one customer's last purchases, the ranking, and what the best candidate retrieved."""
     mine = retail.behaviours.of(user)
     country = retail.customers.country[int((retail.customers.user == user).argmax())]
     console.rule(f"Customer {user}, {country}: {len(mine)} purchases")
     console.print(last_purchases(mine, retail.catalogue))
     order = ranking(answer)
-    console.print(ranked(answer, order, retail.catalogue))
+    console.print(ranked(answer, order, retail.catalogue, trained=trained))
     best = order[0]
     if answer.candidates and answer.retrieved:
         console.print(retrieved(answer.candidates[best], answer.retrieved[best], retail.catalogue))
@@ -82,10 +82,12 @@ def last_purchases(mine: Behaviours, catalogue: Catalogue) -> Table:
     return table
 
 
-def ranked(answer: Answer, order: list[int], catalogue: Catalogue) -> Table:
+def ranked(answer: Answer, order: list[int], catalogue: Catalogue, *, trained: bool) -> Table:
     """The best candidates with their scores and the closest behaviour's cosine."""
     sent, scores = answer.candidates or [], answer.scores or []
-    table = Table(title=f"{len(sent)} candidates, ranked (untrained scores)", title_justify="left")
+    table = Table(
+        title=f"{len(sent)} candidates, ranked{'' if trained else ' (untrained scores)'}", title_justify="left"
+    )
     for name in ("score", "candidate", "closest behaviour"):
         table.add_column(name, justify="left" if name == "candidate" else "right")
     for place in order[:BEST]:

@@ -71,6 +71,7 @@ def test_version() -> None:
         (["request", "--user", "7"], 2, "Missing argument 'ITEM...'"),
         (["demo", "--brokers", "x:1"], 2, "No such option"),
         (["--brokers", "x:1", "demo"], 2, "leave out kafka.brokers"),
+        (["--config", __file__, "demo"], 2, "leave out --config"),
         (["bench", "nosuch"], 2, "no benchmark 'nosuch'"),
         (["topics", "show", "--brokers", "127.0.0.1"], 1, "is not an address"),
     ],

@@ -43,12 +43,14 @@ def test_candidates_are_ranked_and_ties_keep_the_requests_order() -> None:
     assert story.ranking(ANSWER) == [1, 0, 2]
 
 
-def test_a_customers_story_shows_titles_scores_and_cosines(retail: OnlineRetail) -> None:
-    text = printed(lambda console: story.show_customer(console, retail, 17850, ANSWER))
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_customers_story_shows_titles_scores_and_cosines(retail: OnlineRetail, trained: bool) -> None:
+    text = printed(lambda console: story.show_customer(console, retail, 17850, ANSWER, trained=trained))
     assert "Customer 17850, United Kingdom: 297 purchases" in text
     assert "HAND WARMER UNION JACK" in text
     assert text.index("0.7500") < text.index("0.2500")
     assert "retrieved for WHITE METAL LANTERN: 2 behaviours" in text
+    assert ("untrained" in text) is not trained
     assert "0.988" in text
     assert "2010-12-01 08:26" in text
     assert "offset 8847, items version 2501; gsu 1.2 ms" in text
