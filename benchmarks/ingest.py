@@ -47,7 +47,7 @@ ROWS = {("kafka-python", "json"): 400_000, ("confluent", "json"): 1_000_000}
 FRAME_ROWS = 4_000_000
 """Enough rows for several seconds at the expected rates."""
 PEERS = Path(__file__).resolve().with_name("ingest_peers.py")
-OWN_ENVIRONMENT = {"Quix Streams stateful"}
+OWN_ENVIRONMENT = {"Quix Streams stateful": "quixstreams"}
 PEER_ROWS = {"Faust agent that counts": 60_000, "Faust table": 15_000, "Quix Streams stateful": 150_000}
 
 
@@ -254,9 +254,9 @@ def measure_peers(bootstrap: str, topic: str, scale: int = 1) -> dict[str, float
 
 
 def _python_with(peer: str) -> str:
-    """The interpreter of the benchmarks' own environment for peers whose pins clash with ours, if it was made."""
-    other = PEERS.parents[1] / ".bench-venv" / "bin" / "python"
-    return str(other) if peer in OWN_ENVIRONMENT and other.exists() else sys.executable
+    """The interpreter of a peer whose pins clash with ours, if `scripts/bench_env.sh` made its environment."""
+    other = PEERS.parents[1] / ".bench-venv" / "peers" / OWN_ENVIRONMENT.get(peer, "") / "bin" / "python"
+    return str(other) if other.exists() else sys.executable
 
 
 if __name__ == "__main__":
