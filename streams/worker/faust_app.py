@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> faust.App:
         broker_session_timeout=settings.app.session_timeout_seconds,
         broker_heartbeat_interval=settings.app.session_timeout_seconds / 6,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=settings.app.instance_id or "",
+        consumer_group_instance_id=settings.app.instance_id,
         producer_max_request_size=settings.serving.answer_max_bytes + 64_000,
         producer_acks=-1,
         datadir=str(settings.state.directory / "faust"),
