@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 1.0
 """Commits inform lag tools, which scrape no faster."""
+RECOMMIT_SECONDS = 60.0
+"""A commit may be lost unseen, and those of idle partitions expire at the broker after 7 days: all are said again."""
 ENDS_SECONDS = 1.0
 """Log ends are refreshed as often as lag can usefully be scraped."""
 LETTER_GRACE_SECONDS = 0.05
@@ -78,7 +80,8 @@ class Pump:
         self.broker_error: str | None = None
         self._reader, self._asks, self._sink = reader, asks, sink
         self._sizer, self._hooks, self._clock = sizer, hooks, clock
-        self._commit_at = self._ends_at = 0.0
+        self._commit_at = self._recommit_at = self._ends_at = 0.0
+        self._is_astray = False
         self._ends: Future[Mapping[Partition, int]] | None = None
 
     def reassign(self, cursors: Iterable[Cursor]) -> None:
@@ -86,7 +89,9 @@ class Pump:
         self.cursors = {cursor.at: cursor for cursor in cursors}
         for cursor in self.cursors.values():
             cursor.restart()
+        self._is_astray = True
         self._reader.assign({at: cursor.reading_from for at, cursor in self.cursors.items()})
+        self._is_astray = False
 
     def turn(self, timeout_seconds: float, *, serving: bool) -> int:
         """Poll once and process what came. Returns the records read; never raises for the broker's sake."""
@@ -121,6 +126,8 @@ class Pump:
 
     def _poll(self, timeout_seconds: float, *, serving: bool) -> list[RecordBatch]:
         try:
+            if self._is_astray:
+                self.reassign(self.cursors.values())
             batches = self._reader.poll(self._sizer.records(serving=serving), int(timeout_seconds * 1000))
         except PositionError as error:
             for topic, partition in error.positions:
@@ -128,7 +135,7 @@ class Pump:
             return []
         except Exception as error:
             self._broker_trouble(error)
-            self.reassign(self.cursors.values())
+            self._is_astray = True
             return []
         self.broker_error = None
         return batches
@@ -246,6 +253,12 @@ class Pump:
                 self.cursors[at].end, self.cursors[at].end_seen_ms = end, self._clock.wall_ms()
 
     def _commit(self) -> None:
-        if self._clock.seconds() >= self._commit_at:
-            self._commit_at = self._clock.seconds() + COMMIT_SECONDS
-            self.commit(self.cursors.values())
+        now = self._clock.seconds()
+        if now < self._commit_at:
+            return
+        self._commit_at = now + COMMIT_SECONDS
+        if now >= self._recommit_at:
+            self._recommit_at = now + RECOMMIT_SECONDS
+            for cursor in self.cursors.values():
+                cursor.committed = -1
+        self.commit(self.cursors.values())

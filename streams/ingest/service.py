@@ -121,7 +121,8 @@ class IngestService(LoopThread):
         Args:
             partition: Partition of the record.
             offset: Its offset, as the producer was told.
-            deadline: On the service's monotonic clock, seconds; noticed within one poll (20 ms) after it.
+            deadline: On the monotonic clock (`time.monotonic`), seconds; noticed at once, or after the poll and the
+                batch that are under way.
 
         Returns:
             A future of True once it is, of False at the deadline or when the partition is given up. Cancelling is fine.
@@ -275,12 +276,16 @@ class IngestService(LoopThread):
             self._ask()
         self._settle()
         if self._dirty:
-            return BROKER_PAUSE_SECONDS
+            return self._at_most(BROKER_PAUSE_SECONDS)
         if self._pump is None or not self._pump.cursors:
-            return IDLE_SECONDS
+            return self._at_most(IDLE_SECONDS)
         serving = self._clock.seconds() - self._request_at < SERVING_SECONDS
-        self._pump.turn(self._poll_seconds, serving=serving)
-        return BROKER_PAUSE_SECONDS if self._pump.broker_error else 0.0
+        self._pump.turn(self._at_most(self._poll_seconds), serving=serving)
+        return self._at_most(BROKER_PAUSE_SECONDS) if self._pump.broker_error else 0.0
+
+    def _at_most(self, seconds: float) -> float:
+        """Rest no longer than until the next waiter's deadline."""
+        return max(0.0, min(seconds, self._waiters.next_deadline() - self._clock.seconds()))
 
     def _release(self) -> None:
         for partition in list(self._partitions):
