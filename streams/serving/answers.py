@@ -40,6 +40,13 @@ def faulty(request: Request) -> Answer:
     return refused(request, Status.ERROR, "internal", "a fault of the server; its log has the details")
 
 
+def oversized(request_id: str | None, user: str | None, found_bytes: int, limit: str) -> Answer:
+    """The answer itself is too large to be sent."""
+    advice = "ask for fewer candidates, a smaller k, or want: scores"
+    error = AnswerError("answer_too_large", f"the answer has {found_bytes} bytes, more than {limit}; {advice}")
+    return Answer(request_id=request_id, user=user, status=Status.TOO_LARGE, error=error)
+
+
 def computed(ask: Ask, found: Found, space: str) -> Answer:
     """What was found for one ask."""
     request = ask.request

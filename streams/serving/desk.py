@@ -233,11 +233,9 @@ class Desk:
         reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
         if len(reply.body) <= self._limits.answer_max_bytes:
             return reply
-        message = (
-            f"the answer has {len(reply.body)} bytes, at most {self._limits.answer_max_bytes} are sent; "
-            "ask for fewer candidates, a smaller k, or want: scores"
-        )
-        return _reply(answers.refused(ask.request, Status.TOO_LARGE, "answer_too_large", message), ask.clock)
+        request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"
+        answer = answers.oversized(request.request_id, request.user_text, len(reply.body), limit)
+        return _reply(answer, ask.clock)
 
 
 def _reply(answer: Answer, clock: StageClock, history_length: int | None = None) -> Reply:

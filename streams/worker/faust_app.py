@@ -87,6 +87,15 @@ def handle_requests(app: faust.App, topic: str, handle: Callable[[Any], Awaitabl
     app.agent(requests, name="muse.requests")(answer)
 
 
+def sender(app: faust.App) -> Callable[..., Awaitable[Any]]:
+    """Send with the producer that Faust has at that moment; done when the broker has acknowledged."""
+
+    async def send(topic: str, key: bytes | None, value: bytes) -> None:
+        await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=None)
+
+    return send
+
+
 def owner_url(app: faust.App, topic: str, partition: int) -> str | None:
     """Base URL of the worker that owns a partition, None while nobody does."""
     assignor: Any = app.assignor  # the protocol that Faust annotates lacks this method of its own assignor

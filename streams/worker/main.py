@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 import faust
@@ -12,48 +11,14 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.requests import Requests
 from muse_stream.streams.worker.service import WorkerService
 from muse_stream.streams.worker.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 
-OPEN_REQUESTS_MAX = 4_000
-"""Requests taken from Faust and not yet answered; above it Faust's own buffer, then Kafka, holds them back."""
-
-
-class Requests:
-    """Takes events from Faust, has them answered, sends the answer and only then acknowledges."""
-
-    def __init__(self, app: faust.App, service: WorkerService, topic: str) -> None:
-        self._app, self._service, self._topic = app, service, topic
-        self._places = asyncio.Semaphore(OPEN_REQUESTS_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
-        """Begin to answer one event; waits while too many are open."""
-        await self._places.acquire()
-        task = asyncio.get_running_loop().create_task(self._answer(event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, event: Any) -> None:  # noqa: ANN401
-        message = event.message
-        try:
-            reply = await self._service.answer(message.key, message.value, message.partition, message.timestamp * 1e3)
-            if reply is None:
-                return
-            began = time.perf_counter()
-            await self._app.producer.send_and_wait(
-                self._topic, message.key, reply.body, partition=None, timestamp=None, headers=None
-            )
-            event.ack()
-            self._service.answered(reply, time.perf_counter() - began)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("an answer could not be sent; the request stays unacknowledged and is answered again later")
-        finally:
-            self._places.release()
+CHATTY_LIBRARIES = ("kafka", "aiokafka", "faust", "mode", "numba")
+"""Below WARNING they fill the log, and kafka-python's DEBUG may show its options, the password among them."""
 
 
 class _Life(faust.Service):
@@ -82,6 +47,8 @@ def run(settings: Settings) -> None:
 
     """
     configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    for library in CHATTY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings)
     space = service.plane.space
@@ -92,7 +59,8 @@ def run(settings: Settings) -> None:
     topics = settings.topics
     service.owner_of = lambda partition: faust_app.owner_url(app, topics.requests, partition)
     faust_app.follow_assignment(app, topics.requests, service.copies)
-    faust_app.handle_requests(app, topics.requests, Requests(app, service, topics.scores).take)
+    requests = Requests(faust_app.sender(app), service, topics.scores)
+    faust_app.handle_requests(app, topics.requests, requests.take)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
     if settings.monitoring.summary_interval_seconds:

@@ -180,6 +180,10 @@ class WorkerService:
         finally:
             self._in_flight -= 1
 
+    def serves(self, partition: int) -> bool:
+        """Whether this worker owns the partition."""
+        return self.copies.serves(partition)
+
     def answered(self, reply: Reply, produce_seconds: float) -> None:
         """Count an answer that the client has, or the broker for it."""
         stages = {**reply.stages, "produce": produce_seconds}

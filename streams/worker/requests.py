@@ -1,0 +1,102 @@
+"""Events from Faust, answered on the scores topic, and only then acknowledged.
+
+Invariant: an event is acknowledged after the broker has its answer, and an answer that cannot be sent is tried again
+for as long as this worker owns the partition: one unacknowledged event would hold back the commits of all later ones.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
+from muse_stream.streams.serving import answers
+from muse_stream.streams.serving.desk import Reply
+from muse_stream.streams.wire.answers import encode_answer
+
+log = logging.getLogger(__name__)
+
+OPEN_REQUESTS_MAX = 4_000
+"""Requests taken from Faust and not yet answered; above it Faust's own buffer, then Kafka, holds them back."""
+PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.1, 5.0
+"""Between attempts to send: a leader election takes about the first; the last bounds how late a return is noticed."""
+
+Send = Callable[..., Awaitable[Any]]
+
+
+class Service(Protocol):
+    """Who answers."""
+
+    async def answer(
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+    ) -> Reply | None:
+        """Answer one request; None: the partition's next owner will."""
+        ...
+
+    def answered(self, reply: Reply, produce_seconds: float) -> None:
+        """Count an answer that the broker has."""
+        ...
+
+    def serves(self, partition: int) -> bool:
+        """Whether this worker owns the partition."""
+        ...
+
+
+class Requests:
+    """Takes events, has them answered, sends the answers.
+
+    Args:
+        send: Topic, key and value in; done when the broker has acknowledged.
+        service: Who answers.
+        topic: The scores topic.
+
+    """
+
+    def __init__(self, send: Send, service: Service, topic: str) -> None:
+        self._send, self._service, self._topic = send, service, topic
+        self._places = asyncio.Semaphore(OPEN_REQUESTS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
+        """Begin to answer one event; waits while too many are open."""
+        await self._places.acquire()
+        task = asyncio.get_running_loop().create_task(self._answer(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, event: Any) -> None:  # noqa: ANN401
+        message = event.message
+        try:
+            reply = await self._service.answer(message.key, message.value, message.partition, message.timestamp * 1e3)
+            if reply is None:
+                return
+            began = time.perf_counter()
+            if await self._deliver(message.partition, message.key, reply):
+                event.ack()
+                self._service.answered(reply, time.perf_counter() - began)
+        except Exception:
+            log.exception("a request was not answered; the next owner of its partition will be asked again")
+        finally:
+            self._places.release()
+
+    async def _deliver(self, partition: int, key: bytes | None, reply: Reply) -> bool:
+        """Send until the broker has the answer; False once the partition is not ours any more."""
+        pause, body = PAUSE_FIRST_SECONDS, reply.body
+        while self._service.serves(partition):
+            try:
+                await self._send(self._topic, key, body)
+            except (KafkaError, ProducerSendError) as error:
+                if isinstance(error, MessageSizeTooLargeError) and body is reply.body:
+                    body = encode_answer(
+                        answers.oversized(reply.request_id, reply.user, len(body), "the topic's limit")
+                    )
+                    continue
+                log.warning("an answer was not accepted, trying again in %.1f s: %r", pause, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_MAX_SECONDS)
+            else:
+                return True
+        return False
