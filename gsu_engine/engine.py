@@ -111,6 +111,21 @@ class GsuEngine:
             self._load(user, source)
             self._tidy()
 
+    def resident(self) -> tuple[I64, I64, I64]:
+        """Resident users, ascending, with the run of positions held of each: see `HistoryPool.spans`."""
+        return self._pool.spans()
+
+    def resident_items(self, user: int, start: int, stop: int) -> I64 | None:
+        """Item ids `[stop - start] int64` held at the positions `[start, stop)`; None where not all of them are held.
+
+        0 stands for an item that found no room in the index. What is read counts as used.
+        """
+        slots = np.empty(stop - start, np.uint32)
+        window = (np.array([user]), np.array([start]), np.array([stop]), np.array([0, stop - start]))
+        with self.index.shared():
+            held = self._pool.copy(*window, slots)
+            return self.index.items(slots) if held[0] else None
+
     def put_vectors(self, items: I64, vectors: I8) -> int:
         """Set vectors between searches; returns how many found no room (see `VectorTable.put`)."""
         return self.table.put(items, vectors)

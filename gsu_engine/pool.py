@@ -138,6 +138,18 @@ class HistoryPool:
             low = high
         return found
 
+    def spans(self) -> tuple[I64, I64, I64]:
+        """Users held, ascending, and the first position and the end of each one's run, `[n] int64` each.
+
+        Pages go whole, so a run may begin up to a page before the last `cap` positions.
+        """
+        with self._lock:
+            pool = self._pages
+            numbers = pool.numbers[pool.tags != 0]
+            users, records = pool.ids[numbers], pool.records[numbers]
+        order = np.argsort(users)
+        return users[order], records["start"][order], records["stop"][order]
+
     def stats(self) -> PoolStats:
         """Counts and bytes at this moment."""
         with self._lock:
