@@ -7,7 +7,6 @@ from muse_stream.gsu_engine.index import ItemIndex
 from muse_stream.gsu_engine.quantise import quantise
 from muse_stream.gsu_engine.stats import EngineStats
 from muse_stream.gsu_engine.table import VectorTable
-from muse_stream.gsu_engine.warm import warm_up
 
 __all__ = [
     "BackendError",
@@ -24,5 +23,4 @@ __all__ = [
     "VectorTable",
     "WindowError",
     "quantise",
-    "warm_up",
 ]

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import I64, U8, U64, reserve
+from muse_stream.gsu_engine.arrays import F32, I64, U64, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
-from muse_stream.gsu_engine.kernels import blocks, scan, tile
+from muse_stream.gsu_engine.kernels import scan, tile
 from muse_stream.gsu_engine.kernels.blocks import Arena, Query
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
@@ -74,12 +74,11 @@ class CpuBackend:
             bounds=work.bounds,
             allowed=np.empty(0, np.bool_) if work.allowed is None else work.allowed,
             row_of_slot=work.table.row_of_slot,
-            words=rows.view(np.uint32),
             rows=rows,
             inv_norms=work.table.inv_norms,
-            bytes=vectors,
+            vectors=vectors,
             floats=floats.astype(np.float32),
-            bias=128 * vectors.sum(axis=1, dtype=np.int32),
+            bias=-128 * vectors.sum(axis=1, dtype=np.int32),
             candidate_inv_norms=work.inv_norms,
             integer=self.integer,
         )
@@ -97,26 +96,21 @@ class CpuBackend:
 
 def make_arena(dimension: int, room: int, candidates: int, *, integer: bool) -> Arena:
     """Buffers for one thread: `room` keys for each of `candidates`."""
-    size = blocks.ROWS_INT8 if integer else blocks.ROWS_FLOAT32
+    size = tile.INT8.rows if integer else tile.FLOAT32.rows
     row_bytes = dimension if integer else 4 * dimension
     count = max(SUPERBLOCK_BYTES // (size * row_bytes), 1)
-    memory: U8 = reserve((count * size * row_bytes,), np.uint8)
-    sums: U8 = reserve((tile.CANDIDATES * (4 * size + 8),), np.uint8)
+    blocks: F32 = reserve((count * size * row_bytes // 4,), np.float32)
+    products: F32 = reserve((tile.CANDIDATES * (size + 2),), np.float32)
     return Arena(
-        words=memory.view(np.uint32),
-        floats=memory.view(np.float32),
-        inv_norms=np.zeros(count * size, np.float32),
+        blocks=blocks,
+        numbers=np.zeros(count * size, np.uint32),
         places=np.zeros(count * size, np.uint32),
-        smallest=np.zeros(count, np.float32),
-        largest=np.zeros(count, np.float32),
-        limits=np.zeros(tile.CANDIDATES, np.int32),
-        float_limits=np.zeros(tile.CANDIDATES, np.float32),
-        sums=sums.view(np.int32),
-        float_sums=sums.view(np.float32),
-        masks=sums.view(np.uint64),
+        inv_norms=np.zeros(count * size, np.float32),
+        limits=np.zeros(candidates, np.float32),
+        products=products,
+        masks=products.view(np.uint64),
         keys=np.zeros((candidates, room), np.uint64),
         counts=np.zeros(candidates, np.int64),
-        beat=np.zeros(candidates, np.float32),
     )
 
 

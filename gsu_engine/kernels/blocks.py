@@ -1,7 +1,7 @@
 """Gathering rows of a history into the blocks that a tile reads.
 
 Layout: see `kernels.tile`. Rows without a vector and rows that are not allowed never get into a block, so the product
-is spent on rows that can be retrieved. A block's last rows may be padding: zero vectors with inverse norm 0.
+is spent on rows that can be retrieved. A block's last rows may be padding: row 0, with NaN for its inverse norm.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,10 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, U64, Flags
 from muse_stream.gsu_engine.kernels.jit import Int, inner
 from muse_stream.gsu_engine.kernels.tile import FLOAT32, INT8
+from muse_stream.gsu_engine.kernels.transpose import LANES, transpose
 
 ROWS_INT8 = INT8.rows
 ROWS_FLOAT32 = FLOAT32.rows
-BIASED = np.uint32(0x80808080)  # +128 on four int8 at once
 
 
 class Query(NamedTuple):
@@ -25,12 +25,11 @@ class Query(NamedTuple):
     bounds: I64  # [P+1]
     allowed: Flags  # [N], or [0] = all
     row_of_slot: U32
-    words: U32  # [rows, d/4] the int8 rows, four to a word
     rows: I8  # [rows, d]
     inv_norms: F32
-    bytes: I8  # [T, d] candidates
+    vectors: I8  # [T, d] candidates
     floats: F32  # [T, d], or [0, d] where the int8 tile is used
-    bias: I32  # [T] what the int8 tile adds to a sum
+    bias: I32  # [T] what a sum of the int8 tile starts at
     candidate_inv_norms: F32  # [T]
     integer: bool
 
@@ -38,81 +37,64 @@ class Query(NamedTuple):
 class Arena(NamedTuple):
     """What one thread writes."""
 
-    words: U32  # blocks for the int8 tile
-    floats: F32  # blocks for the float32 tile, the same memory
+    blocks: F32  # the superblock; the int8 tile's bytes in the same memory
+    numbers: U32  # [rows of a superblock] row in the table
+    places: U32  # [rows of a superblock] index in the window
     inv_norms: F32  # [rows of a superblock]
-    places: U32  # [rows of a superblock] index of the row in its window
-    smallest: F32  # [blocks] inverse norms in it
-    largest: F32
-    limits: I32  # [CANDIDATES] thresholds of a tile
-    float_limits: F32
-    sums: I32  # results of a tile
-    float_sums: F32  # the same memory
+    limits: F32  # [candidates] what a product must exceed, see `scan.limit_of`
+    products: F32  # what a tile writes
     masks: U64  # the same memory
     keys: U64  # [candidates, room]
     counts: I64  # [candidates]
-    beat: F32  # [candidates] score that a row must beat
 
 
 @inner
-def write_row(query: Query, arena: Arena, row: Int, place: Int) -> None:
-    """Copy one vector into the block that place `place` belongs to."""
-    if query.integer:
-        steps = query.words.shape[1]
-        base = place // ROWS_INT8 * steps * ROWS_INT8 + place % ROWS_INT8
-        for step in range(steps):
-            arena.words[base + step * ROWS_INT8] = query.words[row, step] ^ BIASED
-    else:
-        steps = query.rows.shape[1]
-        base = place // ROWS_FLOAT32 * steps * ROWS_FLOAT32 + place % ROWS_FLOAT32
-        for step in range(steps):
-            arena.floats[base + step * ROWS_FLOAT32] = query.rows[row, step]
-
-
-@inner
-def pad(query: Query, arena: Arena, rows: Int) -> Int:
-    """Fill the last block up with row 0, which is all zero and never retrieved; returns the number of blocks."""
+def pack(query: Query, arena: Arena, rows: Int) -> Int:
+    """Copy rows `numbers[:rows]` of the table into blocks, the last one padded; returns the number of blocks."""
     size = ROWS_INT8 if query.integer else ROWS_FLOAT32
     blocks = (rows + size - 1) // size
-    for place in range(rows, blocks * size):
-        write_row(query, arena, 0, place)
-        arena.inv_norms[place] = 0
+    arena.numbers[rows : blocks * size] = 0
+    arena.inv_norms[rows : blocks * size] = np.nan
+    width = query.rows.shape[1]
+    if query.integer:
+        table, numbers = query.rows.ctypes.data, arena.numbers.ctypes.data
+        for group in range(blocks * (size // LANES)):
+            block, part = group // (size // LANES), group % (size // LANES)
+            out = arena.blocks.ctypes.data + block * width * size + part * 4 * LANES
+            for column in range(width // 64):
+                transpose(table + column * 64, numbers + group * 4 * LANES, width, out + column * 64 * size)
+    else:
+        for place in range(blocks * size):
+            row = query.rows[arena.numbers[place]]
+            base = place // size * width * size + place % size
+            for step in range(width):
+                arena.blocks[base + step * size] = row[step]
     return blocks
 
 
 @inner
 def gather(query: Query, arena: Arena, low: Int, high: Int, base: Int) -> tuple[Int, Int]:
-    """Fill a superblock from `slots[low:high]`, newest first; returns how far down it got, and the number of rows."""
+    """Choose rows for a superblock from `slots[low:high]`, newest first; returns how far down it got, and how many."""
+    at: Int = high
+    rows: Int = 0
     room = len(arena.places)
-    at, rows = high, 0
+    all_allowed = len(query.allowed) == 0
     while at > low and rows < room:
         at -= 1
         row = query.row_of_slot[query.slots[at]]
-        if row != 0 and (len(query.allowed) == 0 or query.allowed[at]):
-            write_row(query, arena, row, rows)
-            arena.inv_norms[rows] = query.inv_norms[row]
-            arena.places[rows] = at - base
-            rows += 1
+        arena.numbers[rows] = row
+        arena.places[rows] = at - base
+        arena.inv_norms[rows] = query.inv_norms[row]
+        rows += row != 0 and (all_allowed or query.allowed[at])
     return at, rows
 
 
 @inner
 def gather_recent(query: Query, arena: Arena, low: Int, high: Int) -> Int:
-    """Fill a superblock with the newest rows of `slots[low:high]`, absent ones as zeros; returns the number of rows."""
+    """Choose the newest rows of `slots[low:high]`, absent ones as row 0; returns how many."""
     rows = min(high - low, len(arena.places))
     for place in range(rows):
         row = query.row_of_slot[query.slots[high - 1 - place]]
-        write_row(query, arena, row, place)
+        arena.numbers[place] = row
         arena.inv_norms[place] = query.inv_norms[row]
     return rows
-
-
-@inner
-def bound_norms(arena: Arena, rows: Int, size: Int) -> None:
-    """Smallest and largest inverse norm of each block."""
-    for block in range((rows + size - 1) // size):
-        smallest = largest = arena.inv_norms[block * size]
-        for place in range(block * size, min((block + 1) * size, rows)):
-            smallest = min(smallest, arena.inv_norms[place])
-            largest = max(largest, arena.inv_norms[place])
-        arena.smallest[block], arena.largest[block] = smallest, largest

@@ -1,18 +1,19 @@
-"""The inner product tile: some candidates against one block of rows, compared with thresholds, in vector registers.
+"""The inner tile: some candidates against one block of rows, scored and compared in vector registers.
 
-LLVM vector code is emitted directly, so that accumulators stay in registers whatever the compiler's loop vectoriser
-thinks. Two forms, one answer (dot products of int8 vectors are integers below 2^24 at d <= 1 040, exact either way):
+LLVM vector code is emitted directly, so that sums stay in registers whatever the compiler's loop vectoriser thinks. Two
+forms, one answer (dot products of int8 vectors are integers below 2^24 at d <= 1 040, exact either way):
 
 - `int8`: AVX-512 VNNI `vpdpbusd`, 64 multiply-adds per instruction. It multiplies unsigned by signed: rows are stored
-  with +128 and a sum comes out 128 x sum(candidate) too large: callers add that bias to thresholds and take it off
-  results. Block: `uint8 [d/4][ROWS][4]`.
+  with +128, and a sum starts at -128 x sum(candidate), which takes that off again. Block: `uint8 [d/4][ROWS][4]`.
 - `float32`: any CPU; `llvm.fmuladd` becomes a fused multiply-add where there is one. Block: `float32 [d][ROWS]`.
 
-A tile returns 0 when no sum is above its threshold: then nothing was written. Else it has written all sums
-`[candidates][ROWS]` and, behind them, one 64-bit mask per candidate (bit r = row r is above).
+A tile multiplies each sum by its row's inverse norm, in float32 and rounded once, as the definition has it, and compares
+with a limit per candidate. It returns 0 when nothing is above: then nothing was written. Else it has written all
+products `float32 [candidates][ROWS]` and, behind them, one 64-bit mask per candidate (bit r = row r is above). A row
+whose inverse norm is NaN is never above.
 
-Registers: `candidates x vectors` accumulators + `vectors` loads + 1 broadcast must fit: 6 x 4 of AVX-512's 32, 6 x 2 of
-AVX2's and SSE's 16, 6 x 4 of NEON's 32.
+Registers: `candidates x vectors` sums + `vectors` loads + 1 broadcast must fit: 6 x 4 of AVX-512's 32, 6 x 2 of AVX2's
+and SSE's 16, 6 x 4 of NEON's 32.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from numba.extending import intrinsic
 
 from muse_stream.gsu_engine.kernels.jit import config
 
-I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+I8, I32, I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 F32 = ir.FloatType()
 Value = Any  # llvmlite's types, values and builders carry no annotations
 external: Any = cgutils.get_or_insert_function
@@ -82,13 +83,21 @@ class _Emitter:
         self.builder, self.shape, self.candidates = builder, shape, candidates
         self.scalar = I32 if shape.integer else F32
         self.vector = ir.VectorType(self.scalar, shape.lanes)
+        self.floats = ir.VectorType(F32, shape.lanes)
         self.bytes = ir.VectorType(I8, 4 * shape.lanes)
+        self.vector_bytes = 4 * shape.lanes
 
-    def pointer(self, address: Value, kind: Value) -> Value:
-        return self.builder.inttoptr(address, kind.as_pointer())
+    def load(self, base: Value, offset: int, kind: Value, align: int) -> Value:
+        """What lies `offset` bytes behind an address."""
+        place = self.builder.add(base, ir.Constant(I64, offset))
+        return self.builder.load(self.builder.inttoptr(place, kind.as_pointer()), align=align)
+
+    def store(self, value: Value, base: Value, offset: int, align: int) -> None:
+        place = self.builder.add(base, ir.Constant(I64, offset))
+        self.builder.store(value, self.builder.inttoptr(place, value.type.as_pointer()), align=align)
 
     def broadcast(self, scalar: Value) -> Value:
-        undefined = ir.Constant(self.vector, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.shape.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         lanes = ir.Constant(ir.VectorType(I32, self.shape.lanes), [0] * self.shape.lanes)
         return self.builder.shuffle_vector(first, undefined, lanes)
@@ -110,19 +119,22 @@ class _Emitter:
     def step(self, totals: list[list[Value]], block: Value, queries: list[Value], at: Value) -> list[list[Value]]:
         """One 4-byte step along the width for all candidates and vectors of the block."""
         base = self.builder.add(block, self.builder.mul(at, ir.Constant(I64, 4 * self.shape.rows)))
-        rows = []
-        for vector in range(self.shape.vectors):
-            place = self.builder.add(base, ir.Constant(I64, 4 * self.shape.lanes * vector))
-            rows.append(self.builder.load(self.pointer(place, self.vector), align=4 * self.shape.lanes))
+        size = self.vector_bytes
+        rows = [self.load(base, size * vector, self.vector, size) for vector in range(self.shape.vectors)]
         offset = self.builder.mul(at, ir.Constant(I64, 4))
         after = []
         for candidate, query in enumerate(queries):
-            place = self.pointer(self.builder.add(query, offset), self.scalar)
-            value = self.broadcast(self.builder.load(place, align=4))
+            value = self.broadcast(self.load(self.builder.add(query, offset), 0, self.scalar, 4))
             after.append([self.multiply_add(totals[candidate][v], row, value) for v, row in enumerate(rows)])
         return after
 
-    def product(self, block: Value, query: Value, stride: Value, steps: Value) -> list[list[Value]]:
+    def first_sums(self, biases: Value) -> list[Value]:
+        """Per candidate the vector that its sums start at."""
+        if not self.shape.integer:
+            return [ir.Constant(self.vector, [0.0] * self.shape.lanes)] * self.candidates
+        return [self.broadcast(self.load(biases, 4 * c, I32, 4)) for c in range(self.candidates)]
+
+    def sums(self, block: Value, query: Value, stride: Value, steps: Value, first: list[Value]) -> list[list[Value]]:
         """The loop over the width; returns the sums `[candidates][vectors]`."""
         builder = self.builder
         queries = [builder.add(query, builder.mul(stride, ir.Constant(I64, c))) for c in range(self.candidates)]
@@ -132,74 +144,88 @@ class _Emitter:
         builder.position_at_end(loop)
         at = builder.phi(I64)
         at.add_incoming(ir.Constant(I64, 0), before)
-        zero = ir.Constant(self.vector, [0] * self.shape.lanes)
-        sums = [[builder.phi(self.vector) for _ in range(self.shape.vectors)] for _ in range(self.candidates)]
-        totals = sums
+        phis = [[builder.phi(self.vector) for _ in range(self.shape.vectors)] for _ in range(self.candidates)]
+        totals = phis
         for unrolled in range(UNROLL):
             totals = self.step(totals, block, queries, builder.add(at, ir.Constant(I64, unrolled)))
         following = builder.add(at, ir.Constant(I64, UNROLL))
         at.add_incoming(following, loop)
-        for phis, values in zip(sums, totals, strict=True):
-            for phi, value in zip(phis, values, strict=True):
-                phi.add_incoming(zero, before)
+        for candidate in range(self.candidates):
+            for phi, value in zip(phis[candidate], totals[candidate], strict=True):
+                phi.add_incoming(first[candidate], before)
                 phi.add_incoming(value, loop)
         builder.cbranch(builder.icmp_signed("<", following, steps), loop, done)
         builder.position_at_end(done)
         return totals
 
-    def masks(self, totals: list[list[Value]], thresholds: Value) -> list[Value]:
-        """Per candidate a 64-bit mask of the rows above its threshold."""
+    def products(self, totals: list[list[Value]], inv_norms: Value) -> list[list[Value]]:
+        """The sums times their rows' inverse norms."""
+        size = self.vector_bytes
+        norms = [self.load(inv_norms, size * v, self.floats, 4) for v in range(self.shape.vectors)]
+        return [
+            [
+                self.builder.fmul(self.builder.sitofp(total, self.floats) if self.shape.integer else total, norm)
+                for total, norm in zip(vectors, norms, strict=True)
+            ]
+            for vectors in totals
+        ]
+
+    def masks(self, products: list[list[Value]], limits: Value) -> list[Value]:
+        """Per candidate a 64-bit mask of the rows above its limit."""
         builder, result = self.builder, []
-        for candidate, vectors in enumerate(totals):
-            place = builder.add(thresholds, ir.Constant(I64, 4 * candidate))
-            limit = self.broadcast(builder.load(self.pointer(place, self.scalar), align=4))
+        for candidate, vectors in enumerate(products):
+            limit = self.broadcast(self.load(limits, 4 * candidate, F32, 4))
             mask = ir.Constant(I64, 0)
-            for v, total in enumerate(vectors):
-                above = builder.icmp_signed if self.shape.integer else builder.fcmp_ordered
-                bits = builder.bitcast(above(">", total, limit), ir.IntType(self.shape.lanes))
-                shifted = builder.shl(builder.zext(bits, I64), ir.Constant(I64, v * self.shape.lanes))
-                mask = builder.or_(mask, shifted)
+            for v, product in enumerate(vectors):
+                bits = builder.bitcast(builder.fcmp_ordered(">", product, limit), ir.IntType(self.shape.lanes))
+                mask = builder.or_(mask, builder.shl(builder.zext(bits, I64), ir.Constant(I64, v * self.shape.lanes)))
             result.append(mask)
         return result
 
-    def write(self, totals: list[list[Value]], masks: list[Value], out: Value) -> None:
-        """Sums, then masks."""
-        builder, size = self.builder, 4 * self.shape.lanes
-        for candidate, vectors in enumerate(totals):
-            for v, total in enumerate(vectors):
-                place = builder.add(out, ir.Constant(I64, (candidate * self.shape.vectors + v) * size))
-                builder.store(total, self.pointer(place, self.vector), align=size)
-        behind = self.candidates * self.shape.vectors * size
+    def write(self, products: list[list[Value]], masks: list[Value], out: Value) -> None:
+        """Products, then masks."""
+        size = self.vector_bytes
+        for candidate, vectors in enumerate(products):
+            for v, product in enumerate(vectors):
+                self.store(product, out, (candidate * self.shape.vectors + v) * size, size)
         for candidate, mask in enumerate(masks):
-            place = builder.add(out, ir.Constant(I64, behind + 8 * candidate))
-            builder.store(mask, self.pointer(place, I64), align=8)
+            self.store(mask, out, self.candidates * self.shape.vectors * size + 8 * candidate, 8)
 
 
 def _tile(shape: Shape, candidates: int, usable: bool) -> Value:
-    """Intrinsic `tile(block, query, stride, steps, thresholds, out) -> uint64`.
+    """Intrinsic `tile(block, query, stride, steps, biases, inv_norms, limits, out) -> uint64`.
 
     All arguments are int64: addresses (block and out aligned to 64 bytes), the bytes from one candidate to the next,
     and the number of 4-byte steps along the width. Not `usable` = the CPU lacks the instruction: the code is empty.
     """
-    signature = types.uint64(*[types.int64] * 6)
+    signature = types.uint64(*[types.int64] * 8)
 
     def emit(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
         if not usable:
             return ir.Constant(I64, 0)
-        block, query, stride, steps, thresholds, out = arguments
+        block, query, stride, steps, biases, inv_norms, limits, out = arguments
         emitter = _Emitter(builder, shape, candidates)
-        totals = emitter.product(block, query, stride, steps)
-        masks = emitter.masks(totals, thresholds)
+        totals = emitter.sums(block, query, stride, steps, emitter.first_sums(biases))
+        products = emitter.products(totals, inv_norms)
+        masks = emitter.masks(products, limits)
         found = masks[0]
         for mask in masks[1:]:
             found = builder.or_(found, mask)
         with builder.if_then(builder.icmp_unsigned("!=", found, ir.Constant(I64, 0))):
-            emitter.write(totals, masks, out)
+            emitter.write(products, masks, out)
         return found
 
     @intrinsic
     def tile(  # noqa: PLR0917 - numba passes positions
-        _typing: Value, block: Value, query: Value, stride: Value, steps: Value, thresholds: Value, out: Value
+        _typing: Value,
+        block: Value,
+        query: Value,
+        stride: Value,
+        steps: Value,
+        biases: Value,
+        inv_norms: Value,
+        limits: Value,
+        out: Value,
     ) -> Value:
         return signature, emit
 

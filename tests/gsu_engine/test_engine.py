@@ -15,7 +15,6 @@ from muse_stream.gsu_engine import (
     SearchBatch,
     VectorTable,
     WindowError,
-    warm_up,
 )
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.kernels.paging import PAGE
@@ -273,7 +272,3 @@ def test_vector_changes_wait_for_a_running_search_and_appends_do_not() -> None:
 def test_a_pool_below_one_page_is_refused() -> None:
     with pytest.raises(BudgetError):
         GsuEngine(table_of(1), pool_bytes=1_000)
-
-
-def test_warm_up_runs_everything_once() -> None:
-    assert warm_up("cpu") > 0
