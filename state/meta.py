@@ -73,19 +73,21 @@ def begin(database: Database, rules: Rules, start_position: int | None) -> None:
 
     A store that has read nothing takes `start_position`; another keeps its own. Rules that differ from the stored ones
     hold from the store's position on: what the former ones had removed is removed for good first, so that a larger cap
-    or window does not bring back what happened to be on disk still.
+    or window does not bring back what happened to be on disk still. So rules count also where the next ones came before
+    any record did; only those of a store that has read nothing are forgotten.
     """
     out = WriteBatch(raw_mode=True)
     with database.cursor() as cursor:
-        progress, changes = Progress.read(cursor), read_rules(cursor)
-        if start_position is not None and progress == Progress(position=read_start(cursor)):
-            progress, changes = replace(progress, position=start_position), []
+        progress, changes, start = Progress.read(cursor), read_rules(cursor), read_start(cursor)
+        if start_position is not None and progress == Progress(position=start):
+            start, progress = start_position, replace(progress, position=start_position)
             out.put(_START_KEY, _START.pack(start_position))
             progress.put(out)
-        if changes and changes[-1].rules != rules:
+        if progress.position == start:
+            changes = []
+        elif changes and changes[-1].rules != rules:
             _settle(cursor, changes[-1].rules, rules, out)
     if not changes or changes[-1].rules != rules:
-        changes = [change for change in changes if change.offset < progress.position]
         out.put(_RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
     if len(out):
         database.db.write(out)

@@ -17,7 +17,7 @@ from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import IDENTITY_KEY, Database
 from muse_stream.state.keys import profile_key, segment_key
 from muse_stream.state.meta import LAYOUT, Progress, read_rules, read_start
-from muse_stream.state.rules import RuleChange, StoreIdentity
+from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
 from muse_stream.state.segments import every_user, first_start, last_segment, require_whole
 
 
@@ -91,7 +91,8 @@ class StoreReader(Moment):
     def __init__(self, database: Database) -> None:
         with database.gate, database.cursor() as cursor:
             self.identity = StoreIdentity.from_bytes(cursor.get(IDENTITY_KEY) or b"{}")
-            self.rules: list[RuleChange] = read_rules(cursor)
+            begun = read_rules(cursor)  # empty where the process that created the store died in between
+            self.rules: list[RuleChange] = begun or [RuleChange(0, Rules())]
             self.start_position = read_start(cursor)
         super().__init__(database, self.rules[-1].rules.cap)
 
