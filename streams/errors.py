@@ -10,6 +10,7 @@ StreamsError
 │   ├── PositionError      a position lies outside the log
 │   ├── DriverError        a client driver is unknown or not installed
 │   └── DeliveryError      the broker did not acknowledge a record
+├── AuditError         the audit cannot be done, or cannot be finished
 ├── DemoError          the demo cannot go on
 ├── SourceError        a file of behaviours cannot be read
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
@@ -52,6 +53,7 @@ class PositionError(KafkaError):
 
     Attributes:
         positions: `{(topic, partition): offset}` that were refused.
+
     """
 
     def __init__(self, message: str, positions: dict[tuple[str, int], int]) -> None:
@@ -93,6 +95,10 @@ class LogMismatchError(IngestError):
 
 class IngestStoppedError(IngestError):
     """The ingest thread is not running, or has failed; the text carries what ended it."""
+
+
+class AuditError(StreamsError):
+    """The audit cannot be done, or cannot be finished; it says nothing about the stores."""
 
 
 class DemoError(StreamsError):

@@ -1,0 +1,194 @@
+"""The audit over logs in lists: silent where a store is right, loud where one is wrong, whatever made it so."""
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from rocksdict import WriteBatch
+
+from muse_stream.state import store as store_module
+from muse_stream.state.duplicates import DuplicateWindow
+from muse_stream.state.errors import NotAStoreError
+from muse_stream.state.meta import Progress
+from muse_stream.state.rules import Rules
+from muse_stream.state.store import BehaviourStore
+from muse_stream.streams.audit import run
+from tests.streams.audit.lists import RULES, ListLog, audited, ingest, mixed_log, open_store
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_store_that_follows_the_log_is_equal(tmp_path: Path, seed: int) -> None:
+    log = mixed_log(seed)
+    store = open_store(tmp_path)
+    ingest(store, log, 100, batch=3)
+    report = audited(tmp_path, log)
+    assert report.ok, report.shown
+    assert (report.compared, report.position, report.users) == ("whole", 100, 4)
+    counts = report.counts
+    assert counts.records == 100
+    assert min(counts.rejected, counts.behaviours, counts.duplicates, counts.erasures) > 0
+    store.close()
+
+
+def test_a_store_that_is_being_written_is_seen_at_one_moment(tmp_path: Path) -> None:
+    log = mixed_log(3)
+    store = open_store(tmp_path)
+    for end in (40, 80, 120):
+        ingest(store, log, end)
+        report = audited(tmp_path, log)
+        assert report.ok, report.shown
+        assert report.position == end
+    store.close()
+
+
+def test_rules_hold_from_their_offset_on(tmp_path: Path) -> None:
+    log = mixed_log(4)
+    for end, rules in ((30, RULES), (60, Rules(cap=2, duplicate_window=1)), (120, Rules(cap=50, duplicate_window=40))):
+        store = open_store(tmp_path, rules)
+        ingest(store, log, end)
+        store.close()
+        report = audited(tmp_path, log)
+        assert report.ok, report.shown
+
+
+def test_rules_that_change_twice_at_one_position_both_hold(tmp_path: Path) -> None:
+    log = mixed_log(4)
+    store = open_store(tmp_path, RULES)
+    ingest(store, log, 60)
+    store.close()
+    open_store(tmp_path, Rules(cap=1, duplicate_window=1)).close()
+    open_store(tmp_path, RULES).close()
+    report = audited(tmp_path, log)
+    assert report.ok, report.shown
+
+
+def test_a_store_that_began_later_is_whole_from_there(tmp_path: Path) -> None:
+    log = mixed_log(5)
+    store = open_store(tmp_path, start=50)
+    ingest(store, log, 120)
+    store.close()
+    log.begin = 50
+    report = audited(tmp_path, log)
+    assert report.ok, report.shown
+    assert (report.compared, report.begin) == ("whole", 50)
+
+
+@pytest.mark.parametrize("begin", [1, 40, 100, 120])
+@pytest.mark.parametrize("rules", [RULES, Rules(cap=1_000, duplicate_window=0), Rules(cap=1_000, duplicate_window=9)])
+def test_a_shortened_log_is_compared_as_far_as_it_goes(tmp_path: Path, begin: int, rules: Rules) -> None:
+    log = mixed_log(6)
+    store = open_store(tmp_path, rules)
+    ingest(store, log, 120)
+    store.close()
+    log.begin = begin
+    report = audited(tmp_path, log)
+    assert report.ok, report.shown
+    assert report.compared == "end"
+    assert f"the log begins at {begin}" in report.note
+
+
+@pytest.mark.parametrize("begin", [0, 20])
+def test_one_wrong_behaviour_is_found(tmp_path: Path, begin: int) -> None:
+    log, other = mixed_log(7), mixed_log(7)
+    user = next(one.key for one in reversed(log.entries) if one.value and b'"item"' in one.value) or b""
+    place = next(one.offset for one in reversed(log.entries) if one.key == user and one.value and b"item" in one.value)
+    other.entries[place] = other.entries[place]._replace(value=b'{"item":99,"time_ms":1,"action":1}')
+    store = open_store(tmp_path)
+    ingest(store, other, 120)
+    store.close()
+    log.begin = begin
+    report = audited(tmp_path, log)
+    assert not report.ok
+    assert [one.user for one in report.shown] == [int(user)]
+    assert "99" in report.shown[0].text or begin
+
+
+def test_a_store_beyond_the_log_is_a_difference(tmp_path: Path) -> None:
+    log = mixed_log(8)
+    store = open_store(tmp_path)
+    ingest(store, log, 120)
+    store.close()
+    del log.entries[100:]
+    report = audited(tmp_path, log)
+    assert not report.ok
+    assert "stands at 120, the log ends at 100" in report.shown[0].text
+
+
+def test_a_store_before_the_log_cannot_be_compared(tmp_path: Path) -> None:
+    log = mixed_log(8)
+    store = open_store(tmp_path)
+    ingest(store, log, 30)
+    store.close()
+    log.begin = 60
+    report = audited(tmp_path, log)
+    assert not report.ok
+    assert (report.compared, report.differences) == ("nothing", 0)
+
+
+def test_a_directory_without_store_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotAStoreError):
+        audited(tmp_path, ListLog())
+
+
+def test_a_file_that_comes_while_the_store_is_opened_makes_it_open_again(tmp_path: Path) -> None:
+    log = mixed_log(9)
+    store = open_store(tmp_path)
+    ingest(store, log, 60)
+    store.close()
+    unsteady = [{("1.log", 0)}, {("2.log", 0)}, {("2.log", 0)}, {("2.log", 0)}]
+    with mock.patch.object(run, "_files", side_effect=unsteady), mock.patch.object(run, "OPENING_PAUSE_SECONDS", 0):
+        run.open_still(tmp_path).close()
+
+
+def position_outside_the_batch(store: BehaviourStore, out: WriteBatch, progress: Progress) -> None:
+    """Rows and position in two writes, and a process that dies between them."""
+    if progress.position == 60:
+        store._database.db.write(out)
+        raise KeyboardInterrupt
+    write(store, out, progress)
+
+
+write = BehaviourStore._write
+
+
+def test_a_position_written_outside_the_batch_is_caught(tmp_path: Path) -> None:
+    log = mixed_log(10)
+    store = open_store(tmp_path)
+    with (
+        mock.patch.object(store_module.BehaviourStore, "_write", position_outside_the_batch),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        ingest(store, log, 120)
+    store.close()
+    store = open_store(tmp_path)
+    ingest(store, log, 120)
+    store.close()
+    report = audited(tmp_path, log)
+    assert report.doubled > 0
+    assert "by the log" in report.shown[0].text
+
+
+def test_a_duplicate_window_kept_in_memory_only_is_caught(tmp_path: Path) -> None:
+    log = mixed_log(11)
+    forget: Callable[..., None] = lambda window, pairs, out: None  # noqa: E731 - the bug
+    with mock.patch.object(DuplicateWindow, "write", forget):
+        for end in range(10, 121, 10):
+            store = open_store(tmp_path)
+            ingest(store, log, end)
+            store.close()
+    report = audited(tmp_path, log)
+    assert report.doubled > 0
+
+
+@pytest.mark.parametrize("begin", [0, 60])
+def test_a_reader_that_is_not_read_committed_is_caught(tmp_path: Path, begin: int) -> None:
+    log = mixed_log(12)
+    store = open_store(tmp_path)
+    ingest(store, log, 120)
+    store.close()
+    log.hidden = {one.offset for one in log.entries[-40:]}
+    log.begin = begin
+    report = audited(tmp_path, log)
+    assert report.differences > 0
+    assert report.doubled > 0 or begin
