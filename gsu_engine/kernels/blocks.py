@@ -11,10 +11,10 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, U64, Flags
 from muse_stream.gsu_engine.kernels.jit import Int, inner
 from muse_stream.gsu_engine.kernels.tile import FLOAT32, INT8
-from muse_stream.gsu_engine.kernels.transpose import LANES, transpose
+from muse_stream.gsu_engine.kernels.transpose import transpose_float32, transpose_int8
 
-ROWS_INT8 = INT8.rows
-ROWS_FLOAT32 = FLOAT32.rows
+ROWS_INT8, INT8_LANES = INT8.rows, INT8.lanes
+ROWS_FLOAT32, FLOAT32_LANES = FLOAT32.rows, FLOAT32.lanes
 
 
 class Query(NamedTuple):
@@ -55,20 +55,19 @@ def pack(query: Query, arena: Arena, rows: Int) -> Int:
     blocks = (rows + size - 1) // size
     arena.numbers[rows : blocks * size] = 0
     arena.inv_norms[rows : blocks * size] = np.nan
-    width = query.rows.shape[1]
-    if query.integer:
-        table, numbers = query.rows.ctypes.data, arena.numbers.ctypes.data
-        for group in range(blocks * (size // LANES)):
-            block, part = group // (size // LANES), group % (size // LANES)
-            out = arena.blocks.ctypes.data + block * width * size + part * 4 * LANES
-            for column in range(width // 64):
-                transpose(table + column * 64, numbers + group * 4 * LANES, width, out + column * 64 * size)
-    else:
-        for place in range(blocks * size):
-            row = query.rows[arena.numbers[place]]
-            base = place // size * width * size + place % size
-            for step in range(width):
-                arena.blocks[base + step * size] = row[step]
+    table, numbers, width = query.rows.ctypes.data, arena.numbers.ctypes.data, query.rows.shape[1]
+    for block in range(blocks):
+        if query.integer:
+            out = arena.blocks.ctypes.data + block * width * ROWS_INT8
+            for lane in range(0, ROWS_INT8, INT8_LANES):
+                for byte in range(0, width, 4 * INT8_LANES):
+                    transpose_int8(table + byte, numbers + lane * 4, width, out + byte * ROWS_INT8 + lane * 4)
+        else:
+            out = arena.blocks.ctypes.data + block * width * ROWS_FLOAT32 * 4
+            for lane in range(0, ROWS_FLOAT32, FLOAT32_LANES):
+                for byte in range(0, width, 4 * FLOAT32_LANES):
+                    transpose_float32(table + byte, numbers + lane * 4, width, out + (byte * ROWS_FLOAT32 + lane) * 4)
+        numbers += size * 4
     return blocks
 
 

@@ -1,9 +1,9 @@
 """The search: blocks of rows against tiles of candidates, a limit per candidate, survivors, the K best.
 
 Rows are taken from the newest to the oldest. Once K rows are kept, a row that only equals the worst of them is older
-than they are and loses, so "greater than" decides everything. What a tile compares is the sum times the row's inverse norm;
-`limit_of` turns the score to beat into the exact bound on that product, so a tile lets through what belongs in and
-nothing else.
+than they are and loses, so "greater than" decides everything. What a tile compares is the sum times the row's inverse
+norm; `limit_of` turns the score to beat into the exact bound on that product, so a tile lets through what belongs in
+and nothing else.
 """
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments

@@ -1,7 +1,9 @@
-"""16 rows of 64 bytes, gathered from anywhere, turned into 16 columns of 16 words: how a block for VNNI is packed.
+"""Rows gathered from anywhere, turned into the columns of a block: how blocks are packed.
 
-Word by word this is a load and a store for each four bytes, and costs more than the product with ten candidates. In
-registers it is four rounds of two-operand shuffles: round by round, blocks of 8, 4, 2 and 1 words change sides.
+Element by element this is a load and a store for each four bytes, and costs more than the product with ten candidates.
+In registers a square of words (16 x 16 with AVX-512) takes a few rounds of two-operand shuffles: in each, blocks of
+8, 4, 2 and 1 words change sides. A word is four int8 of one row; the int8 tile takes it as it is but for +128 on each
+byte, for the float32 tile it becomes four columns.
 """
 
 from typing import Any
@@ -10,51 +12,86 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from muse_stream.gsu_engine.kernels.tile import HAS_VNNI, I32, I64, INT8, Value
+from muse_stream.gsu_engine.kernels.tile import F32, FLOAT32, HAS_VNNI, I32, I64, INT8, Shape, Value
 
-LANES = 16
-VECTOR = ir.VectorType(I32, LANES)
-BIAS = ir.Constant(VECTOR, [0x80808080] * LANES)  # +128 on each byte
-COLUMN_BYTES = 4 * INT8.rows
+PLUS_128 = 0x80808080  # on each byte
 
 
-def _exchange(builder: Value, vectors: list[Value], distance: int) -> None:
-    """Swap the off-diagonal blocks of `distance` words between vectors that lie `distance` apart."""
-    lanes = range(LANES)
-    upper = [lane if not lane & distance else LANES + lane - distance for lane in lanes]
-    lower = [lane + distance if not lane & distance else LANES + lane for lane in lanes]
-    for first in (number for number in lanes if not number & distance):
-        pair = vectors[first], vectors[first + distance]
-        for place, choice in ((first, upper), (first + distance, lower)):
-            vectors[place] = builder.shuffle_vector(*pair, ir.Constant(VECTOR, choice))
+class _Square:
+    """Writes the code for one square of words."""
+
+    def __init__(self, builder: Value, shape: Shape) -> None:
+        self.builder, self.shape, self.lanes = builder, shape, range(shape.lanes)
+        self.vector = ir.VectorType(I32, shape.lanes)
+        self.floats = ir.VectorType(F32, shape.lanes)
+
+    def address(self, base: Value, offset: Value, kind: Value) -> Value:
+        return self.builder.inttoptr(self.builder.add(base, offset), kind.as_pointer())
+
+    def read(self, rows: Value, numbers: Value, width: Value) -> list[Value]:
+        """One vector per row."""
+        vectors = []
+        for lane in self.lanes:
+            number = self.builder.load(self.address(numbers, ir.Constant(I64, 4 * lane), I32), align=4)
+            offset = self.builder.mul(self.builder.zext(number, I64), width)
+            vectors.append(self.builder.load(self.address(rows, offset, self.vector), align=4))
+        return vectors
+
+    def exchange(self, vectors: list[Value], distance: int) -> None:
+        """Swap the off-diagonal blocks of `distance` words between vectors that lie `distance` apart."""
+        count = len(self.lanes)
+        upper = [lane if not lane & distance else count + lane - distance for lane in self.lanes]
+        lower = [lane + distance if not lane & distance else count + lane for lane in self.lanes]
+        for first in (lane for lane in self.lanes if not lane & distance):
+            pair = vectors[first], vectors[first + distance]
+            for place, choice in ((first, upper), (first + distance, lower)):
+                vectors[place] = self.builder.shuffle_vector(*pair, ir.Constant(self.vector, choice))
+
+    def columns(self, word: Value) -> list[Value]:
+        """What the tile reads for one word per row: itself, or four vectors of floats."""
+        if self.shape.integer:
+            return [self.builder.xor(word, ir.Constant(self.vector, [PLUS_128] * self.shape.lanes))]
+        return [self.builder.sitofp(self._byte(word, number), self.floats) for number in range(4)]
+
+    def _byte(self, word: Value, number: int) -> Value:
+        """Byte `number` of each word, with its sign."""
+        up = ir.Constant(self.vector, [24 - 8 * number] * self.shape.lanes)
+        down = ir.Constant(self.vector, [24] * self.shape.lanes)
+        return self.builder.ashr(self.builder.shl(word, up), down)
+
+    def write(self, vectors: list[Value], out: Value) -> None:
+        """Columns, one every `4 * rows of a block` bytes."""
+        columns = [column for word in vectors for column in self.columns(word)]
+        for number, column in enumerate(columns):
+            place = self.address(out, ir.Constant(I64, 4 * self.shape.rows * number), column.type)
+            self.builder.store(column, place, align=4 * self.shape.lanes)
 
 
-def _emit(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
-    if not HAS_VNNI:
-        return ir.Constant(I64, 0)
-    rows, numbers, width, out = arguments
-    vectors = []
-    for lane in range(LANES):
-        place = builder.inttoptr(builder.add(numbers, ir.Constant(I64, 4 * lane)), I32.as_pointer())
-        row = builder.zext(builder.load(place, align=4), I64)
-        address = builder.inttoptr(builder.add(rows, builder.mul(row, width)), VECTOR.as_pointer())
-        vectors.append(builder.load(address, align=4))
-    for distance in (8, 4, 2, 1):
-        _exchange(builder, vectors, distance)
-    for column, vector in enumerate(vectors):
-        address = builder.inttoptr(builder.add(out, ir.Constant(I64, COLUMN_BYTES * column)), VECTOR.as_pointer())
-        builder.store(builder.xor(vector, BIAS), address, align=64)
-    return ir.Constant(I64, 0)
+def _transpose(shape: Shape, usable: bool) -> Value:
+    """Intrinsic `transpose(rows, numbers, width, out)`, all int64.
 
-
-@intrinsic
-def _transpose(_typing: Value, _rows: Value, _numbers: Value, _width: Value, _out: Value) -> Value:
-    """`transpose(rows, numbers, width, out)`, all int64.
-
-    Rows `numbers[0:16]` (uint32) of a matrix whose 64 bytes in question begin at address `rows` in row 0 and `width`
-    bytes further in each next one; written to a block at `out`, one column of 16 words every `COLUMN_BYTES`.
+    Rows `numbers[0:lanes]` (uint32) of a matrix whose `4 * lanes` bytes in question begin at address `rows` in row 0
+    and `width` bytes further in each next one; written to a block at `out`.
     """
-    return types.int64(types.int64, types.int64, types.int64, types.int64), _emit
+
+    def emit(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
+        if usable:
+            rows, numbers, width, out = arguments
+            square = _Square(builder, shape)
+            vectors = square.read(rows, numbers, width)
+            distance = shape.lanes // 2
+            while distance:
+                square.exchange(vectors, distance)
+                distance //= 2
+            square.write(vectors, out)
+        return ir.Constant(I64, 0)
+
+    @intrinsic
+    def transpose(_typing: Value, rows: Value, numbers: Value, width: Value, out: Value) -> Value:
+        return types.int64(types.int64, types.int64, types.int64, types.int64), emit
+
+    return transpose
 
 
-transpose: Any = _transpose
+transpose_int8: Any = _transpose(INT8, HAS_VNNI)
+transpose_float32: Any = _transpose(FLOAT32, True)
