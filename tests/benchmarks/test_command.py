@@ -22,6 +22,12 @@ def test_every_benchmark_is_listed_and_every_other_module_is_a_helper_of_one() -
 
 
 @pytest.mark.parametrize("name", names())
+def test_every_benchmark_is_described(name: str) -> None:
+    described = (files(PACKAGE) / "README.md").read_text(encoding="utf-8")
+    assert f"| `{name}` |" in described
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_benchmark_can_be_asked_for_help(name: str) -> None:
     result = RUNNER.invoke(main, ["bench", name, "--help"])
     assert result.exit_code == 0, result.output
