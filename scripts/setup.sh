@@ -42,5 +42,7 @@ else
 fi
 echo "- packages"
 "${uv[@]}" --editable ".${extras:+[$extras]}"
+echo "- kernels, compiled for this processor"
+"$venv/bin/python" -m muse_stream.streams.worker.warm_up
 touch "$stamp"
 echo "Ready in $(( $(date +%s) - started )) s: $venv/bin/muse-stream --help"

@@ -18,6 +18,7 @@ from muse_stream.state.store import BehaviourStore
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire import encode
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
+from muse_stream.streams.wire.behaviours import warm_up as warm_up_decoders
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def warm_up(backend: str, threads: int | None, dimension: int, k: int) -> float:
     """Run the path once; returns the seconds it took. Raises what a broken installation raises."""
     began = time.perf_counter()
     log.info("loading kernels (a machine's first start compiles them: up to a minute)")
+    warm_up_decoders()
     batch = _decode()
     with tempfile.TemporaryDirectory(prefix="muse-stream-warm-up-") as directory:
         store = BehaviourStore.open(Path(directory), StoreIdentity("warm-up", "warm-up", 0, 1), Rules())
@@ -111,3 +113,7 @@ def _search(store: BehaviourStore, engine: GsuEngine, k: int) -> None:
         allowed=allowed,
     )
     engine.search(pairs, k, k, _Source(store))
+
+
+if __name__ == "__main__":
+    warm_up("cpu", None, 128, 50)
