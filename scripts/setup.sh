@@ -43,6 +43,6 @@ fi
 echo "- packages"
 "${uv[@]}" --editable ".${extras:+[$extras]}"
 echo "- kernels, compiled for this processor"
-"$venv/bin/python" -m muse_stream.streams.worker.warm_up
+"$venv/bin/python" -c 'from muse_stream.streams.worker.warm_up import warm_up; warm_up("cpu", None, 128, 50)'
 touch "$stamp"
 echo "Ready in $(( $(date +%s) - started )) s: $venv/bin/muse-stream --help"

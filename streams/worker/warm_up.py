@@ -113,7 +113,3 @@ def _search(store: BehaviourStore, engine: GsuEngine, k: int) -> None:
         allowed=allowed,
     )
     engine.search(pairs, k, k, _Source(store))
-
-
-if __name__ == "__main__":
-    warm_up("cpu", None, 128, 50)
