@@ -8,9 +8,9 @@ forms, one answer (dot products of int8 vectors are integers below 2^24 at d <= 
 - `float32`: any CPU; `llvm.fmuladd` becomes a fused multiply-add where there is one. Block: `float32 [d][ROWS]`.
 
 A tile multiplies each sum by its row's inverse norm, in float32 and rounded once, as the definition has it, and
-compares with a limit per candidate. It returns 0 when nothing is above: then nothing was written. Else it has written
-all products `float32 [candidates][ROWS]` and, behind them, one 64-bit mask per candidate (bit r = row r is above). A row
-whose inverse norm is NaN is never above.
+compares with a limit per candidate. It returns 0 when nothing is above: then nothing was written. Else it has
+written all products `float32 [candidates][ROWS]` and, behind them, one 64-bit mask per candidate (bit r = row r is
+above). A row whose inverse norm is NaN is never above.
 
 Registers: `candidates x vectors` sums + `vectors` loads + 1 broadcast must fit: 6 x 4 of AVX-512's 32, 6 x 2 of AVX2's
 and SSE's 16, 6 x 4 of NEON's 32.
