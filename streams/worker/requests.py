@@ -7,7 +7,9 @@ for as long as this worker owns the partition: one unacknowledged event would ho
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -40,13 +42,34 @@ class Service(Protocol):
         """Count an answer that the broker has."""
         ...
 
-    def serves(self, partition: int) -> bool:
-        """Whether this worker owns the partition."""
-        ...
+
+@dataclass(eq=False, slots=True)
+class _Taken:
+    """An event on its way; `answered` once the broker has its answer."""
+
+    event: Any
+    answered: bool = False
+
+
+class _InOrder:
+    """The events of one partition under one assignment."""
+
+    def __init__(self) -> None:
+        self._open: deque[_Taken] = deque()
+
+    def take(self, event: Any) -> _Taken:  # noqa: ANN401 - Faust's event
+        taken = _Taken(event)
+        self._open.append(taken)
+        return taken
+
+    def answered(self, taken: _Taken) -> None:
+        taken.answered = True
+        while self._open and self._open[0].answered:
+            self._open.popleft().event.ack()
 
 
 class Requests:
-    """Takes events, has them answered, sends the answers.
+    """Takes events, has them answered, sends the answers. Follows the assignment; all on the event loop.
 
     Args:
         send: Topic, key and value in; done when the broker has acknowledged.
@@ -59,35 +82,52 @@ class Requests:
         self._send, self._service, self._topic = send, service, topic
         self._places = asyncio.Semaphore(OPEN_REQUESTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._partitions: dict[int, _InOrder] = {}
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """Answer for these; Faust reads them again from what is committed."""
+        self._partitions = {partition: _InOrder() for partition in partitions}
+
+    async def suspended(self) -> None:
+        """Answer nothing that was taken so far: it comes again, to this worker or another."""
+        self._partitions = {}
 
     async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
         """Begin to answer one event; waits while too many are open."""
         await self._places.acquire()
-        task = asyncio.get_running_loop().create_task(self._answer(event))
+        events = self._partitions.get(event.message.partition)
+        if events is None:
+            self._places.release()
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(events, events.take(event)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, event: Any) -> None:  # noqa: ANN401
-        message = event.message
+    async def _answer(self, events: _InOrder, taken: _Taken) -> None:
+        message = taken.event.message
         try:
             reply = await self._service.answer(message.key, message.value, message.partition, message.timestamp * 1e3)
             if reply is None:
                 return
             began = time.perf_counter()
-            if await self._deliver(message.partition, message.key, reply):
-                event.ack()
+            if await self._deliver(events, message, reply):
+                events.answered(taken)
                 self._service.answered(reply, time.perf_counter() - began)
         except Exception:
             log.exception("a request was not answered; the next owner of its partition will be asked again")
         finally:
             self._places.release()
 
-    async def _deliver(self, partition: int, key: bytes | None, reply: Reply) -> bool:
-        """Send until the broker has the answer; False once the partition is not ours any more."""
+    def _holds(self, events: _InOrder, partition: int) -> bool:
+        """Whether the assignment that delivered these events still holds."""
+        return self._partitions.get(partition) is events
+
+    async def _deliver(self, events: _InOrder, message: Any, reply: Reply) -> bool:  # noqa: ANN401 - Faust's message
+        """Send until the broker has the answer; False once the assignment has changed."""
         pause, body = PAUSE_FIRST_SECONDS, reply.body
-        while self._service.serves(partition):
+        while self._holds(events, message.partition):
             try:
-                await self._send(self._topic, key, body)
+                await self._send(self._topic, message.key, body)
             except (KafkaError, ProducerSendError) as error:
                 if isinstance(error, MessageSizeTooLargeError) and body is reply.body:
                     body = encode_answer(
@@ -98,5 +138,5 @@ class Requests:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
             else:
-                return True
+                return self._holds(events, message.partition)
         return False

@@ -168,6 +168,7 @@ class WorkerService:
     async def stop(self) -> None:
         """End passes, reading and stores."""
         await self.desk.stop()
+        await self.copies.suspended()
         self.plane.close()
 
     async def answer(
@@ -179,10 +180,6 @@ class WorkerService:
             return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
         finally:
             self._in_flight -= 1
-
-    def serves(self, partition: int) -> bool:
-        """Whether this worker owns the partition."""
-        return self.copies.serves(partition)
 
     def answered(self, reply: Reply, produce_seconds: float) -> None:
         """Count an answer that the client has, or the broker for it."""

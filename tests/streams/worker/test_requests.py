@@ -1,6 +1,7 @@
-"""Events are acknowledged after their answers, and an answer that cannot be sent is tried again."""
+"""Events are acknowledged after their answers, in log order, and an answer that cannot be sent is tried again."""
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,6 @@ class Service:
     """Answers everything with the same body, or nothing."""
 
     reply: Reply | None
-    ours: bool = True
     counted: list[Reply] = field(default_factory=list)
 
     async def answer(
@@ -29,9 +29,6 @@ class Service:
 
     def answered(self, reply: Reply, produce_seconds: float) -> None:
         self.counted.append(reply)
-
-    def serves(self, partition: int) -> bool:
-        return self.ours
 
 
 @dataclass
@@ -51,8 +48,13 @@ class Topic:
 class Event:
     """What Faust hands over."""
 
+    partition: int = 0
+    key: bytes = b"1"
     acknowledged: int = 0
-    message: Any = field(default_factory=lambda: SimpleNamespace(key=b"1", value=b"{}", partition=0, timestamp=1.0))
+
+    @property
+    def message(self) -> Any:
+        return SimpleNamespace(key=self.key, value=b"{}", partition=self.partition, timestamp=1.0)
 
     def ack(self) -> None:
         self.acknowledged += 1
@@ -71,6 +73,7 @@ def taken(service: Service, topic: Topic) -> Event:
 
     async def scenario() -> None:
         subject = Requests(topic.send, service, "scores")
+        await subject.assigned(frozenset({0}))
         await subject.take(event)
         while subject._tasks:
             await asyncio.sleep(0)
@@ -98,11 +101,92 @@ def test_a_broker_that_is_away_is_tried_again() -> None:
     assert topic.sent == [REPLY.body]
 
 
-def test_trying_ends_with_the_ownership() -> None:
-    service, topic = Service(REPLY, ours=False), Topic()
-    assert taken(service, topic).acknowledged == 0
+def test_trying_ends_with_the_assignment() -> None:
+    service, event = Service(REPLY), Event()
+    topic = Topic([KafkaConnectionError() for _ in range(1_000)])
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores")
+        await subject.assigned(frozenset({0}))
+        await subject.take(event)
+        while len(topic.failures) > 990:
+            await asyncio.sleep(0)
+        await subject.suspended()
+        await subject.assigned(frozenset({0}))
+        while subject._tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert event.acknowledged == 0
     assert topic.sent == []
+    assert len(topic.failures) > 900
     assert service.counted == []
+
+
+@dataclass
+class Paused:
+    """Answers a request when its key is let go."""
+
+    gates: dict[bytes, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    counted: list[Reply] = field(default_factory=list)
+
+    async def answer(
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+    ) -> Reply | None:
+        await self.gates[key or b""].wait()
+        return REPLY
+
+    def answered(self, reply: Reply, produce_seconds: float) -> None:
+        self.counted.append(reply)
+
+    async def let_go(self, *keys: bytes) -> None:
+        """Answer these, one after the other."""
+        for key in keys:
+            before = len(self.counted)
+            self.gates[key].set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(self.counted) <= before + 1
+
+
+def test_events_are_acknowledged_in_log_order_whatever_the_order_of_their_answers() -> None:
+    service, topic = Paused(), Topic()
+    first, second, third = (Event(key=key) for key in (b"1", b"2", b"3"))
+    other = Event(partition=1, key=b"4")
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores")
+        await subject.assigned(frozenset({0, 1}))
+        for event in (first, second, third, other):
+            await subject.take(event)
+        await service.let_go(b"2", b"3", b"4")
+        assert len(topic.sent) == 3
+        assert [event.acknowledged for event in (first, second, third, other)] == [0, 0, 0, 1]
+        await service.let_go(b"1")
+
+    asyncio.run(scenario())
+    assert [event.acknowledged for event in (first, second, third, other)] == [1, 1, 1, 1]
+
+
+def test_what_was_taken_under_an_earlier_assignment_is_neither_sent_nor_acknowledged() -> None:
+    service, topic = Paused(), Topic()
+    early, between, again, stranger = (Event(key=key) for key in (b"1", b"2", b"1", b"4"))
+    stranger.partition = 3
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores")
+        await subject.assigned(frozenset({0}))
+        await subject.take(early)
+        await subject.suspended()
+        await subject.take(between)
+        await subject.assigned(frozenset({0}))
+        await subject.take(again)
+        await subject.take(stranger)
+        await service.let_go(b"1", b"2", b"4")
+
+    asyncio.run(scenario())
+    assert [event.acknowledged for event in (early, between, again, stranger)] == [0, 0, 1, 0]
+    assert len(topic.sent) == 1
 
 
 def test_an_answer_above_the_topics_limit_is_replaced_by_one_that_says_so() -> None:
