@@ -202,6 +202,16 @@ class Desk:
 
     async def _wait_ready(self, ask: Ask) -> Answer | None:
         """None once the copy may answer; raises PartitionNotHereError when it is not ours any more."""
+        before = ask.request.not_before
+        while (refusal := await self._wait_caught_up(ask)) is None and before is not None:
+            if await self._copies.passed(ask.partition, before.offset, max(0.0, ask.deadline - time.perf_counter())):
+                return None
+            if self._copies.ready(ask.partition):  # else the copy was given up, and the next round says what that means
+                message = f"offset {before.offset} of partition {ask.partition} did not arrive before the deadline"
+                return answers.refused(ask.request, Status.NOT_READY, "not_before", message)
+        return refusal
+
+    async def _wait_caught_up(self, ask: Ask) -> Answer | None:
         patience = min(ask.deadline, time.perf_counter() + self._limits.ready_wait_ms / 1e3)
         while not self._copies.ready(ask.partition):
             if not self._copies.serves(ask.partition):
@@ -210,13 +220,7 @@ class Desk:
                 message = f"partition {ask.partition} is still catching up here; ask again"
                 return answers.refused(ask.request, Status.NOT_READY, "catching_up", message)
             await asyncio.sleep(READY_POLL_SECONDS)
-        before = ask.request.not_before
-        if before is None:
-            return None
-        if await self._copies.passed(ask.partition, before.offset, max(0.0, ask.deadline - time.perf_counter())):
-            return None
-        message = f"offset {before.offset} of partition {ask.partition} did not arrive before the deadline"
-        return answers.refused(ask.request, Status.NOT_READY, "not_before", message)
+        return None
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError]:
         """Compute and encode; in the desk's thread."""
