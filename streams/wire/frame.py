@@ -30,11 +30,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from crc32c import crc32c
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from muse_stream.streams.errors import WireError
 from muse_stream.streams.wire.ids import Joined
+from muse_stream.streams.wire.jit import kernel
 
 MAGIC, VERSION = b"MUSF", 1
 HEADER_BYTES, TRAILER_BYTES = 16, 4
@@ -128,7 +128,7 @@ def decode_frames(values: Sequence[bytes]) -> Frames:
     return Frames(count, complaint, user, item, time_ms, action, category, event_id)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _inspect(
     data: NDArray[np.uint8], bounds: NDArray[np.int64], sound: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -164,7 +164,7 @@ def _inspect(
     return counts, complaint
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _unpack(
     data: NDArray[np.uint8],
     bounds: NDArray[np.int64],

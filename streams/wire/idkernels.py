@@ -7,8 +7,9 @@ Invariant: for every span, value and flag are those of `ids.id_of` on the same t
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from muse_stream.streams.wire.jit import inlined, kernel
 
 OK, ABSENT, EMPTY, NON_ASCII, RESERVED, ZERO = range(6)
 """Flags of a parsed id. NON_ASCII carries a value but its UTF-8 is not checked yet; ABSENT, EMPTY and ZERO carry 0."""
@@ -62,12 +63,12 @@ _BLOCK_BYTES = 128
 _INT64_MAX = np.uint64(2**63 - 1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _rotate(x: np.uint64, bits: int) -> np.uint64:
     return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compress(h: NDArray[np.uint64], m: NDArray[np.uint64], v: NDArray[np.uint64], count: int, last: bool) -> None:
     """One BLAKE2b compression of block `m [16]` into `h [8]`; `v [16]` is scratch."""
     for i in range(8):
@@ -91,7 +92,7 @@ def _compress(h: NDArray[np.uint64], m: NDArray[np.uint64], v: NDArray[np.uint64
         h[i] ^= v[i] ^ v[i + 8]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _digest(buffer: NDArray[np.uint8], start: int, stop: int, work: NDArray[np.uint64]) -> np.uint64:
     """BLAKE2b(digest_size=8) of `buffer[start:stop]` as a little-endian word; `work [40]` is scratch."""
     h, m, v = work[:8], work[8:24], work[24:40]
@@ -111,7 +112,7 @@ def _digest(buffer: NDArray[np.uint8], start: int, stop: int, work: NDArray[np.u
             return np.uint64(h[0])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decimal(buffer: NDArray[np.uint8], start: int, stop: int) -> tuple[bool, np.int64]:
     """Whether the text is the canonical decimal form of an int64, and that integer."""
     negative = buffer[start] == 45  # "-"
@@ -130,7 +131,7 @@ def _decimal(buffer: NDArray[np.uint8], start: int, stop: int) -> tuple[bool, np
     return True, np.int64(np.uint64(0) - total) if negative else np.int64(total)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _text_flag(buffer: NDArray[np.uint8], start: int, stop: int) -> int:
     for i in range(start, stop):
         if buffer[i] >= 128:
@@ -143,7 +144,7 @@ def _text_flag(buffer: NDArray[np.uint8], start: int, stop: int) -> int:
     return RESERVED
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ids_of_spans(
     buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -179,7 +180,7 @@ def ids_of_spans(
     return values, flags
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def digests_of_spans(
     buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
 ) -> NDArray[np.uint64]:

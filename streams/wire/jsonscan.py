@@ -9,8 +9,9 @@ tests. Ids come back as byte spans: an integer's literal and its text are the sa
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from muse_stream.streams.wire.jit import kernel
 
 ITEM, CATEGORY, USER, EVENT, TIME, ACTION = range(6)
 """Fields; the first four are ids."""
@@ -28,7 +29,7 @@ _QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _MINUS, _BACKSLASH, _N = 34, 44, 58, 123,
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _blank(data: Bytes, at: int, stop: int) -> int:
     """The next byte that is not JSON white space."""
     while at < stop and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
@@ -36,7 +37,7 @@ def _blank(data: Bytes, at: int, stop: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _text(data: Bytes, at: int, stop: int) -> int:
     """The closing quote of plain text that begins at `at`, or -1."""
     while at < stop:
@@ -49,7 +50,7 @@ def _text(data: Bytes, at: int, stop: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _name(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     """The closing quote of a field's name that begins at `at`, and the field; -1 where it is none of them."""
     word = np.uint64(0)
@@ -66,7 +67,7 @@ def _name(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     return -1, -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _integer(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     """The byte after a canonical int64 literal and its value, or -1 and 0."""
     negative = data[at] == _MINUS
@@ -88,7 +89,7 @@ def _integer(data: Bytes, at: int, stop: int) -> tuple[int, int]:
     return at, int(np.int64(np.uint64(0) - total)) if negative else int(np.int64(total))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _action(data: Bytes, start: int, stop: int, actions: Bytes) -> int:
     """The number of the action named `data[start:stop]`, or -1."""
     for row in range(actions.shape[0]):
@@ -102,7 +103,7 @@ def _action(data: Bytes, start: int, stop: int, actions: Bytes) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _value(  # noqa: PLR0911 - one jump out per finding
     data: Bytes, at: int, stop: int, field: int, actions: Bytes
 ) -> tuple[int, int, int]:
@@ -129,7 +130,7 @@ def _value(  # noqa: PLR0911 - one jump out per finding
     return after, at, after
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _object(  # noqa: PLR0911, PLR0917 - one jump out per finding
     data: Bytes, at: int, stop: int, row: int, actions: Bytes, columns: NDArray[np.int64]
 ) -> bool:
@@ -165,7 +166,7 @@ def _object(  # noqa: PLR0911, PLR0917 - one jump out per finding
             return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scan(data: Bytes, bounds: NDArray[np.int64], actions: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Read many behaviours.
 

@@ -12,17 +12,17 @@ Java's published values).
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from muse_stream.streams.wire.ids import Joined
+from muse_stream.streams.wire.jit import kernel
 
 WRONG_PARTITIONER_ADVICE = (
     "keys must be placed by murmur2 (Java, kafka-python); librdkafka defaults to CRC32: set partitioner=murmur2_random"
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _murmur2(data: NDArray[np.uint8], start: int, stop: int) -> np.uint32:
     multiplier = np.uint32(0x5BD1E995)
     h = np.uint32(np.uint32(0x9747B28C) ^ np.uint32(stop - start))
@@ -49,7 +49,7 @@ def _murmur2(data: NDArray[np.uint8], start: int, stop: int) -> np.uint32:
     return np.uint32(h ^ (h >> np.uint32(15)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _partitions(data: NDArray[np.uint8], bounds: NDArray[np.int64], count: int) -> NDArray[np.int32]:
     result = np.empty(len(bounds) - 1, np.int32)
     for i in range(len(result)):
@@ -57,7 +57,7 @@ def _partitions(data: NDArray[np.uint8], bounds: NDArray[np.int64], count: int) 
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _partitions_of_integers(users: NDArray[np.int64], count: int) -> NDArray[np.int32]:
     result = np.empty(len(users), np.int32)
     text = np.empty(20, np.uint8)  # "-9223372036854775808"

@@ -63,7 +63,7 @@ def test_administration(broker: EmbeddedKafka, directory: Path) -> None:
 
 def test_faust_s_own_client(broker: EmbeddedKafka, directory: Path) -> None:
     """Faust talks through aiokafka; its translation of the credentials decides what arrives there."""
-    from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
+    from aiokafka.admin import AIOKafkaAdminClient
     from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
     async def names(allowed: Security) -> list[str]:
