@@ -272,3 +272,37 @@ def test_vector_changes_wait_for_a_running_search_and_appends_do_not() -> None:
 def test_a_pool_below_one_page_is_refused() -> None:
     with pytest.raises(BudgetError):
         GsuEngine(table_of(1), pool_bytes=1_000)
+
+
+def test_slots_that_were_freed_while_a_search_loaded_its_users_are_not_used() -> None:
+    """User 1 is loaded; while user 2 is, the slots of user 1's unknown items go to other items, which get vectors."""
+    table = VectorTable("v1", DIMENSION, ItemIndex(max_items=4), budget_bytes=1 << 12)
+    table.put(np.array([1]), np.ones((1, DIMENSION), np.int8))
+    engine = GsuEngine(table, backend="cpu", pool_bytes=1 << 14)
+
+    class Meddling(Source):
+        def items(self, user: int) -> tuple[int, NDArray[np.int64]]:
+            if user == 2:
+                engine.index.reclaim()
+                engine.put_vectors(np.array([50, 51, 52]), np.full((3, DIMENSION), 2, np.int8))
+            return super().items(user)
+
+    source = Meddling({1: np.array([1, 7, 8]), 2: np.array([1, 1, 1])})
+    vectors, norms = table.lookup(np.array([1, 1]))
+    batch = batch_of(table, [1, 2], 3, vectors=vectors, inv_norms=norms)
+    result = engine.search(batch, 3, 0, source)
+    assert result.count.tolist() == [1, 3]
+    assert result.positions[0].tolist() == [0, -1, -1]
+
+
+def test_a_user_erased_while_being_loaded_does_not_become_resident() -> None:
+    engine = GsuEngine(table_of(3), backend="cpu")
+
+    class Erasing(Source):
+        def items(self, user: int) -> tuple[int, NDArray[np.int64]]:
+            found = super().items(user)
+            engine.drop(np.array([user]))
+            return found
+
+    engine.prefetch(1, Erasing({1: np.array([1, 2])}))
+    assert engine.stats().pool.users == 0

@@ -4,12 +4,10 @@ import os
 import sys
 import types
 
-import numpy as np
 import pytest
 
 from muse_stream.gsu_engine import BackendError
 from muse_stream.gsu_engine.backends import choose, cuda
-from muse_stream.gsu_engine.backends.array import ArrayBackend
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -43,18 +41,6 @@ def test_tf32_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "CUPY_TF32", "1")
     with pytest.raises(BackendError, match="CUPY_TF32"):
         cuda.open_cuda()
-
-
-def test_a_module_whose_products_are_rounded_is_refused() -> None:
-    class Rounding(types.ModuleType):
-        def __getattr__(self, name: str) -> object:
-            return getattr(np, name)
-
-        def matmul(self, a: np.ndarray[tuple[int, int]], b: np.ndarray[tuple[int, int]]) -> object:
-            return np.matmul(a, b).astype(np.float16).astype(np.float32)
-
-    with np.errstate(over="ignore"), pytest.raises(BackendError, match="not exact"):
-        ArrayBackend(Rounding("rounding"), "rounding")
 
 
 def test_the_cpu_backend_takes_one_thread_per_core_unless_told() -> None:
