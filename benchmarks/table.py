@@ -24,13 +24,13 @@ LOOKUPS = 1_000
 SPACE = "benchmark"
 
 
-def run(*, items: int = 10_000_000, dimension: int = 128, restart: bool = True, quick: bool = False) -> list[Row]:
+def run(*, items: int = 10_000_000, dimension: int = 128, skip_restart: bool = False, quick: bool = False) -> list[Row]:
     """Rows for filling, looking up, restarting and for bytes.
 
     Args:
         items: Items with a vector.
         dimension: Bytes of a vector.
-        restart: Measure the restart too; needs as much room on disk as the vectors take.
+        skip_restart: Leave the restart out; it needs as much room on disk as the vectors take.
         quick: 200 000 items.
 
     """
@@ -48,7 +48,7 @@ def run(*, items: int = 10_000_000, dimension: int = 128, restart: bool = True, 
         Row("bytes per item with a vector, process growth", grown / items, "B"),
         *_unseen(table, items // 3),
     ]
-    return [*rows, *_restart(items, dimension)] if restart else rows
+    return rows if skip_restart else [*rows, *_restart(items, dimension)]
 
 
 def _table(items: int, dimension: int) -> VectorTable:

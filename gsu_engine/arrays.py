@@ -27,6 +27,8 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 def plain(array: NDArray[Any], kind: type[Scalar]) -> NDArray[Scalar]:
     """The array as kernels are compiled for: contiguous, aligned, writable; copied only where it is not."""
+    if array.dtype == kind and array.flags.carray:  # contiguous, aligned and writable
+        return array
     return np.require(array, kind, ["C", "A", "W"])
 
 

@@ -175,7 +175,7 @@ class GsuEngine:
 
     def _load_missing(self, batch: SearchBatch, source: HistorySource) -> dict[int, _Loaded]:
         wanted = ~self._pool.resident(batch.users) & (batch.stops > batch.starts)
-        return {int(user): self._load(int(user), source) for user in np.unique(batch.users[wanted])}
+        return {user: self._load(user, source) for user in dict.fromkeys(batch.users[wanted].tolist())}
 
     def _load(self, user: int, source: HistorySource) -> _Loaded:
         began = time.perf_counter()

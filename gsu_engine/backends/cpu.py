@@ -41,7 +41,7 @@ class CpuBackend:
         query = self._query(work)
         candidates = np.diff(work.bounds)
         shares = cut(work.offsets, candidates, self.threads)
-        units = np.concatenate(shares)
+        units = shares[0] if len(shares) == 1 else np.concatenate(shares)
         first_unit = np.searchsorted(units[:, 0], np.arange(work.pairs + 1))
         sizes = candidates[units[:, 0]]
         ends = np.cumsum(sizes)
@@ -119,12 +119,13 @@ def cut(offsets: I64, candidates: I64, threads: int) -> list[I64]:
 
     A pair without rows or candidates is in no share.
     """
-    lengths = np.diff(offsets)
     cost = np.where(candidates > 0, candidates + ROW_COST, 0)  # per row
-    ends = np.cumsum(lengths * cost)
+    ends = np.cumsum(np.diff(offsets) * cost)
     total = int(ends[-1]) if len(ends) else 0
-    shares = threads if total > SMALL else 1
-    cuts = [total * share // shares for share in range(shares + 1)]
+    if threads == 1 or total <= SMALL:
+        pairs = np.flatnonzero((offsets[1:] > offsets[:-1]) & (candidates > 0))
+        return [np.stack((pairs, offsets[pairs], offsets[pairs + 1], np.zeros_like(pairs)), axis=1)]
+    cuts = [total * share // threads for share in range(threads + 1)]
     return [_share(offsets, cost, ends, low, high) for low, high in pairwise(cuts)]
 
 
