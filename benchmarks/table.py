@@ -91,11 +91,13 @@ def _lookup(table: VectorTable, items: int) -> float:
 
 def _unseen(table: VectorTable, count: int) -> list[Row]:
     """What ids cost that only histories know."""
-    before = table.index.stats().bytes
     taken = _seconds(lambda: table.index.slots(_ids(1 << 40, count), create=True))
-    used = table.index.stats().bytes - before + 4 * count
+    stats = table.index.stats()
     name = f"{count} ids without a vector"
-    return [Row(f"{name}: give them slots", taken, "s"), Row(f"{name}: bytes each", used / count, "B")]
+    return [
+        Row(f"{name}: give them slots", taken, "s"),
+        Row(f"index of {stats.items} items, bytes each", stats.bytes / stats.items + 4, "B"),
+    ]
 
 
 def _restart(items: int, dimension: int) -> list[Row]:

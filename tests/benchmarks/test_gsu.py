@@ -50,5 +50,5 @@ def test_own_vectors_can_be_measured(tmp_path: Path) -> None:
 def test_a_table_is_filled_read_and_restarted() -> None:
     rows = {row.case: row.ours for row in table.run(items=20_000, dimension=64)}
     assert rows["bytes per item with a vector, counted"] < 64 + 4 + 24
-    assert rows["6666 ids without a vector: bytes each"] <= 24
+    assert rows["index of 26666 items, bytes each"] <= 24
     assert rows["20000 items: restart from the item store"] > 0
