@@ -6,7 +6,9 @@ Faust's protocol facts that this module relies on (0.15, tried against Kafka 4.3
   "revoked" only means "do not answer until the next assignment".
 * `stream.noack()` leaves an event unacknowledged until `event.ack()`: called once the broker has the answer, so a
   killed worker's unanswered requests reach the next owner (at least once).
-* `table_standby_replicas=0`: with 1, a joining worker can stay without partitions.
+* Only Faust's own assignor tells every worker which URL owns which partition, and it leaves partitions where they are
+  when it can; but without tables it is used only if `table_standby_replicas` is above 0, and then a joining worker can
+  stay without partitions. So the setting is 1 and `OwnersAssignor` keeps the standbys at 0.
 * `topic_disable_leader`, `topic_allow_declare=False`: topics are created by `muse-stream topics create`, nobody else.
 """
 
@@ -14,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import faust
+from faust.assignor import PartitionAssignor
 
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.http import MAX_BODY_BYTES
@@ -27,6 +30,14 @@ class Assigned(Protocol):
 
     async def suspended(self) -> None:
         """A rebalance is under way: nothing is owned until `assigned`."""
+
+
+class OwnersAssignor(PartitionAssignor):
+    """Faust's assignor without standbys: partitions stay with their owners, and every worker knows the owners' URLs."""
+
+    def __init__(self, app: faust.App, replicas: int = 0) -> None:
+        del replicas  # the setting is not 0 only so that Faust uses this class
+        super().__init__(app, replicas=0)
 
 
 def create_app(settings: Settings) -> faust.App:
@@ -45,7 +56,8 @@ def create_app(settings: Settings) -> faust.App:
         producer_acks=-1,
         datadir=str(settings.state.directory / "faust"),
         store="memory://",
-        table_standby_replicas=0,
+        PartitionAssignor=OwnersAssignor,
+        table_standby_replicas=1,
         topic_partitions=settings.topics.partitions,
         topic_disable_leader=True,
         topic_allow_declare=False,
