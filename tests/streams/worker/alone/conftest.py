@@ -1,0 +1,42 @@
+"""One worker for all tests of this folder, a small seeded world, and a client."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.streams.worker.alone.world import ANSWER_BYTES, CANDIDATES_MAX, World, build_world, write_model
+from tests.streams.worker.client import Client
+from tests.streams.worker.installation import Installation, Worker
+
+if TYPE_CHECKING:
+    from muse_stream.streams.kafka.embedded import EmbeddedKafka
+
+
+@pytest.fixture(scope="package")
+def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    directory = tmp_path_factory.mktemp("alone")
+    sections: dict[str, Any] = {
+        "model": {"path": str(write_model(directory))},
+        "features": {"user": ["country"], "item": ["band"]},
+        "serving": {"answer_max_bytes": ANSWER_BYTES, "candidates_max": CANDIDATES_MAX},
+    }
+    with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
+        made.worker().start()
+        yield made
+
+
+@pytest.fixture(scope="package")
+def worker(installation: Installation) -> Worker:
+    return installation.workers[0].wait_ready()
+
+
+@pytest.fixture(scope="package")
+def client(installation: Installation) -> Iterator[Client]:
+    with Client(installation) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def world(worker: Worker, client: Client) -> World:
+    return build_world(worker, client)

@@ -1,0 +1,160 @@
+"""One test's installation: topics under a prefix of its own, workers as an operator starts them.
+
+A worker is a process of its own (`muse-stream worker --config FILE`) with its own state directory and port. It runs
+under the guard that the embedded broker runs under, so it never outlives the tests.
+"""
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from muse_stream.streams.clients import open_admin, wanted_topics
+from muse_stream.streams.demo.http import Reply, get_json, post_json
+from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
+from muse_stream.streams.kafka.ports import free_ports
+from muse_stream.streams.kafka.topic_admin import ensure_topics
+from muse_stream.streams.settings import Settings
+
+PATIENCE_SECONDS = 90.0
+"""How long a condition may take on a machine that is busy with other things; on an idle one most take under 2 s."""
+DIMENSION = 64
+LOOK_SECONDS = 0.05
+
+Tree = dict[str, Any]
+
+
+def until(condition: Callable[[], Any], what: str, *workers: "Worker") -> None:
+    """Wait for a condition; where it does not come, or a worker ends, say what was waited for and what they said."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline or any(worker.died() for worker in workers):
+            words = "\n".join(f"{worker.log}:\n{log_tail(worker.log, lines=40)}" for worker in workers)
+            message = f"waited in vain: {what}\n{words}"
+            raise AssertionError(message)
+        time.sleep(LOOK_SECONDS)
+
+
+class Worker:
+    """One worker's process, configuration and directory; can be started again after it was stopped or killed."""
+
+    def __init__(self, directory: Path, tree: Tree) -> None:
+        directory.mkdir(parents=True)
+        (port,) = free_ports(1)
+        self.state = directory / "state"
+        self.config = directory / "worker.yaml"
+        self.log = directory / "worker.log"
+        self.url = f"http://127.0.0.1:{port}"
+        own = {"http": {"port": port}, "state": {**tree.get("state", {}), "directory": str(self.state)}}
+        self.config.write_text(yaml.safe_dump({**tree, **own}), encoding="utf-8")
+        self._process: GuardedJava | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running()
+
+    def died(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and not self._process.running()
+
+    def start(self) -> "Worker":
+        command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self.config)]
+        self._process = GuardedJava(command, log=self.log, temporary=None)
+        return self
+
+    def wait_ready(self) -> "Worker":
+        until(self.ready, f"{self.url} is ready", self)
+        return self
+
+    def stop(self) -> int:
+        """End it by SIGTERM; its exit status."""
+        assert self._process is not None
+        status = self._process.end("stop")
+        self._process = None
+        return status
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.end("kill")
+        self._process = None
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.end("kill")
+
+    def get(self, path: str) -> Reply:
+        return get_json(self.url + path)
+
+    def post(self, path: str, body: bytes) -> Reply:
+        return post_json(self.url + path, body)
+
+    def ready(self) -> bool:
+        return self.get("/health/ready").status == 200
+
+    def owned(self) -> set[int]:
+        return set(self.get("/v1/status").body.get("owned", ()))
+
+    def position(self, topic: str, partition: int) -> int:
+        """Next offset that the open store of a partition wants, -1 where there is none."""
+        found = self.get("/v1/status").body["partitions"]
+        logs = {one["partition"]: one["logs"] for one in found}
+        return int(logs.get(partition, {}).get(topic, {}).get("position", -1))
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        """Samples by name and by the values of their labels, joined by commas."""
+        import urllib.request
+
+        with urllib.request.urlopen(self.url + "/metrics", timeout=10) as response:  # noqa: S310
+            text = response.read().decode()
+        return {
+            (sample.name, ",".join(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+class Installation:
+    """Topics, settings, workers; a context manager that leaves nothing running."""
+
+    def __init__(self, directory: Path, kafka: Mapping[str, Any], **sections: Mapping[str, Any]) -> None:
+        """Create the topics. `kafka` is that section of the settings, `sections` add to the others."""
+        prefix = f"w{uuid.uuid4().hex[:8]}-"
+        usual: Tree = {
+            "app": {"name": f"{prefix}app", "session_timeout_seconds": 6},
+            "topics": {"prefix": prefix, "partitions": 4},
+            "state": {"block_cache_bytes": 16 << 20, "write_buffer_bytes": 32 << 20},
+            "items": {"spaces": {"v1": DIMENSION}},
+            "engine": {"threads": 1},
+            "monitoring": {"summary_interval_seconds": 0},
+        }
+        merged = {name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual | sections}
+        self.tree: Tree = {"kafka": dict(kafka), **merged}
+        self.directory = directory
+        self.workers: list[Worker] = []
+        config = directory / "clients.yaml"
+        config.write_text(yaml.safe_dump(self.tree), encoding="utf-8")
+        self.settings = Settings.load(config)
+        self.topics = self.settings.topics
+        with open_admin(self.settings) as admin:
+            ensure_topics(admin, wanted_topics(self.settings))
+
+    def worker(self) -> Worker:
+        """A further worker, not started."""
+        self.workers.append(Worker(self.directory / f"worker-{len(self.workers)}", self.tree))
+        return self.workers[-1]
+
+    def __enter__(self) -> "Installation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.close()
