@@ -25,6 +25,7 @@ class RecordBatch:
         offset: `[n] int64` log offsets.
         broker_time_ms: `[n] int64` record timestamps, milliseconds since the epoch (LogAppendTime: the broker's clock).
         next_offset: The consumer's position after this batch; all offsets below it are delivered or not visible.
+
     """
 
     topic: str
