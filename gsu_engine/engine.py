@@ -10,6 +10,7 @@ Appends need the pool's lock alone, so they wait for one copy at most, never for
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags, plain
 from muse_stream.gsu_engine.backends import choose
 from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch, SearchResult, Work
+from muse_stream.gsu_engine.dropped import LatelyDropped
 from muse_stream.gsu_engine.errors import BatchError, WindowError
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import EngineStats
@@ -56,6 +58,7 @@ class GsuEngine:
         pool_bytes: int = 1 << 30,
         backend: str | Backend = "auto",
         threads: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make an engine with nobody resident.
 
@@ -65,6 +68,7 @@ class GsuEngine:
             pool_bytes: Bound on resident histories; 1 GiB holds 2 600 users of 100 000 behaviours.
             backend: A name (see `backends`), or a backend that engines share.
             threads: Threads of the `cpu` backend; None = one per core.
+            clock: Seconds, rising.
 
         Raises:
             BackendError: The backend is unknown or cannot run here.
@@ -74,6 +78,7 @@ class GsuEngine:
         self.table = table
         self.index = table.index
         self._pool = HistoryPool(pool_bytes, cap)
+        self._dropped = LatelyDropped(clock)
         self._backend, self._why = choose(backend, threads) if isinstance(backend, str) else (backend, "given")
         self._totals = _Totals()
         self._totals_lock = threading.Lock()
@@ -102,8 +107,10 @@ class GsuEngine:
             done = self._pool.append(users, starts, bounds, slots, departures=departures)
 
     def drop(self, users: I64) -> None:
-        """Forget users at once: erased, or no longer ours."""
-        self._pool.drop(plain(users, np.int64))
+        """Forget users at once: erased, or no longer ours. For a minute they are not kept again (see `dropped`)."""
+        if len(users):
+            self._dropped.add(users)
+            self._pool.drop(plain(users, np.int64))
 
     def prefetch(self, user: int, source: HistorySource) -> None:
         """Make a user resident before the search that will need it."""
@@ -183,7 +190,8 @@ class GsuEngine:
         start, items = source.items(user)
         generation = self.index.generation
         slots = self.index.slots(items, create=True)
-        self._pool.enter(user, start, slots, departures=departures)
+        if user not in self._dropped:
+            self._pool.enter(user, start, slots, departures=departures)
         with self._totals_lock:
             self._totals.misses += 1
             self._totals.load_seconds += time.perf_counter() - began

@@ -1,5 +1,6 @@
 """The engine's own promises: what is refused, what is counted, and that threads do not change answers."""
 
+import itertools
 import threading
 from typing import Any
 
@@ -17,6 +18,7 @@ from muse_stream.gsu_engine import (
     WindowError,
 )
 from muse_stream.gsu_engine.contract import Backend
+from muse_stream.gsu_engine.dropped import OLDEST_MOMENT_SECONDS
 from muse_stream.gsu_engine.kernels.paging import PAGE
 from tests.gsu_engine.oracle import History, answer, assert_identical
 from tests.gsu_engine.worlds import World, draw_vectors
@@ -188,7 +190,8 @@ def test_appends_changes_and_searches_in_threads_give_the_answers_of_the_definit
     rng = np.random.default_rng(5)
     items, users, length = 40, 6, 3 * PAGE
     histories = {user: rng.integers(1, 2 * items, length) for user in range(1, users + 1)}
-    engine = GsuEngine(table_of(items), backend=backends[1], cap=10**6, pool_bytes=40 * 2_200)
+    clock = itertools.count(0.0, 2 * OLDEST_MOMENT_SECONDS).__next__  # who was dropped may come back at once
+    engine = GsuEngine(table_of(items), backend=backends[1], cap=10**6, pool_bytes=40 * 2_200, clock=clock)
     definition = GsuEngine(engine.table, backend=backends[0], cap=10**6, pool_bytes=1 << 22)
     reach = np.full(users + 1, 100)
     failures: list[BaseException] = []
@@ -306,3 +309,30 @@ def test_a_user_erased_while_being_loaded_does_not_become_resident() -> None:
 
     engine.prefetch(1, Erasing({1: np.array([1, 2])}))
     assert engine.stats().pool.users == 0
+
+
+def test_an_erased_user_is_not_kept_again_from_a_moment_that_may_be_older() -> None:
+    now = [0.0]
+    engine = GsuEngine(table_of(3), backend="cpu", clock=lambda: now[0])
+    source = Source({1: np.array([1, 2])})
+    engine.prefetch(1, source)
+    engine.drop(np.array([1]))
+    assert engine.search(batch_of(engine.table, [1], 2), 2, 0, source).count.tolist() == [2]
+    assert engine.stats().pool.users == 0
+    now[0] = OLDEST_MOMENT_SECONDS
+    engine.search(batch_of(engine.table, [1], 2), 2, 0, source)
+    assert engine.stats().pool.users == 1
+    engine.drop(np.array([2]))
+    assert len(engine._dropped._until) == 1
+
+
+def test_dropping_nobody_does_not_disturb_a_load() -> None:
+    engine = GsuEngine(table_of(3), backend="cpu")
+
+    class Dropping(Source):
+        def items(self, user: int) -> tuple[int, NDArray[np.int64]]:
+            engine.drop(np.empty(0, np.int64))
+            return super().items(user)
+
+    engine.prefetch(1, Dropping({1: np.array([1, 2])}))
+    assert engine.stats().pool.users == 1

@@ -54,11 +54,18 @@ class Life:
         self.world = World(DIMENSION, {}, {user: History(0, []) for user in USERS}, self.rng)
         self.moment = copy.deepcopy(self.world)
         self.engines = []
+        self.steps = 0
         for backend in backends:
             table = VectorTable(
                 "v1", DIMENSION, ItemIndex(max_items=rules.max_items), budget_bytes=20 * (DIMENSION + 4)
             )
-            self.engines.append(GsuEngine(table, cap=rules.cap, pool_bytes=rules.pages * 2_200, backend=backend))
+            self.engines.append(
+                GsuEngine(table, cap=rules.cap, pool_bytes=rules.pages * 2_200, backend=backend, clock=self.clock)
+            )
+
+    def clock(self) -> float:
+        """20 seconds a step, so that an erased user is kept again three steps later."""
+        return 20.0 * self.steps
 
     def append(self, times: int = 1) -> None:
         """New behaviours of some users; `times` 0: the engines miss them, 2: they get them again."""
@@ -159,3 +166,4 @@ def test_every_answer_of_a_life_equals_the_oracle(
     life = Life(backends, rules)
     for step in [*steps, Life.search]:
         step(life)
+        life.steps += 1
