@@ -89,8 +89,9 @@ def run(*, quick: bool = False) -> list[Row]:
         rows = []
         for driver in ("kafka-python", "confluent"):
             for topic, count in (("json", json_rows), ("frames", frame_rows)):
-                rate = measure(bootstrap, driver, topic, Path(scratch) / f"{driver}-{topic}", count)
+                rate, cpu_us = measure(bootstrap, driver, topic, Path(scratch) / f"{driver}-{topic}", count)
                 rows.append(higher_is_better(f"{driver}, {topic}", rate, "behaviours/s", peers))
+                rows.append(Row(f"{driver}, {topic}, CPU", cpu_us, "µs/behaviour"))
         rows += [Row(f"peer: {name}", rate, "behaviours/s") for name, rate in peers.items()]
         for driver in ("kafka-python", "confluent"):
             cores = steady_cores(bootstrap, driver, Path(scratch) / f"steady-{driver}", STEADY_SECONDS / scale)
@@ -193,13 +194,13 @@ def wait_ready(ingest: IngestService) -> None:
         time.sleep(0.005)
 
 
-def measure(bootstrap: str, driver: str, topic: str, directory: Path, rows: int) -> float:
-    """Behaviours per second from assignment to all positions at the end of the log."""
+def measure(bootstrap: str, driver: str, topic: str, directory: Path, rows: int) -> tuple[float, float]:
+    """Behaviours per second from assignment to all positions at the end of the log, and CPU µs of each, all threads."""
     with service(bootstrap, driver, topic, directory) as ingest:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         ingest.assign(range(PARTITIONS))
         wait_ready(ingest)
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         ingest.call(lambda: None).result()  # the turn that stored the last batch has then ended, counts included
         stored = 0
         for partition in range(PARTITIONS):
@@ -208,7 +209,7 @@ def measure(bootstrap: str, driver: str, topic: str, directory: Path, rows: int)
     if stored != rows:
         message = f"{driver}, {topic}: {stored} behaviours are stored, the log has {rows}"
         raise RuntimeError(message)
-    return rows / seconds
+    return rows / seconds, cpu / rows * 1e6
 
 
 def steady_cores(bootstrap: str, driver: str, directory: Path, seconds: float) -> float:
