@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all check lint types bench-env bench wheel-test clean
+.PHONY: help setup demo test test-all check lint types gpu-test simulate bench-env bench wheel-test clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ types:
 gpu-test:  ## The engine's tests on an NVIDIA GPU (setup with CUDA=1)
 	@CUDA=1 scripts/setup.sh dev
 	$(BIN)/python -m pytest -m gpu tests/gsu_engine
+
+simulate:  ## A hundred thousand crash schedules of stores and ingest (SEEDS=, START=)
+	@scripts/setup.sh dev
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000) --start $(or $(START),0) --jobs $$(nproc)
 
 bench-env:  ## A second environment, .bench-venv, with the libraries we compare with
 	@scripts/bench_env.sh
