@@ -24,15 +24,21 @@ class OwnedCopies:
         self._items_ready = items_ready
         self._on_change = on_change
         self.owned: frozenset[int] = frozenset()
+        self._taken: frozenset[int] = frozenset()
         self.assigned_once = False
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Own exactly these; returns when ingest has heard of it."""
+        """Own exactly these; a copy kept from before is current only once ingest has read the log's end anew."""
         log.info("owns partitions %s", sorted(partitions))
         self._on_change()
-        self._ingest.assign(partitions)
         self.owned = partitions
+        self._taken = frozenset()
+        self._ingest.assign(partitions).add_done_callback(lambda _: self._take(partitions))
         self.assigned_once = True
+
+    def _take(self, partitions: frozenset[int]) -> None:
+        if self.owned is partitions:
+            self._taken = partitions
 
     async def suspended(self) -> None:
         """Answer for nothing until the next assignment."""
@@ -46,7 +52,7 @@ class OwnedCopies:
         """Whether the owner's copy has reached the end of the log as read at its assignment, and items are loaded."""
         state = self._ingest.states().get(partition)
         caught_up = state is not None and state.ready and state.serving
-        ready = caught_up and partition in self.owned and self._items_ready()
+        ready = caught_up and partition in self.owned & self._taken and self._items_ready()
         if ready:
             self._ingest.note_request()
         return ready
