@@ -10,6 +10,8 @@ StreamsError
 │   ├── PositionError      a position lies outside the log
 │   ├── DriverError        a client driver is unknown or not installed
 │   └── DeliveryError      the broker did not acknowledge a record
+├── WireError          bytes do not follow the published contract
+│   └── IdError            text or a number that is no id
 ├── AuditError         the audit cannot be done, or cannot be finished
 ├── DemoError          the demo cannot go on
 ├── SourceError        a file of behaviours cannot be read
