@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "replay": "Send behaviours from a file, or the bundled ones, to Kafka.",
     "request": "Send one ranking request and show the answer.",
     "inspect": "Show what is stored about a user.",
+    "audit": "Compare stores and a worker's memory with the log.",
     "parity": "Compare the network with a reference file, stage by stage.",
     "bench": "Measure, against other libraries.",
     "check": "Check settings, broker, topics, stores and devices; advise.",

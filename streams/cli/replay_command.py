@@ -1,30 +1,26 @@
 """`muse-stream replay`: behaviours from a file, or the bundled purchases, into the behaviours topic."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from muse_stream.streams.cli.common import (
     example,
-    is_terminal,
     json_option,
     load_settings,
     print_json,
     settings_options,
 )
+from muse_stream.streams.cli.progress import progress
 from muse_stream.streams.clients import open_producer
 from muse_stream.streams.demo import feed, source
 from muse_stream.streams.demo.dataset import load
 from muse_stream.streams.demo.feed import Records, Rows
 from muse_stream.streams.kafka.producer import RecordProducer
 from muse_stream.streams.settings import Settings
-
-LINE_SECONDS = 2.0
 
 
 @click.command(
@@ -49,9 +45,12 @@ def command(file: Path | None, rate: float | None, limit: int | None, catalogue:
             (source.count_rows(file), source.read_rows(file)) if file else bundled(settings, producer, catalogue)
         )
         begun = time.monotonic()
-        with progress(total if limit is None else min(total, limit)) as on_sent:
+        total = total if limit is None else min(total, limit)
+        with progress("sent") as show:
             batches = limited((feed.encode_rows(batch) for batch in rows), limit)
-            sent = feed.replay(producer, settings.topics.behaviours, batches, rate=rate, on_sent=on_sent)
+            sent = feed.replay(
+                producer, settings.topics.behaviours, batches, rate=rate, on_sent=lambda count: show(count, total)
+            )
     finally:
         producer.close()
     seconds = time.monotonic() - begun
@@ -83,33 +82,3 @@ def limited(batches: Iterator[Records], limit: int | None) -> Iterator[Records]:
         left -= min(left, len(batch))
         if not left:
             return
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a replay has come: a bar with rate and time left, or a line now and then; to stderr."""
-    if not is_terminal():
-        yield lines(total)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:,.0f}/s"), TimeRemainingColumn())
-    begun = time.monotonic()
-    with Progress(*columns) as bar:
-        task = bar.add_task("replay", total=total, rate=0.0)
-        yield lambda sent: bar.update(task, completed=sent, rate=sent / max(1e-9, time.monotonic() - begun))
-
-
-def lines(total: int, clock: Callable[[], float] = time.monotonic) -> Callable[[int], None]:
-    """Print progress every two seconds, with rate and time left."""
-    begun = last = clock()
-
-    def show(sent: int) -> None:
-        nonlocal last
-        now = clock()
-        if now - last < LINE_SECONDS:
-            return
-        last = now
-        rate = sent / (now - begun)
-        left = max(0, total - sent) / rate
-        click.echo(f"{sent:,} of {total:,} sent, {rate:,.0f}/s, {left:.0f} s left", err=True)
-
-    return show

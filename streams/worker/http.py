@@ -12,6 +12,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from muse_stream.streams.errors import PartitionNotHereError
+
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
 MAX_BODY_BYTES = 4 << 20
@@ -44,6 +46,12 @@ class Service(Protocol):
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
         """Profile and last behaviours of a user."""
 
+    async def pool_page(self, partition: int, after: int | None) -> dict[str, Any]:
+        """Digests of the next resident users of a partition, from memory and from the store."""
+
+    async def vector_tables(self) -> dict[str, Any]:
+        """Digests of the vector tables, from memory and from the store."""
+
 
 def problem(status: int, code: str, detail: str, **headers: str) -> web.Response:
     """A problem document."""
@@ -68,6 +76,8 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/status", routes.status),
             web.post("/v1/score", routes.score),
             web.get("/v1/users/{user}/sequence", routes.sequence),
+            web.get("/v1/audit/pool/{partition:\\d+}", routes.pool_page),
+            web.get("/v1/audit/vectors", routes.vector_tables),
         ]
     )
 
@@ -113,6 +123,19 @@ class _Routes:
             return json_response(await self._service.sequence(user, int(limit)))
 
         return await self._at_owner(request, user, b"", here)
+
+    async def pool_page(self, request: web.Request) -> web.Response:
+        after = request.query.get("after")
+        try:
+            number = None if after is None else int(after)
+            return json_response(await self._service.pool_page(int(request.match_info["partition"]), number))
+        except ValueError:
+            return problem(400, "malformed", f"after is {after!r}, expected a user's 64-bit id")
+        except PartitionNotHereError as error:
+            return problem(404, "not_here", str(error))
+
+    async def vector_tables(self, _: web.Request) -> web.Response:
+        return json_response(await self._service.vector_tables())
 
     async def _at_owner(
         self, request: web.Request, user: str, body: bytes, here: Callable[[], Awaitable[web.StreamResponse]]

@@ -4,6 +4,7 @@ Life: `start` loads the model and begins to read items; Faust then says which pa
 `/health/ready`; `stop` ends the passes, then the reading threads, then closes every store.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
-from muse_stream.streams.worker import data_plane, model, readings
+from muse_stream.streams.worker import data_plane, memory_check, model, readings
 from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.users import user_document
@@ -234,6 +235,16 @@ class WorkerService:
                 )
         except PartitionNotHereError:
             return {"user": user, "partition": partition, "error": "not here any more; ask again"}
+
+    async def pool_page(self, partition: int, after: int | None) -> dict[str, Any]:
+        """Digests of the next resident users of a partition, of one moment of the ingest thread."""
+        work = partial(memory_check.pool_page, self.plane, partition, after)
+        return await asyncio.wrap_future(self.plane.ingest.call(work))
+
+    async def vector_tables(self) -> dict[str, Any]:
+        """Digests of the vector tables, of one moment of the items thread."""
+        work = partial(memory_check.vector_tables, self.plane)
+        return await asyncio.wrap_future(self.plane.items.call(work))
 
 
 def _thread_check(thread: LoopThread, silent_seconds_max: float) -> CheckResult:

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from muse_stream.streams.cli.replay_command import limited, lines
+from muse_stream.streams.cli.replay_command import limited
 from muse_stream.streams.demo.feed import Records
 
 
@@ -26,15 +26,3 @@ def test_a_reached_limit_draws_no_further_batch() -> None:
         pytest.fail("drawn beyond the limit")
 
     assert sum(len(batch) for batch in limited(endless(), 20)) == 20
-
-
-def test_progress_lines_have_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    now = 0.0
-    show = lines(1_000, clock=lambda: now)
-    for moment, sent in ((1.0, 100), (2.0, 200), (2.5, 250), (5.0, 500)):
-        now = moment
-        show(sent)
-    assert capsys.readouterr().err.splitlines() == [
-        "200 of 1,000 sent, 100/s, 8 s left",
-        "500 of 1,000 sent, 100/s, 5 s left",
-    ]

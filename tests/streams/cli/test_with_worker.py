@@ -116,3 +116,18 @@ def test_not_before_a_write_that_never_comes_is_answered(stage: Stage) -> None:
         asked = requester.ask("17850", ["85123A"], not_before=NotBefore(0, 10**9), deadline_ms=300)
     assert asked.answer is not None
     assert not asked.scored
+
+
+def test_audit_finds_the_stores_and_memory_equal_to_the_log(stage: Stage) -> None:
+    run(stage, "request", "--user", "17850", "85123A")
+    report = run_json(stage, "audit")
+    assert report["ok"]
+    assert (report["lost"], report["doubled"], report["differences"]) == (0, 0, 0)
+    assert isinstance(report["partitions"], list)
+    assert [one["compared"] for one in report["partitions"]] == ["whole"] * 4
+    assert isinstance(report["memory"], dict)
+    assert report["memory"]["vectors"] == 2_501
+    assert report["memory"]["users"] > 0
+    output = run(stage, "audit", "--partition", "1", "--no-memory").output
+    assert "equal: 0 lost, 0 doubled" in output
+    assert "resident" not in output
