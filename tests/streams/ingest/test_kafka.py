@@ -95,6 +95,7 @@ def test_aborted_transactions_are_never_stored_and_both_drivers_build_the_same_b
     for number in range(12):
         producer.begin()
         write(cluster, producer, range(number * 30 + 1, number * 30 + 31))
+        producer.flush(30)  # what is still in the producer's buffer would be aborted there and never reach the log
         if number % 2:
             producer.abort()
         else:
