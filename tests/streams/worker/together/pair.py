@@ -1,5 +1,6 @@
 """Two workers that share the partitions, and the traffic that flows while they come and go."""
 
+import logging
 import random
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from muse_stream.streams.wire.requests import NotBefore
 from tests.streams.worker.client import TIME_MS, Client
 from tests.streams.worker.installation import DIMENSION, PATIENCE_SECONDS, Worker, until
 from tests.streams.worker.log import LogModel, copies, position_of, read_topic
+
+log = logging.getLogger(__name__)
 
 CAP = 40
 PARTITIONS = 4
@@ -200,6 +203,8 @@ def check(traffic: Traffic, pair: Pair) -> None:
             assert answer.positions is not None
             assert answer.positions.behaviours.offset > place.offset
     assert traffic.stale == []
+    twice = [name for name in traffic.asked if len(client.answers[name]) > 1]
+    log.info("%d requests, of which %d were answered more than once", len(traffic.asked), len(twice))
     check_copies(model, pair, client)
     check_poison(traffic)
 
