@@ -208,10 +208,11 @@ class IngestSettings(Section):
 class ItemSettings(Section):
     """What the items topic may carry."""
 
-    spaces: dict[SpaceName, Annotated[int, Field(ge=1, le=MAX_DIMENSION)]] = Field(
+    spaces: dict[SpaceName, Annotated[int, Field(ge=64, le=MAX_DIMENSION, multiple_of=64)]] = Field(
         default_factory=lambda: {"v1": 128},
         min_length=1,
-        description="Vector spaces and their dimensions. A vector of another space or size is dead-lettered.",
+        description="Vector spaces and their dimensions, 64 to 1024 in steps of 64 (zeros at the end change no cosine). "
+        "A vector of another space or size is dead-lettered.",
     )
     table_budget_bytes: int = Field(
         8 << 30, ge=1 << 20, description="Upper bound of each vector table; items that no longer fit count as absent."
