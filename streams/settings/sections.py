@@ -211,7 +211,7 @@ class ItemSettings(Section):
     spaces: dict[SpaceName, Annotated[int, Field(ge=64, le=MAX_DIMENSION, multiple_of=64)]] = Field(
         default_factory=lambda: {"v1": 128},
         min_length=1,
-        description="Vector spaces and their dimensions, 64 to 1024 in steps of 64 (zeros at the end change no cosine). "
+        description="Vector spaces and their dimensions, 64 to 1024 in steps of 64 (zeros at the end change nothing). "
         "A vector of another space or size is dead-lettered.",
     )
     table_budget_bytes: int = Field(
