@@ -3,8 +3,8 @@
 The file is cut at every record's end and at random bytes; what lies behind the cut is gone, or zeros, as journalling
 file systems leave it. Noise is not tried: RocksDB's log reader can turn for ever on it, inside one call.
 
-RocksDB's format: blocks of 32 KiB; records of a 7-byte header (checksum u32, length u16, type u8) and a payload; types 1
-and 4 end a batch.
+RocksDB's format: blocks of 32 KiB; records of a 7-byte header (checksum u32, length u16, type u8) and a payload; types
+1 and 4 end a batch.
 """
 
 import shutil
