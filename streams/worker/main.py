@@ -66,7 +66,7 @@ def run(settings: Settings) -> None:
     add_routes(web.web_app, service)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
-    life = type("Life", (_Life,), {"service": service})
+    life = type("Life", (_Life,), {"service": service, "__module__": __name__})
     app.service(life)
     worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
     worker.execute_from_commandline()
