@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
     topics = settings.topics
     service.owner_of = lambda partition: faust_app.owner_url(app, topics.requests, partition)
     faust_app.follow_assignment(app, topics.requests, service.copies)
-    requests = Requests(faust_app.sender(app), service, topics.scores)
+    requests = Requests(faust_app.sender(app), service, topics.scores, lambda: app.consumer_generation_id)
     faust_app.follow_assignment(app, topics.requests, requests)
     faust_app.handle_requests(app, topics.requests, requests.take)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application

@@ -1,7 +1,7 @@
 """Events from Faust, answered on the scores topic, and only then acknowledged.
 
-Invariant: an event is acknowledged after the broker has its answer, and an answer that cannot be sent is tried again
-for as long as this worker owns the partition: one unacknowledged event would hold back the commits of all later ones.
+Invariant: an event is acknowledged after the broker has its answer, and an answer that cannot be had or sent is tried
+again for as long as this worker owns the partition: one unacknowledged event holds back the commits of all later ones.
 """
 
 import asyncio
@@ -75,22 +75,29 @@ class Requests:
         send: Topic, key and value in; done when the broker has acknowledged.
         service: Who answers.
         topic: The scores topic.
+        generation: Number of the present assignment; events carry that of the one that delivered them.
 
     """
 
-    def __init__(self, send: Send, service: Service, topic: str) -> None:
-        self._send, self._service, self._topic = send, service, topic
+    def __init__(self, send: Send, service: Service, topic: str, generation: Callable[[], int]) -> None:
+        self._send, self._service, self._topic, self._generation = send, service, topic, generation
         self._places = asyncio.Semaphore(OPEN_REQUESTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._partitions: dict[int, _InOrder] = {}
+        self._early: list[Any] = []
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Answer for these; Faust reads them again from what is committed."""
+        """Answer for these; Faust reads them again from what is committed, and may begin before it says so."""
         self._partitions = {partition: _InOrder() for partition in partitions}
+        early, self._early = self._early, []
+        for event in early:
+            if event.message.generation_id == self._generation():
+                await self.take(event)
 
     async def suspended(self) -> None:
         """Answer nothing that was taken so far: it comes again, to this worker or another."""
         self._partitions = {}
+        self._early = []
 
     async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
         """Begin to answer one event; waits while too many are open."""
@@ -98,6 +105,7 @@ class Requests:
         events = self._partitions.get(event.message.partition)
         if events is None:
             self._places.release()
+            self._early.append(event)
             return
         task = asyncio.get_running_loop().create_task(self._answer(events, events.take(event)))
         self._tasks.add(task)
@@ -105,8 +113,12 @@ class Requests:
 
     async def _answer(self, events: _InOrder, taken: _Taken) -> None:
         message = taken.event.message
+        record = (message.key, message.value, message.partition, message.timestamp * 1e3)
         try:
-            reply = await self._service.answer(message.key, message.value, message.partition, message.timestamp * 1e3)
+            reply = await self._service.answer(*record)
+            while reply is None and self._holds(events, message.partition):
+                await asyncio.sleep(PAUSE_FIRST_SECONDS)
+                reply = await self._service.answer(*record)
             if reply is None:
                 return
             began = time.perf_counter()

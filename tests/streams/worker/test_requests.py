@@ -50,11 +50,14 @@ class Event:
 
     partition: int = 0
     key: bytes = b"1"
+    generation: int = 1
     acknowledged: int = 0
 
     @property
     def message(self) -> Any:
-        return SimpleNamespace(key=self.key, value=b"{}", partition=self.partition, timestamp=1.0)
+        return SimpleNamespace(
+            key=self.key, value=b"{}", partition=self.partition, timestamp=1.0, generation_id=self.generation
+        )
 
     def ack(self) -> None:
         self.acknowledged += 1
@@ -72,7 +75,7 @@ def taken(service: Service, topic: Topic) -> Event:
     event = Event()
 
     async def scenario() -> None:
-        subject = Requests(topic.send, service, "scores")
+        subject = Requests(topic.send, service, "scores", lambda: 1)
         await subject.assigned(frozenset({0}))
         await subject.take(event)
         while subject._tasks:
@@ -90,9 +93,58 @@ def test_acknowledged_once_the_broker_has_the_answer() -> None:
 
 
 def test_a_partition_that_left_is_not_acknowledged() -> None:
-    service, topic = Service(None), Topic()
-    assert taken(service, topic).acknowledged == 0
+    service, topic, event = Service(None), Topic(), Event()
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores", lambda: 1)
+        await subject.assigned(frozenset({0}))
+        await subject.take(event)
+        await asyncio.sleep(0)
+        await subject.suspended()
+        while subject._tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert event.acknowledged == 0
     assert topic.sent == []
+
+
+def test_who_has_no_answer_yet_is_asked_again_while_the_assignment_holds() -> None:
+    service, topic, event = Service(None), Topic(), Event()
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores", lambda: 1)
+        await subject.assigned(frozenset({0}))
+        await subject.take(event)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        service.reply = REPLY
+        while subject._tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert event.acknowledged == 1
+    assert topic.sent == [REPLY.body]
+
+
+@pytest.mark.parametrize(("generation", "answers"), [(1, 1), (0, 0)])
+def test_an_event_before_the_word_of_its_assignment_is_kept_and_one_of_an_earlier_assignment_is_not(
+    generation: int, answers: int
+) -> None:
+    service, topic, event = Service(REPLY), Topic(), Event()
+    event.generation = generation
+
+    async def scenario() -> None:
+        subject = Requests(topic.send, service, "scores", lambda: 1)
+        await subject.suspended()
+        await subject.take(event)
+        await subject.assigned(frozenset({0}))
+        while subject._tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert event.acknowledged == answers
+    assert len(topic.sent) == answers
 
 
 def test_a_broker_that_is_away_is_tried_again() -> None:
@@ -106,7 +158,7 @@ def test_trying_ends_with_the_assignment() -> None:
     topic = Topic([KafkaConnectionError() for _ in range(1_000)])
 
     async def scenario() -> None:
-        subject = Requests(topic.send, service, "scores")
+        subject = Requests(topic.send, service, "scores", lambda: 1)
         await subject.assigned(frozenset({0}))
         await subject.take(event)
         while len(topic.failures) > 990:
@@ -155,7 +207,7 @@ def test_events_are_acknowledged_in_log_order_whatever_the_order_of_their_answer
     other = Event(partition=1, key=b"4")
 
     async def scenario() -> None:
-        subject = Requests(topic.send, service, "scores")
+        subject = Requests(topic.send, service, "scores", lambda: 1)
         await subject.assigned(frozenset({0, 1}))
         for event in (first, second, third, other):
             await subject.take(event)
@@ -171,10 +223,10 @@ def test_events_are_acknowledged_in_log_order_whatever_the_order_of_their_answer
 def test_what_was_taken_under_an_earlier_assignment_is_neither_sent_nor_acknowledged() -> None:
     service, topic = Paused(), Topic()
     early, between, again, stranger = (Event(key=key) for key in (b"1", b"2", b"1", b"4"))
-    stranger.partition = 3
+    stranger.partition, between.generation = 3, 0
 
     async def scenario() -> None:
-        subject = Requests(topic.send, service, "scores")
+        subject = Requests(topic.send, service, "scores", lambda: 1)
         await subject.assigned(frozenset({0}))
         await subject.take(early)
         await subject.suspended()
