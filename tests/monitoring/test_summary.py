@@ -23,7 +23,7 @@ def test_it_tells_rates_and_delays_since_the_line_before() -> None:
     now[0] = 10.0
     line = summary.line()
     assert line.text.startswith(
-        "5 records/s in, 2.0 answers/s, retrievable after p50 38 p99 50 ms, answered after p50 "
+        "5 records/s in, 2.0 answers/s, retrievable after p50 42 p99 50 ms, answered after p50 "
     )
     assert line.text.endswith(", 2 rejected")
     assert line.level == logging.INFO
