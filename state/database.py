@@ -8,7 +8,9 @@ was built from. Both are written by the first open, in one batch, and compared b
 
 import re
 import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -27,6 +29,11 @@ IDENTITY_KEY = META + b"identity"
 _ROCKSDB_FILE = re.compile(
     r"(LOG.*|LOCK|IDENTITY|MANIFEST-\d+|OPTIONS-\d+.*|\d+\.(log|sst|dbtmp)|rocksdict-config\.json)"
 )
+
+
+# A worker changes its files every few seconds at most; an opening takes a fraction of one.
+_OPENINGS = 20
+_OPENING_PAUSE_SECONDS = 0.2
 
 
 class Gate:
@@ -103,20 +110,29 @@ class Database:
     def read_only(cls, path: Path, layout: str, options: Options) -> "Database":
         """Open what `path` held at this moment, also beside a worker that writes it.
 
+        RocksDB opens for reading file by file. A worker that flushes meanwhile removes a log whose rows are then in
+        none of the files that were opened, and nothing says so: hence the files must be the same before and after.
+
         Raises:
-            StoreOpenError: One of its kinds, when there is no readable store of this layout.
+            StoreOpenError: One of its kinds, when there is no readable store of this layout, or it never stood still.
 
         """
         if not (path / "CURRENT").is_file():
             raise errors.NotAStoreError(path, "there is no store here.", "check the data directory and the partition.")
-        opened = cls(path, _open(path, options, AccessType.read_only(False)))
-        try:
-            with opened.cursor() as cursor:
-                _check_layout(path, cursor.get(LAYOUT_KEY), layout)
-        except BaseException:
-            opened.close()
-            raise
-        return opened
+        for _ in range(_OPENINGS):
+            before = row_files(path)
+            try:
+                opened = cls(path, _open(path, options, AccessType.read_only(False)))
+            except errors.DamagedStoreError:
+                if row_files(path) == before:
+                    raise
+            else:
+                if row_files(path) == before:
+                    return opened._checked(layout)
+                opened.close()
+            time.sleep(_OPENING_PAUSE_SECONDS)
+        found = f"its files changed during each of {_OPENINGS} openings."
+        raise errors.DamagedStoreError(path, found, "try again, or stop the worker that writes it.")
 
     def cursor(self) -> Cursor:
         """A view of now; make and use it inside `with gate:`."""
@@ -128,6 +144,16 @@ class Database:
             for holder in holders:
                 holder.close()
             self.db.close()
+
+    def _checked(self, layout: str) -> "Database":
+        """This, if it has that layout; else it is closed."""
+        try:
+            with self.cursor() as cursor:
+                _check_layout(self.path, cursor.get(LAYOUT_KEY), layout)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def _label(self, layout: str, identity: StoreIdentity) -> None:
         with self.cursor() as cursor:
@@ -145,6 +171,15 @@ class Database:
             seen = f"the store was built from {stored}, expected {identity}."
             action = "point the data directory at this cluster and topic, or move the store away to build a new one."
             raise errors.IdentityError(self.path, seen, action)
+
+
+def row_files(path: Path) -> set[tuple[str, int]]:
+    """Names of a store's files that hold rows, and of the one that lists them with its size: a change shows here."""
+    found = {(entry.name, 0) for pattern in ("*.sst", "*.log") for entry in path.glob(pattern)}
+    for entry in path.glob("MANIFEST-*"):
+        with suppress(FileNotFoundError):
+            found.add((entry.name, entry.stat().st_size))
+    return found
 
 
 def _open(path: Path, options: Options, access: AccessType) -> Rdict:

@@ -3,23 +3,17 @@
 Invariant: an audit changes nothing: stores are opened for reading only, and the log is read without a group.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from muse_stream.state.errors import DamagedStoreError
 from muse_stream.state.moment import StoreReader
 from muse_stream.streams.audit.compare import Difference, compare_ends, compare_whole
 from muse_stream.streams.audit.decoding import Contract, Record
 from muse_stream.streams.audit.model import PartitionModel
 from muse_stream.streams.audit.report import PartitionReport
 from muse_stream.streams.audit.suffix import SuffixModel
-
-OPENINGS = 20
-"""A worker changes its files every few seconds at most, an opening takes a fraction of one."""
-OPENING_PAUSE_SECONDS = 0.2
 
 Advance = Callable[[int, int], None]
 """Told of offsets read so far, and of how many there are to read."""
@@ -44,7 +38,7 @@ def audit_store(path: Path, log: LogSource, actions: Mapping[str, int], advance:
         AuditError: The log stops giving before its end.
 
     """
-    with closing(open_still(path)) as store:
+    with closing(StoreReader.open(path)) as store:
         where = store.identity
         report = PartitionReport(where.partition, str(path), position=store.position)
         first, end = log.bounds(where.topic, where.partition)
@@ -83,38 +77,3 @@ def _compare(report: PartitionReport, model: PartitionModel, store: StoreReader,
         differences = compare_whole(report.partition, model, store)
     for difference in differences:
         report.add(difference)
-
-
-def open_still(path: Path) -> StoreReader:
-    """Open a store for reading at a moment at which no file of it appeared, went or was rewritten.
-
-    A worker that flushes while the files are being opened removes a log whose rows the opened view then lacks.
-
-    Raises:
-        StoreOpenError: There is no readable store, or it never stood still.
-
-    """
-    for _ in range(OPENINGS):
-        before = _files(path)
-        try:
-            reader = StoreReader.open(path)
-        except DamagedStoreError:
-            if _files(path) == before:
-                raise
-        else:
-            if _files(path) == before:
-                return reader
-            reader.close()
-        time.sleep(OPENING_PAUSE_SECONDS)
-    raise DamagedStoreError(path, f"its files changed during each of {OPENINGS} openings.", "try again, or stop it.")
-
-
-def _files(path: Path) -> set[tuple[str, int]]:
-    """Names of the files that hold rows, with the size of the one that lists them."""
-    found = set()
-    for entry in path.glob("*"):
-        if entry.suffix in (".sst", ".log"):
-            found.add((entry.name, 0))
-        elif entry.name.startswith("MANIFEST-"):
-            found.add((entry.name, entry.stat().st_size))
-    return found

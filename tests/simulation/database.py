@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,7 +19,7 @@ from muse_stream.state import database as database_module
 from muse_stream.state import meta as meta_module
 from muse_stream.state import store as store_module
 from muse_stream.state.budget import StoreBudget
-from muse_stream.state.database import IDENTITY_KEY, Database
+from muse_stream.state.database import IDENTITY_KEY, Database, row_files
 from muse_stream.state.moment import StoreReader
 from tests.simulation.fuse import Fuse
 
@@ -256,8 +256,8 @@ class RocksDisks(Disks):
     def crash(self, path: Path, lost_batches: int) -> None:
         if path not in self._places:
             return
-        before, after = self._places[path], self._next()
-        shutil.copytree(before, after)
+        before = self._places[path]
+        after = self._image(before)
         self.handles[path].close()
         shutil.rmtree(before)
         self._places[path] = after
@@ -265,7 +265,8 @@ class RocksDisks(Disks):
     def reader(self, path: Path) -> StoreReader | None:
         if path not in self._places:
             return None
-        db = REAL_OPEN(self._places[path], BUDGET.options(), AccessType.read_only(False))
+        image = self._image(self._places[path])
+        db = REAL_OPEN(image, BUDGET.options(), AccessType.read_only(False))
         if IDENTITY_KEY not in db:
             db.close()
             return None
@@ -273,6 +274,16 @@ class RocksDisks(Disks):
 
     def use(self, fuse_of: Callable[[Path], Fuse]) -> AbstractContextManager[object]:
         return opening(self, fuse_of)
+
+    def _image(self, place: Path) -> Path:
+        """A copy of the files as they lie at one moment; RocksDB's own threads may be changing them."""
+        while True:
+            before, image = row_files(place), self._next()
+            with suppress(shutil.Error):
+                shutil.copytree(place, image)
+                if row_files(place) == before:
+                    return image
+            shutil.rmtree(image)
 
     def _next(self) -> Path:
         self._copies += 1

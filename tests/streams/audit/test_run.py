@@ -13,7 +13,6 @@ from muse_stream.state.errors import NotAStoreError
 from muse_stream.state.meta import Progress
 from muse_stream.state.rules import Rules
 from muse_stream.state.store import BehaviourStore
-from muse_stream.streams.audit import run
 from tests.streams.audit.lists import RULES, ListLog, audited, ingest, mixed_log, open_store
 
 
@@ -129,16 +128,6 @@ def test_a_store_before_the_log_cannot_be_compared(tmp_path: Path) -> None:
 def test_a_directory_without_store_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotAStoreError):
         audited(tmp_path, ListLog())
-
-
-def test_a_file_that_comes_while_the_store_is_opened_makes_it_open_again(tmp_path: Path) -> None:
-    log = mixed_log(9)
-    store = open_store(tmp_path)
-    ingest(store, log, 60)
-    store.close()
-    unsteady = [{("1.log", 0)}, {("2.log", 0)}, {("2.log", 0)}, {("2.log", 0)}]
-    with mock.patch.object(run, "_files", side_effect=unsteady), mock.patch.object(run, "OPENING_PAUSE_SECONDS", 0):
-        run.open_still(tmp_path).close()
 
 
 def position_outside_the_batch(store: BehaviourStore, out: WriteBatch, progress: Progress) -> None:
