@@ -42,7 +42,10 @@ class HttpSettings(Section):
     enabled: bool = Field(default=True, description="Serve HTTP at all.")
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. 0.0.0.0 for all.")
     advertised_host: str | None = Field(
-        None, min_length=1, description="Address under which other workers reach this one. None: `host`."
+        None,
+        min_length=1,
+        description="Address under which other workers reach this one, for forwarded requests. None: `host`, "
+        "which is right only where all workers run on one machine.",
     )
     port: int = Field(6066, ge=0, le=65_535, description="Port to listen on. 0 takes a free one.")
 
