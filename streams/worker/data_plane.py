@@ -4,8 +4,7 @@ Invariant: the vector space served is that of the model; every space that the se
 beside it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,12 +65,6 @@ class DataPlane:
     item_feed: ItemFeed
     letters: RecordProducer
     sink: KafkaLetterSink
-
-    @contextmanager
-    def still_items(self) -> Iterator[int]:
-        """Hold the item tables still and give the log position that they stand at."""
-        with self.item_feed.gate.shared():
-            yield self.item_feed.version
 
     def start(self) -> None:
         """Begin to read items; partitions follow the assignment."""

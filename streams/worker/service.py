@@ -95,7 +95,7 @@ class WorkerService:
             catalogue=self.plane.catalogue,
             scorer=lambda: self.live.scorer,
             profile=decode_profile,
-            items_moment=self.plane.still_items,
+            items_moment=self.plane.items.moment,
         )
 
     def _request_rules(self) -> RequestRules:
