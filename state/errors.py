@@ -11,7 +11,12 @@
     ├── BatchError                columns that contradict each other
     ├── PositionError             an append that would leave a hole, or whose position does not cover its rows
     ├── StoreClosedError          used after close
-    └── StoreWriteError           RocksDB refused a write
+    ├── StoreWriteError           RocksDB refused a write
+    └── SnapshotError             a snapshot cannot be written, found or restored
+        ├── SnapshotLocationError the location does not answer, or refuses
+        ├── SnapshotDamagedError  it is not what was written
+        ├── SnapshotFormatError   another version of the program wrote it
+        └── SnapshotTargetError   the directory to restore into is in use
 
 Each message says what was found, what was expected and, after "Operator action:", what to do.
 """
@@ -74,3 +79,26 @@ class StoreClosedError(StateError):
 
 class StoreWriteError(StateError):
     """RocksDB refused a write; the store still holds the prefix up to its position."""
+
+
+class SnapshotError(StateError):
+    """A snapshot cannot be written, found or restored; no store was changed."""
+
+    def __init__(self, where: object, found: str, action: str) -> None:
+        super().__init__(f"{where}: {found} Operator action: {action}")
+
+
+class SnapshotLocationError(SnapshotError):
+    """The location of snapshots does not answer, refuses, or is none."""
+
+
+class SnapshotDamagedError(SnapshotError):
+    """A snapshot, or a file of it, is not what was written."""
+
+
+class SnapshotFormatError(SnapshotError):
+    """Another version of the program wrote the snapshot."""
+
+
+class SnapshotTargetError(SnapshotError):
+    """The directory to restore into holds something, or is being restored into by somebody else."""
