@@ -3,7 +3,8 @@
 Invariant: after `close` returns, no cursor of this room holds the directory's lock.
 
 Labels are meta keys (space 00): `layout` names kind and version of the content ("behaviours/1"), `identity` the log it
-was built from. Both are written by the first open, in one batch, and compared by each later one.
+was built from. Both are written by the first open, in one batch, and compared by each later one. A topic id that the first
+did not know is added by the first that knows it.
 """
 
 import re
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -81,6 +83,7 @@ class Database:
         path: The directory.
         db: The RocksDB handle; use it inside `with gate:` only.
         gate: Guards every use of `db`.
+        identity: The log it is built from, as the label says; None after `read_only`.
 
     """
 
@@ -88,6 +91,7 @@ class Database:
         self.path = path
         self.db = db
         self.gate = Gate(path)
+        self.identity: StoreIdentity | None = None
 
     @classmethod
     def open(cls, path: Path, layout: str, identity: StoreIdentity, options: Options) -> "Database":
@@ -100,7 +104,7 @@ class Database:
         _require_store_or_nothing(path)
         opened = cls(path, _open(path, options, AccessType.read_write()))
         try:
-            opened._label(layout, identity)
+            opened.identity = opened._label(layout, identity)
         except BaseException:
             opened.close()
             raise
@@ -155,7 +159,8 @@ class Database:
             raise
         return self
 
-    def _label(self, layout: str, identity: StoreIdentity) -> None:
+    def _label(self, layout: str, identity: StoreIdentity) -> StoreIdentity:
+        """Label an empty directory, or compare the labels of another; returns all that is known of its log."""
         with self.cursor() as cursor:
             found, raw = cursor.get(LAYOUT_KEY), cursor.get(IDENTITY_KEY)
             empty = cursor.at_or_after(b"") is None
@@ -164,13 +169,17 @@ class Database:
             labels.put(LAYOUT_KEY, layout.encode())
             labels.put(IDENTITY_KEY, identity.to_bytes())
             self.db.write(labels)
-            return
+            return identity
         _check_layout(self.path, found, layout)
         stored = StoreIdentity.from_bytes(raw or b"{}")
-        if stored != identity:
-            seen = f"the store was built from {stored}, expected {identity}."
-            action = "point the data directory at this cluster and topic, or move the store away to build a new one."
-            raise errors.IdentityError(self.path, seen, action)
+        agreed = stored.agreed(identity)
+        if agreed is None:
+            raise errors.IdentityError(self.path, *_contradiction(stored, identity))
+        if agreed != stored:
+            added = WriteBatch(raw_mode=True)
+            added.put(IDENTITY_KEY, agreed.to_bytes())
+            self.db.write(added)
+        return agreed
 
 
 def row_files(path: Path) -> set[tuple[str, int]]:
@@ -203,6 +212,17 @@ def _require_store_or_nothing(path: Path) -> None:
     if strangers:
         found = f"the directory holds {', '.join(strangers[:3])} and no store."
         raise errors.NotAStoreError(path, found, "choose an empty or a new directory for the store.")
+
+
+def _contradiction(stored: StoreIdentity, wanted: StoreIdentity) -> tuple[str, str]:
+    """What was found and what to do."""
+    same_name = replace(stored, topic_id=wanted.topic_id, users_topic_id=wanted.users_topic_id) == wanted
+    if same_name:
+        found = f"the topic was deleted and created again: the store was built from {stored}, the cluster has {wanted}."
+        action = "move the store away to build a new one from the new topic; its old log is gone."
+        return found, action
+    found = f"the store was built from {stored}, expected {wanted}."
+    return found, "point the data directory at this cluster and topic, or move the store away to build a new one."
 
 
 def _check_layout(path: Path, found: bytes | None, layout: str) -> None:

@@ -89,10 +89,17 @@ class ItemStats:
 
 
 class ItemStore:
-    """The item log's content in one directory, for one worker."""
+    """The item log's content in one directory, for one worker.
 
-    def __init__(self, database: Database) -> None:
+    Attributes:
+        path: The directory.
+        identity: The log it is built from.
+
+    """
+
+    def __init__(self, database: Database, identity: StoreIdentity) -> None:
         self.path = database.path
+        self.identity = database.identity or identity
         self._database = database
         self._lock = threading.Lock()
         with database.cursor() as cursor:
@@ -110,7 +117,7 @@ class ItemStore:
         """
         options = (budget or StoreBudget()).options()
         options.set_compression_type(DBCompressionType.lz4())
-        return cls(Database.open(path, LAYOUT, identity, options))
+        return cls(Database.open(path, LAYOUT, identity, options), identity)
 
     @property
     def position(self) -> int:

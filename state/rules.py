@@ -5,7 +5,7 @@ else (wall clock, batch boundaries, other topics) has a say.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from muse_stream.state.errors import RuleError
 
@@ -19,6 +19,9 @@ class StoreIdentity:
         topic: Topic name.
         partition: Partition number.
         partition_count: Partitions of the topic: another count sends users elsewhere.
+        topic_id: Kafka's id of the topic (KIP-516), in the form that Kafka's own tools print; a topic that was deleted
+            and created again under its name has another one. "" where the brokers do not tell.
+        users_topic_id: The same of the users topic, whose profiles share the store.
 
     """
 
@@ -26,6 +29,17 @@ class StoreIdentity:
     topic: str
     partition: int
     partition_count: int
+    topic_id: str = ""
+    users_topic_id: str = ""
+
+    def agreed(self, other: "StoreIdentity") -> "StoreIdentity | None":
+        """What both say, each adding the topic ids that the other does not know; None where they contradict."""
+        mine, others = replace(self, topic_id="", users_topic_id=""), replace(other, topic_id="", users_topic_id="")
+        known = [(self.topic_id, other.topic_id), (self.users_topic_id, other.users_topic_id)]
+        if mine != others or any(one and two and one != two for one, two in known):
+            return None
+        topic_id, users_topic_id = (one or two for one, two in known)
+        return replace(self, topic_id=topic_id, users_topic_id=users_topic_id)
 
     def to_bytes(self) -> bytes:
         """JSON object of the attributes."""

@@ -80,7 +80,7 @@ class BehaviourStore:
 
     def __init__(self, database: Database, identity: StoreIdentity, rules: Rules, budget: StoreBudget) -> None:
         self.path = database.path
-        self.identity = identity
+        self.identity = database.identity or identity
         self.rules = rules
         self._database = database
         self._budget = budget

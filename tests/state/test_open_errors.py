@@ -13,13 +13,18 @@ from muse_stream.state import errors
 from muse_stream.state.items import ItemStore
 from muse_stream.state.keys import segment_key
 from muse_stream.state.moment import StoreReader
-from muse_stream.state.rules import Rules
+from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.state.store import BehaviourStore
 from tests.state.logs import IDENTITY, plain_batch
 
 
 def open_store(path: Path) -> BehaviourStore:
     return BehaviourStore.open(path, IDENTITY, Rules())
+
+
+def identity_of(path: Path) -> object:
+    with StoreReader.open(path) as reader:
+        return reader.identity
 
 
 def listing(path: Path) -> list[tuple[str, int]]:
@@ -146,3 +151,37 @@ def test_a_missing_segment_is_noticed_by_the_read(tmp_path: Path) -> None:
     with pytest.raises(errors.DamagedStoreError, match="user 1 has 3 behaviours from 0 on, but the next number is 4"):
         store.sequence(1)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (replace(IDENTITY, topic_id="first"), replace(IDENTITY, topic_id="second")),
+        (replace(IDENTITY, users_topic_id="first"), replace(IDENTITY, users_topic_id="second")),
+    ],
+)
+def test_a_topic_that_was_created_again(tmp_path: Path, first: StoreIdentity, second: StoreIdentity) -> None:
+    BehaviourStore.open(tmp_path, first, Rules()).close()
+    before = identity_of(tmp_path)
+    with pytest.raises(errors.IdentityError, match=r"deleted and created again.*'first'.*'second'.*Operator action"):
+        BehaviourStore.open(tmp_path, second, Rules())
+    assert identity_of(tmp_path) == before
+
+
+def test_a_topic_id_is_adopted_once_it_is_known_and_kept_where_it_is_not(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    known = replace(IDENTITY, topic_id="one", users_topic_id="two")
+    adopting = BehaviourStore.open(tmp_path, known, Rules())
+    assert adopting.identity == known
+    adopting.close()
+    again = open_store(tmp_path)
+    assert again.identity == known
+    again.close()
+    assert identity_of(tmp_path) == known
+
+
+def test_an_item_topic_that_was_created_again(tmp_path: Path) -> None:
+    log = replace(IDENTITY, topic="items", partition=0, partition_count=1, topic_id="first")
+    ItemStore.open(tmp_path, log).close()
+    with pytest.raises(errors.IdentityError, match="created again"):
+        ItemStore.open(tmp_path, replace(log, topic_id="second"))
