@@ -28,7 +28,7 @@ _STEP_MS = 300_000
 
 
 def records() -> list[Record]:
-    """The committed records: frames of busy users, single behaviours, repeats, erasures; time goes back now and then."""
+    """The committed records: frames of busy users, single behaviours, repeats, erasures; time goes back at times."""
     return [_record(offset, Random(offset)) for offset in range(RECORDS)]
 
 
