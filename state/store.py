@@ -8,6 +8,7 @@ One thread appends at a time (a lock sees to it); any number of threads read mea
 """
 
 import threading
+import time
 import weakref
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
@@ -30,6 +31,10 @@ from muse_stream.state.moment import Moment
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
 from muse_stream.state.segments import plan_append, read_tail, write_append
 from muse_stream.state.tails import Tails
+
+FLUSH_SECONDS = 10.0
+"""A memtable of 32 MB takes 0.15 s."""
+FLUSH_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +238,15 @@ class BehaviourStore:
     def checkpoint(self, path: Path) -> None:
         """Write a consistent copy of the store to `path`, which must not exist; hard links where the disk allows.
 
+        A checkpoint writes what is not flushed yet, and rocksdict holds the interpreter meanwhile (0.12 s for 28 MB).
+        So that is flushed in the background first; then the rest takes 2 ms.
+
         Raises:
             StoreWriteError: RocksDB refused.
             StoreClosedError: After close.
 
         """
+        self._flush()
         with self._database.gate:
             try:
                 Checkpoint(self._database.db).create_checkpoint(str(path))
@@ -246,6 +255,17 @@ class BehaviourStore:
                     f"{path}: no checkpoint ({error}). Operator action: name a new directory on a disk with space."
                 )
                 raise StoreWriteError(message) from error
+
+    def _flush(self) -> None:
+        """Write in the background what is not flushed yet; waits for it, but not for ever: a disk may be full."""
+        with self._database.gate:
+            self._database.db.flush(wait=False)
+        until = time.monotonic() + FLUSH_SECONDS
+        while time.monotonic() < until:
+            with self._database.gate:
+                if not self._database.db.property_int_value("rocksdb.num-immutable-mem-table"):
+                    return
+            time.sleep(FLUSH_LOOK_SECONDS)
 
     def close(self) -> None:
         """Close the store; waits for calls inside, then reads and appends raise StoreClosedError."""
