@@ -6,7 +6,7 @@ Engines and services return plain stats; the composition root hands them over, a
 from muse_stream.monitoring.checks import CaughtUp, Heartbeats, model_check
 from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
 from muse_stream.monitoring.metrics import Metrics
-from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading, StoreReading
+from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading, SnapshotReading, StoreReading
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Metrics",
     "ModelReading",
     "Probe",
+    "SnapshotReading",
     "StoreReading",
     "Summary",
     "model_check",

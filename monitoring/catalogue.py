@@ -171,6 +171,20 @@ STORE_COLD = _counter(
 STORE_WINDOW = _gauge("muse_store_duplicate_window_ids", "Event ids remembered to drop duplicates.")
 ITEMS_OFFSET = _gauge("muse_items_offset", "Position in the item log; it is the version of the vector table.")
 
+SNAPSHOT_AGE = _gauge(
+    "muse_snapshot_age_seconds",
+    "Age of the latest snapshot of an owned partition, the oldest of them; where there is none, since its assignment.",
+)
+SNAPSHOT_OFFSET = _gauge(
+    "muse_snapshot_offset", "Position of the latest snapshot of an owned partition, in the behaviours log.", "partition"
+)
+SNAPSHOT_WRITTEN = _counter("muse_snapshot_written_total", "Snapshots that this worker made.")
+SNAPSHOT_FAILURES = _counter("muse_snapshot_failures_total", "Snapshots that failed; each is tried again.")
+SNAPSHOT_SENT = _counter(
+    "muse_snapshot_sent_bytes_total", "Bytes sent to the location; what an earlier snapshot has is not sent again."
+)
+SNAPSHOT_SECONDS = _counter("muse_snapshot_seconds_total", "Time spent on making snapshots, beside everything else.")
+
 ENGINE_INFO = _gauge("muse_engine_info", "1; the label says which backend searches.", "backend")
 TABLE_ROWS = _gauge("muse_engine_table_rows", "Items with a vector.", "space")
 TABLE_BYTES = _gauge("muse_engine_table_bytes", "Bytes of the vector table.", "space")

@@ -20,9 +20,9 @@ from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Scraped, ScrapeErrors
-from muse_stream.monitoring.readings import IngestReading, ModelReading, StoreReading
+from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StoreReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
-from muse_stream.monitoring.resources import watch_engines, watch_models, watch_stores
+from muse_stream.monitoring.resources import watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.shapes import EngineReading
 
 
@@ -73,6 +73,10 @@ class Metrics:
     def watch_stores(self, read: Callable[[], StoreReading]) -> None:
         """Export the size of the stores."""
         watch_stores(self.registry, read, self.errors)
+
+    def watch_snapshots(self, read: Callable[[], SnapshotReading]) -> None:
+        """Export how old snapshots are and what they cost."""
+        watch_snapshots(self.registry, read, self.errors)
 
     def watch_engines(self, read: Callable[[], Sequence[EngineReading]]) -> None:
         """Export the engines' stats, one engine per vector space."""

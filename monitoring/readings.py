@@ -77,6 +77,28 @@ class StoreReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotReading:
+    """Snapshots of the owned partitions.
+
+    Attributes:
+        age_seconds: Since the latest one of each partition was begun, the largest; 0 without partitions.
+        positions: Position of the latest one by partition; partitions without one are left out.
+        written: Made by this worker.
+        failures: Attempts that failed.
+        sent_bytes: Bytes sent to the location.
+        seconds: Time spent.
+
+    """
+
+    age_seconds: float
+    positions: Mapping[int, int]
+    written: int
+    failures: int
+    sent_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReading:
     """What a model slot runs.
 

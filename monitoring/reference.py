@@ -32,6 +32,7 @@ TITLES = {
     "requests": "Requests",
     "store": "Stores",
     "items": "Items",
+    "snapshot": "Snapshots",
     "engine": "Engine",
     "model": "Model",
     "retrieval": "Retrieval",

@@ -9,7 +9,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
-from muse_stream.monitoring.readings import ModelReading, StoreReading
+from muse_stream.monitoring.readings import ModelReading, SnapshotReading, StoreReading
 from muse_stream.monitoring.shapes import EngineReading, StoreStats
 
 _STORE_COUNTERS = (c.STORE_APPENDED, c.STORE_WRITTEN, c.STORE_MERGES, c.STORE_COLD)
@@ -18,6 +18,9 @@ _TABLE = (c.TABLE_ROWS, c.TABLE_BYTES, c.TABLE_REFUSED)
 _POOL = (c.POOL_USERS, c.POOL_BEHAVIOURS, c.POOL_BYTES, c.POOL_BUDGET, c.POOL_EVICTIONS, c.POOL_HITS, c.POOL_MISSES)
 _INDEX = (c.INDEX_ITEMS, c.INDEX_BYTES, c.INDEX_REFUSED)
 _SEARCH = (c.SEARCHES, c.SEARCH_CANDIDATES, c.SEARCH_SECONDS, c.LOAD_SECONDS)
+
+_SNAPSHOT_COUNTERS = (c.SNAPSHOT_WRITTEN, c.SNAPSHOT_FAILURES, c.SNAPSHOT_SENT, c.SNAPSHOT_SECONDS)
+_SNAPSHOT = (c.SNAPSHOT_AGE, c.SNAPSHOT_OFFSET, *_SNAPSHOT_COUNTERS)
 
 
 def watch_stores(registry: CollectorRegistry, read: Callable[[], StoreReading], errors: ScrapeErrors) -> None:
@@ -37,6 +40,11 @@ def watch_engines(
 def watch_models(registry: CollectorRegistry, read: Callable[[], Sequence[ModelReading]], errors: ScrapeErrors) -> None:
     """Export which models run."""
     Scraped(registry, "models", (c.MODEL_INFO, c.MODEL_LOADED), lambda: _model_samples(read()), errors)
+
+
+def watch_snapshots(registry: CollectorRegistry, read: Callable[[], SnapshotReading], errors: ScrapeErrors) -> None:
+    """Export how old snapshots are and what they cost."""
+    Scraped(registry, "snapshots", _SNAPSHOT, lambda: _snapshot_samples(read()), errors)
 
 
 class _Sums:
@@ -93,6 +101,15 @@ def engine_samples(readings: Sequence[EngineReading]) -> Iterator[Sample]:
     yield c.SEARCH_CANDIDATES, (), sum(reading.candidates for reading in readings)
     yield c.SEARCH_SECONDS, (), sum(reading.search_seconds for reading in readings)
     yield c.LOAD_SECONDS, (), sum(reading.load_seconds for reading in readings)
+
+
+def _snapshot_samples(reading: SnapshotReading) -> Iterator[Sample]:
+    yield c.SNAPSHOT_AGE, (), reading.age_seconds
+    for partition, position in sorted(reading.positions.items()):
+        yield c.SNAPSHOT_OFFSET, (str(partition),), position
+    totals = (reading.written, reading.failures, reading.sent_bytes, reading.seconds)
+    for definition, total in zip(_SNAPSHOT_COUNTERS, totals, strict=True):
+        yield definition, (), total
 
 
 def _model_samples(readings: Sequence[ModelReading]) -> Iterator[Sample]:

@@ -26,17 +26,14 @@ write for `WRITE_HOURS` more; the rest is for clocks that differ."""
 _REST_MS = REST_HOURS * 3_600_000
 
 
-def latest_files(location: SnapshotLocation, identity: StoreIdentity) -> dict[str, int]:
-    """Files of the latest complete snapshot of that log, by digest with their sizes.
+def latest(location: SnapshotLocation, identity: StoreIdentity) -> Manifest | None:
+    """The latest complete snapshot of that log; None where there is none.
 
     Raises:
         SnapshotLocationError: The location does not answer.
 
     """
-    for one in _of(location.snapshots(), identity):
-        if one.manifest and one.state == "complete":
-            return {file.digest: file.bytes for file in one.manifest.files}
-    return {}
+    return next((one.manifest for one in _of(location.snapshots(), identity) if one.state == "complete"), None)
 
 
 def fitting(location: SnapshotLocation, identity: StoreIdentity | None, first: int, last: int) -> list[Manifest]:

@@ -17,7 +17,7 @@ from typing import IO
 
 from muse_stream.state.errors import SnapshotDamagedError, SnapshotLocationError, SnapshotTargetError
 from muse_stream.state.moment import StoreReader
-from muse_stream.state.snapshot_keeping import WRITE_HOURS, latest_files
+from muse_stream.state.snapshot_keeping import WRITE_HOURS, latest
 from muse_stream.state.snapshot_location import SnapshotLocation
 from muse_stream.state.snapshot_manifest import DIGEST_BYTES, Manifest, StoredFile
 
@@ -55,7 +55,9 @@ def write(
     """
     created_ms, began = now_ms or time.time_ns() // 1_000_000, time.monotonic()
     with closing(StoreReader.open(checkpoint)) as store:
-        sending = _Sending(checkpoint, location, latest_files(location, store.identity), advance)
+        former = latest(location, store.identity)
+        there = {file.digest: file.bytes for file in former.files} if former else {}
+        sending = _Sending(checkpoint, location, there, advance)
         manifest = Manifest.of(store, sending.everything(), created_ms, tool)
     if time.monotonic() - began > WRITE_HOURS * 3600:
         found = f"the copy took more than {WRITE_HOURS} hours, and what it relies on may be gone."

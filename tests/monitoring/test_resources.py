@@ -111,3 +111,13 @@ def test_two_workers_in_one_process_do_not_meet() -> None:
     one, other = full_metrics(), full_metrics()
     one.requests.answered("ok", 0.1)
     assert value(other, "muse_requests_total", outcome="ok") == 0
+
+
+def test_the_oldest_snapshot_counts() -> None:
+    metrics = full_metrics()
+    assert value(metrics, "muse_snapshot_age_seconds") == 60.5
+    assert value(metrics, "muse_snapshot_offset", partition="2") == 41
+    assert value(metrics, "muse_snapshot_written_total") == 3
+    assert value(metrics, "muse_snapshot_failures_total") == 1
+    assert value(metrics, "muse_snapshot_sent_bytes_total") == 900
+    assert value(metrics, "muse_snapshot_seconds_total") == 0.5

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.monitoring import CheckResult, Health, IngestReading, Metrics, ModelReading, Probe, StoreReading
+from muse_stream.monitoring import (
+    CheckResult,
+    Health,
+    IngestReading,
+    Metrics,
+    ModelReading,
+    Probe,
+    SnapshotReading,
+    StoreReading,
+)
 
 REASONS = ("bad_json", "wrong_partition")
 OUTCOMES = ("ok", "client_error", "timeout", "overload", "error")
@@ -101,6 +110,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics.watch_ingest(ingest)
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
+    metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
     health = Health()
