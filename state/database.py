@@ -3,14 +3,14 @@
 Invariant: after `close` returns, no cursor of this room holds the directory's lock.
 
 Labels are meta keys (space 00): `layout` names kind and version of the content ("behaviours/1"), `identity` the log it
-was built from. Both are written by the first open, in one batch, and compared by each later one. A topic id that the first
-did not know is added by the first that knows it.
+was built from. Both are written by the first open, in one batch, and compared by each later one. A topic id that the
+first did not know is added by the one that does.
 """
 
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -94,8 +94,12 @@ class Database:
         self.identity: StoreIdentity | None = None
 
     @classmethod
-    def open(cls, path: Path, layout: str, identity: StoreIdentity, options: Options) -> "Database":
+    def open(
+        cls, path: Path, layout: str, identity: StoreIdentity, options: Options, older: Collection[str] = ()
+    ) -> "Database":
         """Open or create the store of `identity` in `path`, for this object alone.
+
+        A store of one of the `older` layouts is opened too: the caller converts it.
 
         Raises:
             StoreOpenError: One of its kinds, when the directory cannot be used; the directory is left as it was.
@@ -104,15 +108,17 @@ class Database:
         _require_store_or_nothing(path)
         opened = cls(path, _open(path, options, AccessType.read_write()))
         try:
-            opened.identity = opened._label(layout, identity)
+            opened.identity = opened._label(layout, identity, older)
         except BaseException:
             opened.close()
             raise
         return opened
 
     @classmethod
-    def read_only(cls, path: Path, layout: str, options: Options) -> "Database":
+    def read_only(cls, path: Path, layout: str, options: Options, older: Collection[str] = ()) -> "Database":
         """Open what `path` held at this moment, also beside a worker that writes it.
+
+        A store of one of the `older` layouts, which opening for writing converts, is refused with that advice.
 
         RocksDB opens for reading file by file. A worker that flushes meanwhile removes a log whose rows are then in
         none of the files that were opened, and nothing says so: hence the files must be the same before and after.
@@ -132,7 +138,7 @@ class Database:
                     raise
             else:
                 if row_files(path) == before:
-                    return opened._checked(layout)
+                    return opened._checked(layout, older)
                 opened.close()
             time.sleep(_OPENING_PAUSE_SECONDS)
         found = f"its files changed during each of {_OPENINGS} openings."
@@ -149,17 +155,22 @@ class Database:
                 holder.close()
             self.db.close()
 
-    def _checked(self, layout: str) -> "Database":
+    def _checked(self, layout: str, older: Collection[str]) -> "Database":
         """This, if it has that layout; else it is closed."""
         try:
             with self.cursor() as cursor:
-                _check_layout(self.path, cursor.get(LAYOUT_KEY), layout)
+                found = cursor.get(LAYOUT_KEY)
+            if found is not None and found.decode(errors="replace") in older:
+                seen = f"layout {found.decode()!r}, expected {layout!r}."
+                action = "let a worker of this version open it once: that converts it in place."
+                raise errors.UnknownLayoutError(self.path, seen, action)
+            _check_layout(self.path, found, (layout,))
         except BaseException:
             self.close()
             raise
         return self
 
-    def _label(self, layout: str, identity: StoreIdentity) -> StoreIdentity:
+    def _label(self, layout: str, identity: StoreIdentity, older: Collection[str]) -> StoreIdentity:
         """Label an empty directory, or compare the labels of another; returns all that is known of its log."""
         with self.cursor() as cursor:
             found, raw = cursor.get(LAYOUT_KEY), cursor.get(IDENTITY_KEY)
@@ -170,7 +181,7 @@ class Database:
             labels.put(IDENTITY_KEY, identity.to_bytes())
             self.db.write(labels)
             return identity
-        _check_layout(self.path, found, layout)
+        _check_layout(self.path, found, (layout, *older))
         stored = StoreIdentity.from_bytes(raw or b"{}")
         agreed = stored.agreed(identity)
         if agreed is None:
@@ -225,11 +236,11 @@ def _contradiction(stored: StoreIdentity, wanted: StoreIdentity) -> tuple[str, s
     return found, "point the data directory at this cluster and topic, or move the store away to build a new one."
 
 
-def _check_layout(path: Path, found: bytes | None, layout: str) -> None:
+def _check_layout(path: Path, found: bytes | None, layouts: tuple[str, ...]) -> None:
     if found is None:
         action = "choose another directory; nothing was changed in this one."
         raise errors.NotAStoreError(path, "a RocksDB that carries no layout label.", action)
-    if found != layout.encode():
-        seen = f"layout {found.decode(errors='replace')!r}, expected {layout!r}."
+    if found not in [layout.encode() for layout in layouts]:
+        seen = f"layout {found.decode(errors='replace')!r}, expected {layouts[0]!r}."
         action = "run the version that wrote it, or move the directory away and replay the log."
         raise errors.UnknownLayoutError(path, seen, action)

@@ -17,7 +17,7 @@ StreamsError
 ├── SourceError        a file of behaviours cannot be read
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
     ├── PartitionNotHereError  this worker has no open store of the partition asked for
-    ├── LogMismatchError       a store's position and the log do not fit together
+    ├── LogMismatchError       a store and the log do not fit together
     └── IngestStoppedError     the ingest thread is not running, or has failed
 """
 
@@ -92,7 +92,16 @@ class PartitionNotHereError(IngestError):
 
 
 class LogMismatchError(IngestError):
-    """A store's position lies outside the log. Operator action: see the text; nothing was reset or skipped."""
+    """A store and the log do not fit together. Operator action: see the text; nothing was reset or skipped.
+
+    Attributes:
+        other_log: The log is another one than the store was built from; otherwise a position lies outside the log.
+
+    """
+
+    def __init__(self, message: str, *, other_log: bool = False) -> None:
+        super().__init__(message)
+        self.other_log = other_log
 
 
 class IngestStoppedError(IngestError):

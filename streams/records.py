@@ -5,11 +5,19 @@ aborted batches and compaction all leave holes), so the next position is `next_o
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Headers = list[tuple[str, bytes]]
+
+
+class TopicFacts(NamedTuple):
+    """What brokers say of a topic: its id as Kafka's tools print it ("" where they have none), and its partitions."""
+
+    topic_id: str
+    partitions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from muse_stream.streams.ingest.checking import UNKNOWN, Origin
 from muse_stream.streams.ingest.feeds import Decoded, Feed
 from muse_stream.streams.ingest.letters import Delivery
 from muse_stream.streams.ingest.ports import TopicPartition
@@ -38,6 +39,9 @@ class Cursor:
         target: Last stable offset at assignment.
         end: Last stable offset as last refreshed.
         end_seen_ms: When that was, on the wall clock.
+        origin: What the store was built from, as far as store or brokers have said.
+        high: End of the log with the records of open transactions, as last seen above `end`.
+        held_since_ms: Since when `end` has stood still below it, on the wall clock; None while nothing is held back.
         serving: Whether dead letters are emitted and the position is committed.
         lettered: Offset below which all rejects have been dead-lettered, by this worker or the one before.
         held: The batch that waits for acknowledgements.
@@ -54,6 +58,9 @@ class Cursor:
     target: int
     end: int
     end_seen_ms: int
+    origin: Origin = UNKNOWN
+    high: int = 0
+    held_since_ms: int | None = None
     serving: bool = False
     lettered: int = 0
     held: Held | None = None
@@ -108,8 +115,32 @@ class Cursor:
         if len(records):
             self.last_broker_time_ms = int(records.broker_time_ms[-1])
 
+    def note_end(self, end: int, now_ms: int) -> None:
+        """Take notice of the last stable offset; one that moved is not held back by what was seen before."""
+        if end != self.end:
+            self.held_since_ms = None
+        self.end, self.end_seen_ms = end, now_ms
+
+    def note_high(self, high: int, now_ms: int) -> None:
+        """Take notice of the log's end with the records of open transactions, asked before the last stable offset."""
+        self.high = high
+        if high <= self.end:
+            self.held_since_ms = None
+        elif self.held_since_ms is None:
+            self.held_since_ms = now_ms
+
     def state(self) -> LogState:
         """Plain reading for health and metrics; any thread."""
         waiting = None if self.held is None else self.held.delivery.error or "dead letters are on their way"
         end = max(self.end, self.target)
-        return LogState(self.feed.position, end, self.end_seen_ms, self.target, self.last_broker_time_ms, waiting)
+        held_since_ms = self.held_since_ms
+        return LogState(
+            position=self.feed.position,
+            end=end,
+            end_seen_ms=self.end_seen_ms,
+            target=self.target,
+            last_broker_time_ms=self.last_broker_time_ms,
+            waiting=waiting,
+            held_back=max(0, self.high - end) if held_since_ms is not None else 0,
+            held_since_ms=held_since_ms,
+        )

@@ -11,16 +11,17 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from muse_stream.streams.errors import LogMismatchError
+from muse_stream.streams.ingest.checking import origin_of
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.item_feed import ItemFeed
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.opening import new_cursor
-from muse_stream.streams.ingest.ports import I64, DeadLetterSink, LogReader, TopicPartition
+from muse_stream.streams.ingest.ports import I64, DeadLetterSink, LogFacts, LogReader, TopicPartition
 from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
 from muse_stream.streams.ingest.sizing import BatchSizer
-from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase
+from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase, Stopped, stopped_by
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ItemReader(LoopThread):
         poll_seconds: float = 0.05,
         clock: Clock | None = None,
         asks: Asks | None = None,
+        make_facts: Callable[[], LogFacts] | None = None,
     ) -> None:
         """Prepare; `start` loads what the store holds, then reads on.
 
@@ -60,6 +62,7 @@ class ItemReader(LoopThread):
             poll_seconds: Longest wait for records.
             clock: Time.
             asks: Asks the broker; None: in a thread and by a consumer of its own.
+            make_facts: For that thread, see `Questions`.
 
         """
         self._clock = clock or Clock()
@@ -68,13 +71,14 @@ class ItemReader(LoopThread):
         self._feed, self._make_reader, self._sink = feed, make_reader, sink
         self._emits, self._poll_seconds = emits, poll_seconds
         self._hooks = PumpHooks(observe, lambda _: None, self._failed)
-        self._asks = asks or Questions(make_reader, self._clock)
+        self._asks = asks or Questions(make_reader, self._clock, make_facts)
         self._asked: Future[LogAnswers] | None = None
         self._reader: LogReader | None = None
         self._pump: Pump | None = None
         self._cursor: Cursor | None = None
         self._loaded = False
         self._error_text: str | None = None
+        self._stopped: Stopped | None = None
         self._trouble: str | None = None
 
     @property
@@ -97,7 +101,7 @@ class ItemReader(LoopThread):
         cursor = self._cursor
         logs = {self._at.topic: cursor.state()} if cursor else {}
         serving = cursor is not None and cursor.serving
-        return PartitionState(ITEMS_PARTITION, serving, self._phase(cursor), logs, self._error_text)
+        return PartitionState(ITEMS_PARTITION, serving, self._phase(cursor), logs, self._error_text, self._stopped)
 
     def _phase(self, cursor: Cursor | None) -> Phase:
         if self._error_text:
@@ -112,10 +116,11 @@ class ItemReader(LoopThread):
             reader.wakeup()
 
     def _broker_error(self) -> str | None:
-        return self._trouble or (self._pump.broker_error if self._pump else None)
+        pump = self._pump
+        return self._trouble or (pump.broker_error or pump.watch.trouble if pump else None)
 
     def _failed(self, at: TopicPartition, error: Exception) -> None:
-        self._error_text = f"{at.topic}-{at.partition}: {error}"
+        self._error_text, self._stopped = f"{at.topic}-{at.partition}: {error}", stopped_by(error)
         log.error("the item reader has stopped, behaviours go on: %s", self._error_text, exc_info=error)
 
     def _turn(self) -> float:
@@ -156,7 +161,8 @@ class ItemReader(LoopThread):
             self._pump = Pump(
                 self._reader, self._asks, self._sink, sizer=BatchSizer(), hooks=self._hooks, clock=self._clock
             )
-        cursor = new_cursor(self._at, self._feed, answers.bounds[self._at], may_start_late=True)
+        origin = origin_of(self._feed.store.identity)
+        cursor = new_cursor(self._at, self._feed, origin, answers, may_start_late=True)
         if self._emits():
             cursor.serve(answers.committed.get(self._at))
         self._pump.reassign([cursor])

@@ -7,11 +7,12 @@ assignment, the partition is not ready.
 
 from dataclasses import dataclass, field
 
+from muse_stream.streams.ingest.checking import check_origin, require_partition
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.ports import Store
 from muse_stream.streams.ingest.questions import LogAnswers
-from muse_stream.streams.ingest.status import PartitionState, Phase
+from muse_stream.streams.ingest.status import PartitionState, Phase, Stopped
 from muse_stream.streams.ingest.stores import StoreMap
 
 
@@ -23,6 +24,7 @@ class OpenPartition:
     serving: bool = False
     cursors: list[Cursor] = field(default_factory=list)
     error: str | None = None
+    stopped: Stopped | None = None
 
     def open(self, parts: PartitionParts, stores: StoreMap[Store], answers: LogAnswers) -> None:
         """Open what is not open, take the role, and make the logs' present ends the target.
@@ -35,11 +37,13 @@ class OpenPartition:
         if self.error:
             return
         if not self.cursors:
-            start = parts.start(self.number, answers.bounds)
+            start = parts.start(self.number, answers)
             store = stores.open(self.number, lambda: parts.open_store(self.number, start))
-            self.cursors = parts.cursors(self.number, store, answers.bounds)
+            self.cursors = parts.cursors(self.number, store, answers)
         for cursor in self.cursors:
-            cursor.target = answers.bounds[cursor.at].end
+            facts = answers.topics.get(cursor.at.topic)
+            cursor.origin = check_origin(cursor.at, cursor.origin, answers.cluster_id, facts)
+            cursor.target = require_partition(cursor.at, answers.bounds, facts).end
             if self.serving:
                 cursor.serve(answers.committed.get(cursor.at))
 
@@ -49,9 +53,9 @@ class OpenPartition:
         for cursor in self.cursors:
             cursor.stand_by()
 
-    def fail(self, error: str) -> None:
+    def fail(self, error: str, stopped: Stopped) -> None:
         """Stop, with the reason and the operator's action."""
-        self.error, self.cursors = error, []
+        self.error, self.stopped, self.cursors = error, stopped, []
 
     @property
     def position(self) -> int | None:
@@ -63,7 +67,8 @@ class OpenPartition:
     def state(self, *, current: bool) -> PartitionState:
         """Plain reading; `current` says whether the targets are those of the last assignment."""
         logs = {cursor.at.topic: cursor.state() for cursor in self.cursors}
-        return PartitionState(self.number, self.serving, self._phase(current=current), logs, self.error)
+        stopped = self.stopped if self.error else None
+        return PartitionState(self.number, self.serving, self._phase(current=current), logs, self.error, stopped)
 
     def _phase(self, *, current: bool) -> Phase:
         if self.error:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from muse_stream.state.columns import Appended, BehaviourBatch
 from muse_stream.state.item_chunks import ItemBatch
 from muse_stream.state.moment import Moment
+from muse_stream.state.rules import StoreIdentity
 from muse_stream.state.store import StoreStats
-from muse_stream.streams.records import RecordBatch
+from muse_stream.streams.records import RecordBatch, TopicFacts
 from muse_stream.streams.wire.rejects import Reject
 
 I64 = NDArray[np.int64]
@@ -83,6 +84,22 @@ class LogReader(Protocol):
         """Leave the broker."""
 
 
+class LogFacts(Protocol):
+    """What a cluster says of itself and its topics; contract: `streams.kafka.facts`. Used by one thread."""
+
+    def cluster_id(self) -> str:
+        """Ask for the cluster's id."""
+
+    def topics(self, names: Iterable[str]) -> Mapping[str, TopicFacts]:
+        """Ask for ids and partition counts; topics that do not exist are left out."""
+
+    def high_watermarks(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """Ask where the logs end, records of open transactions included."""
+
+    def close(self) -> None:
+        """Leave the broker."""
+
+
 class DeadLetterSink(Protocol):
     """Produces dead letters with `acks=all`; never blocks for the broker."""
 
@@ -92,6 +109,10 @@ class DeadLetterSink(Protocol):
 
 class Store(Protocol):
     """The part of `state.store.BehaviourStore` that ingest uses; its contract is there."""
+
+    @property
+    def identity(self) -> StoreIdentity:
+        """The log it is built from."""
 
     @property
     def position(self) -> int:
@@ -139,6 +160,10 @@ class VectorSink(Protocol):
 
 class ItemLog(Protocol):
     """The part of `state.items.ItemStore` that the item reader uses."""
+
+    @property
+    def identity(self) -> StoreIdentity:
+        """The log it is built from."""
 
     @property
     def position(self) -> int:

@@ -7,8 +7,7 @@ its own: whoever calls `turn` decides when, which is how a simulation can drive 
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from muse_stream.streams.errors import PositionError
@@ -20,6 +19,7 @@ from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, Partitio
 from muse_stream.streams.ingest.questions import Asks
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.ingest.watch import LogWatch
 from muse_stream.streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ COMMIT_SECONDS = 1.0
 """Commits inform lag tools, which scrape no faster."""
 RECOMMIT_SECONDS = 60.0
 """A commit may be lost unseen, and those of idle partitions expire at the broker after 7 days: all are said again."""
-ENDS_SECONDS = 1.0
-"""Log ends are refreshed as often as lag can usefully be scraped."""
 LETTER_GRACE_SECONDS = 0.05
 """An acknowledgement usually comes within this; pausing a partition throws its prefetched records away."""
 LETTER_LOOK_SECONDS = 0.001
@@ -61,8 +59,8 @@ class Pump:
 
     Attributes:
         cursors: What is being read.
-        broker_error: What the broker said to the last question that it did not answer; None since the last poll that
-            worked.
+        broker_error: What the last poll that failed came to; None since one worked.
+        watch: Where the logs stand.
 
     """
 
@@ -78,11 +76,11 @@ class Pump:
     ) -> None:
         self.cursors: dict[Partition, Cursor] = {}
         self.broker_error: str | None = None
-        self._reader, self._asks, self._sink = reader, asks, sink
+        self._reader, self._sink = reader, sink
+        self.watch = LogWatch(asks, clock)
         self._sizer, self._hooks, self._clock = sizer, hooks, clock
-        self._commit_at = self._recommit_at = self._ends_at = 0.0
+        self._commit_at = self._recommit_at = 0.0
         self._is_astray = False
-        self._ends: Future[Mapping[Partition, int]] | None = None
 
     def reassign(self, cursors: Iterable[Cursor]) -> None:
         """Read exactly these from now on; what was polled and not yet stored is read again."""
@@ -102,7 +100,8 @@ class Pump:
             self._take(records)
             if serving:
                 self._clock.sleep(YIELD_SECONDS)
-        self._refresh_ends()
+        for cursor, error in self.watch.turn(self.cursors):
+            self.fail(cursor.at, error)
         self._commit()
         return sum(map(len, batches))
 
@@ -236,21 +235,6 @@ class Pump:
             self._hooks.observe(stats)
         except Exception:
             log.exception("an observer of ingest failed; the batch is stored all the same")
-
-    def _refresh_ends(self) -> None:
-        now = self._clock.seconds()
-        if self._ends is None and now >= self._ends_at and self.cursors:
-            self._ends_at = now + ENDS_SECONDS
-            self._ends = self._asks.ends(list(self.cursors))
-        if self._ends is not None and self._ends.done():
-            answer, self._ends = self._ends, None
-            if answer.exception() is None:
-                self._note_ends(answer.result())
-
-    def _note_ends(self, ends: Mapping[Partition, int]) -> None:
-        for at, end in ends.items():
-            if at in self.cursors:
-                self.cursors[at].end, self.cursors[at].end_seen_ms = end, self._clock.wall_ms()
 
     def _commit(self) -> None:
         now = self._clock.seconds()

@@ -19,11 +19,11 @@ from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.partition import OpenPartition
-from muse_stream.streams.ingest.ports import DeadLetterSink, LogReader, Store, TopicPartition
+from muse_stream.streams.ingest.ports import DeadLetterSink, LogFacts, LogReader, Store, TopicPartition
 from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
 from muse_stream.streams.ingest.sizing import BatchSizer
-from muse_stream.streams.ingest.status import BatchStats, PartitionState
+from muse_stream.streams.ingest.status import BatchStats, PartitionState, stopped_by
 from muse_stream.streams.ingest.stores import StoreMap
 from muse_stream.streams.ingest.waiting import OffsetWaiters
 
@@ -56,6 +56,7 @@ class IngestService(LoopThread):
         poll_seconds: float = 0.02,
         clock: Clock | None = None,
         asks: Asks | None = None,
+        make_facts: Callable[[], LogFacts] | None = None,
     ) -> None:
         """Prepare; nothing is asked or read before `start` and `assign`.
 
@@ -68,13 +69,14 @@ class IngestService(LoopThread):
             poll_seconds: Longest wait for records.
             clock: Time.
             asks: Asks the broker; None: in a thread and by a consumer of its own.
+            make_facts: For that thread, see `Questions`.
 
         """
         self._clock = clock or Clock()
         super().__init__("ingest", self._clock.seconds)
         self.stores: StoreMap[Store] = StoreMap()
         self._parts, self._make_reader, self._sink = parts, make_reader, sink
-        self._asks = asks or Questions(make_reader, self._clock)
+        self._asks = asks or Questions(make_reader, self._clock, make_facts)
         self._sizer, self._poll_seconds = sizer or BatchSizer(), poll_seconds
         self._hooks = PumpHooks(observe, self._progressed, self._failed)
         self._waiters = OffsetWaiters(self._clock.seconds)
@@ -154,7 +156,8 @@ class IngestService(LoopThread):
             reader.wakeup()
 
     def _broker_error(self) -> str | None:
-        return self._trouble or (self._pump.broker_error if self._pump else None)
+        pump = self._pump
+        return self._trouble or (pump.broker_error or pump.watch.trouble if pump else None)
 
     def _assign(self, wanted: Mapping[int, bool], number: int, done: "Future[None]") -> None:
         self._revoke([partition for partition in self._partitions if partition not in wanted])
@@ -264,7 +267,8 @@ class IngestService(LoopThread):
         known = self._partitions.get(at.partition)
         if known is None or known.error:
             return
-        known.fail(f"{at.topic}-{at.partition}: {error}\n{''.join(traceback.format_exception(error))}")
+        text = f"{at.topic}-{at.partition}: {error}\n{''.join(traceback.format_exception(error))}"
+        known.fail(text, stopped_by(error))
         log.error("partition %d has stopped, others go on: %s", at.partition, known.error)
         self._dirty = True
         self._waiters.give_up(at.partition)

@@ -10,6 +10,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from muse_stream.state.errors import IdentityError, StoreOpenError, StoreWriteError
+from muse_stream.streams.errors import LogMismatchError, PositionError
+
 
 @dataclass(frozen=True, slots=True)
 class BatchStats:
@@ -75,6 +78,8 @@ class LogState:
         target: Last stable offset at assignment; `ready` means that `position` has reached it.
         last_broker_time_ms: Broker time of the last record applied; None before the first.
         waiting: Why reading is held up (dead letters that the broker has not acknowledged); None while it is not.
+        held_back: Offsets behind `end` that an open transaction holds back from every reader of committed records.
+        held_since_ms: Since when, milliseconds since the epoch; None while nothing is held back.
 
     """
 
@@ -84,11 +89,31 @@ class LogState:
     target: int
     last_broker_time_ms: int | None
     waiting: str | None
+    held_back: int = 0
+    held_since_ms: int | None = None
 
     @property
     def lag_messages(self) -> int:
         """Offsets between the store and the last stable offset, markers included."""
         return max(0, self.end - self.position)
+
+
+class Stopped(StrEnum):
+    """Why a partition has stopped; a closed set, for a metric's label. The error's text says more."""
+
+    POSITION = "position"  # the log does not have what the store wants next
+    OTHER_LOG = "other_log"  # another cluster, another topic of the same name, or another partition count
+    STORE = "store"  # the directory cannot be opened or written
+    FAULT = "fault"  # anything else: a fault of this program
+
+
+def stopped_by(error: Exception) -> Stopped:
+    """The kind of trouble that an error tells of."""
+    if isinstance(error, IdentityError) or (isinstance(error, LogMismatchError) and error.other_log):
+        return Stopped.OTHER_LOG
+    if isinstance(error, LogMismatchError | PositionError):
+        return Stopped.POSITION
+    return Stopped.STORE if isinstance(error, StoreOpenError | StoreWriteError) else Stopped.FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +126,7 @@ class PartitionState:
         phase: Opening, replaying, ready or failed.
         logs: By topic; empty until the store is open.
         error: Why it stopped, with the operator's action; None while all is well.
+        stopped: The same as one of a few kinds.
 
     """
 
@@ -109,6 +135,7 @@ class PartitionState:
     phase: Phase
     logs: Mapping[str, LogState] = field(default_factory=dict)
     error: str | None = None
+    stopped: Stopped | None = None
 
     @property
     def ready(self) -> bool:

@@ -4,7 +4,7 @@ Invariant: the vector space served is that of the model; every space that the se
 beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,15 +22,38 @@ from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.service import IngestService
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
-from muse_stream.streams.kafka.admin import cluster_id, connect_admin
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
+from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.kafka.producer import RecordProducer
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.settings.sections import TopicSettings
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.users import UserRules, decode_users
 
 ITEMS_DIRECTORY = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The topics that stores are built from, as the cluster names them when the worker starts.
+
+    Ingest compares them with what the brokers say later on: a topic that was created again meanwhile stops there.
+    """
+
+    topics: TopicSettings
+    cluster_id: str
+    topic_ids: Mapping[str, str]
+
+    def behaviours(self, partition: int) -> StoreIdentity:
+        """What the store of a partition is built from."""
+        ids = [self.topic_ids.get(name, "") for name in (self.topics.behaviours, self.topics.users)]
+        return StoreIdentity(self.cluster_id, self.topics.behaviours, partition, self.topics.partitions, *ids)
+
+    def items(self) -> StoreIdentity:
+        """What the item store is built from."""
+        topic = self.topics.items
+        return StoreIdentity(self.cluster_id, topic, 0, 1, self.topic_ids.get(topic, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +119,7 @@ def build(
         StoreOpenError: The item store cannot be used.
 
     """
-    cluster = _cluster(settings)
+    log = _identify(settings)
     budget = StoreBudget(
         block_cache_bytes=settings.state.block_cache_bytes, write_buffer_bytes=settings.state.write_buffer_bytes
     )
@@ -115,18 +138,19 @@ def build(
     catalogue = Catalogue(index, item_features)
     item_store = ItemStore.open(
         settings.state.directory / ITEMS_DIRECTORY,
-        _identity(settings, cluster, settings.topics.items, 0, 1),
+        log.items(),
         budget=budget,
     )
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters)
     ingest = IngestService(
-        _partition_parts(settings, cluster, budget, engine),
+        _partition_parts(settings, log, budget, engine),
         partial(make_consumer, settings.kafka.driver, _consumer(settings, "ingest")),
         sink,
         observe=observe,
         sizer=BatchSizer(records_max=settings.ingest.batch_records_max),
         poll_seconds=settings.ingest.poll_ms / 1e3,
+        make_facts=partial(_facts, settings),
     )
     rules = ItemRules(spaces=settings.items.spaces, quantise=quantise, features=tuple(settings.features.item))
     feed = ItemFeed(item_store, tables, catalogue, partial(decode_items, rules=rules))
@@ -137,19 +161,22 @@ def build(
         sink,
         emits=lambda: ingest.serves(0),
         observe=observe,
+        make_facts=partial(_facts, settings),
     )
-    return DataPlane(cluster, space, budget, tables, engine, catalogue, item_store, ingest, items, feed, letters, sink)
+    return DataPlane(
+        log.cluster_id, space, budget, tables, engine, catalogue, item_store, ingest, items, feed, letters, sink
+    )
 
 
-def _partition_parts(settings: Settings, cluster: str, budget: StoreBudget, engine: GsuEngine) -> PartitionParts:
+def _partition_parts(settings: Settings, log: Log, budget: StoreBudget, engine: GsuEngine) -> PartitionParts:
     topics, state = settings.topics, settings.state
-    rules = Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_ms=state.ttl_ms)
+    rules = Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_seconds=state.ttl_seconds)
     behaviour_rules = BehaviourRules(partition_count=topics.partitions, actions=settings.actions)
 
     def open_store(partition: int, start: int) -> BehaviourStore:
         return BehaviourStore.open(
             state.directory / f"behaviours-{partition}",
-            _identity(settings, cluster, topics.behaviours, partition, topics.partitions),
+            log.behaviours(partition),
             rules,
             budget=budget,
             start_position=start or None,
@@ -166,13 +193,18 @@ def _partition_parts(settings: Settings, cluster: str, budget: StoreBudget, engi
     )
 
 
-def _identity(settings: Settings, cluster: str, topic: str, partition: int, count: int) -> StoreIdentity:
-    return StoreIdentity(cluster_id=cluster, topic=topic, partition=partition, partition_count=count)
+def _facts(settings: Settings) -> ClusterFacts:
+    return ClusterFacts(settings.kafka.brokers, settings.kafka.security, client_id=f"{settings.app.name}-facts")
 
 
-def _cluster(settings: Settings) -> str:
-    with connect_admin(settings.kafka.brokers, settings.kafka.security) as admin:
-        return cluster_id(admin)
+def _identify(settings: Settings) -> Log:
+    facts = _facts(settings)
+    try:
+        cluster = facts.cluster_id()
+        topics = facts.topics((settings.topics.behaviours, settings.topics.users, settings.topics.items))
+    finally:
+        facts.close()
+    return Log(settings.topics, cluster, {name: found.topic_id for name, found in topics.items()})
 
 
 def _consumer(settings: Settings, purpose: str) -> ConsumerOptions:

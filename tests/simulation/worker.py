@@ -6,7 +6,7 @@ Invariant: what survives a crash is the disk alone.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -117,15 +117,21 @@ class SimAsks:
     flying: list[Callable[[], None]] = field(default_factory=list)
 
     def logs(self, partitions: Sequence[Partition]) -> "Future[LogAnswers]":
-        log, now = self.log, self.wall_ms()
-        bounds = {at: LogBounds(log.begin.get(at, 0), log.stable(at), now) for at in partitions}
-        return self._answer(LogAnswers(bounds, {at: log.commits[at] for at in partitions if at in log.commits}))
+        commits = {at: self.log.commits[at] for at in partitions if at in self.log.commits}
+        return self._answer(replace(self._found(partitions), committed=commits))
+
+    def look(self, partitions: Sequence[Partition]) -> "Future[LogAnswers]":
+        return self._answer(self._found(partitions))
 
     def ends(self, partitions: Sequence[Partition]) -> "Future[Mapping[Partition, int]]":
         return self._answer({at: self.log.stable(at) for at in partitions})
 
     def close(self) -> None:
         """Nothing to leave."""
+
+    def _found(self, partitions: Sequence[Partition]) -> LogAnswers:
+        log, now = self.log, self.wall_ms()
+        return LogAnswers({at: LogBounds(log.begin.get(at, 0), log.stable(at), now) for at in partitions})
 
     def land(self) -> None:
         """The answers arrive."""

@@ -18,7 +18,7 @@ from muse_stream.streams.errors import PositionError
 from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.ports import Partition
 from muse_stream.streams.ingest.questions import LogAnswers, ask_logs
-from muse_stream.streams.records import Headers, RecordBatch
+from muse_stream.streams.records import Headers, RecordBatch, TopicFacts
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.encode import encode_behaviour
 from muse_stream.streams.wire.partitioner import partition_of_key
@@ -33,7 +33,10 @@ Record = tuple[bytes | None, bytes | None, Headers | None]
 
 
 class FakeLog:
-    """Topic partitions as lists; None is a transaction marker, which takes an offset and is never delivered."""
+    """Topic partitions as lists; None is a transaction marker, which takes an offset and is never delivered.
+
+    Also `LogFacts` about itself.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -41,6 +44,21 @@ class FakeLog:
         self.rows: dict[Partition, list[Record | None]] = {}
         self.commits: dict[Partition, int] = {}
         self.away = False
+        self.cluster = "test-cluster"
+        self.facts = dict.fromkeys((BEHAVIOURS, USERS), TopicFacts("", COUNT)) | {ITEMS: TopicFacts("", 1)}
+        self.held: dict[Partition, int] = {}
+
+    def cluster_id(self) -> str:
+        return self.cluster
+
+    def topics(self, names: Iterable[str]) -> Mapping[str, TopicFacts]:
+        return {name: self.facts[name] for name in names if name in self.facts}
+
+    def high_watermarks(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        return {at: self.end(at) + self.held.get(at, 0) for at in partitions}
+
+    def close(self) -> None:
+        """Nothing to leave."""
 
     def add(self, at: Partition, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> int:
         """Append a record; returns its offset."""
@@ -164,10 +182,13 @@ class FakeAsks:
     """Answers at once."""
 
     def __init__(self, log: FakeLog) -> None:
-        self._reader = FakeReader(log)
+        self.log, self._reader = log, FakeReader(log)
 
     def logs(self, partitions: Sequence[Partition]) -> "Future[LogAnswers]":
-        return answered(lambda: ask_logs(self._reader, partitions, START_MS))
+        return answered(lambda: ask_logs(self._reader, self.log, partitions, START_MS, commits=True))
+
+    def look(self, partitions: Sequence[Partition]) -> "Future[LogAnswers]":
+        return answered(lambda: ask_logs(self._reader, self.log, partitions, START_MS, commits=False))
 
     def ends(self, partitions: Sequence[Partition]) -> "Future[Mapping[Partition, int]]":
         return answered(lambda: self._reader.end_offsets(partitions))

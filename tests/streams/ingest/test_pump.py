@@ -50,8 +50,8 @@ class Bench:
         for number in partitions:
             if number not in self.stores:
                 self.stores[number] = open_store(self.directory, number, 0)
-            bounds = ask_logs(self.reader, self.parts.topics(number), 0).bounds
-            opened = self.parts.cursors(number, self.stores[number], bounds)
+            answers = ask_logs(self.reader, None, self.parts.topics(number), 0, commits=True)
+            opened = self.parts.cursors(number, self.stores[number], answers)
             for cursor in opened:
                 if serving:
                     cursor.serve(self.log.commits.get(cursor.at))
