@@ -1,6 +1,7 @@
 """One RocksDB directory with an owner's label: opening it, refusing a wrong one, and closing it without leftovers.
 
-Invariant: after `close` returns, no cursor of this room holds the directory's lock.
+Invariants: after `close` returns, no cursor of this room holds the directory's lock; before RocksDB opens a directory
+for writing, it is ours alone (`locks.py`) and its write-ahead logs are one unbroken run (`mending.py`).
 
 Labels are meta keys (space 00): `layout` names kind and version of the content ("behaviours/1"), `identity` the log it
 was built from. Both are written by the first open, in one batch, and compared by each later one. A topic id that the
@@ -22,6 +23,8 @@ from rocksdict import AccessType, Options, Rdict, WriteBatch
 from muse_stream.state import errors
 from muse_stream.state.cursor import Cursor
 from muse_stream.state.keys import META
+from muse_stream.state.locks import WriterLock
+from muse_stream.state.mending import mend, require_unbroken
 from muse_stream.state.rules import StoreIdentity
 
 LAYOUT_KEY = META + b"layout"
@@ -29,9 +32,19 @@ IDENTITY_KEY = META + b"identity"
 
 # What RocksDB and rocksdict leave behind when a process dies while it creates a store.
 _ROCKSDB_FILE = re.compile(
-    r"(LOG.*|LOCK|IDENTITY|MANIFEST-\d+|OPTIONS-\d+.*|\d+\.(log|sst|dbtmp)|rocksdict-config\.json)"
+    r"(LOG.*|LOCK|WRITER|IDENTITY|MANIFEST-\d+|OPTIONS-\d+.*|\d+\.(log|sst|dbtmp)|rocksdict-config\.json)"
 )
 
+
+# How RocksDB quotes the system (strerror) where the disk, not the store, is the trouble.
+_DISK_REFUSALS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Permission denied",
+    "Too many open files",
+    "Input/output error",
+)
 
 # A worker changes its files every few seconds at most; an opening takes a fraction of one.
 _OPENINGS = 20
@@ -87,10 +100,11 @@ class Database:
 
     """
 
-    def __init__(self, path: Path, db: Rdict) -> None:
+    def __init__(self, path: Path, db: Rdict, lock: WriterLock | None = None) -> None:
         self.path = path
         self.db = db
         self.gate = Gate(path)
+        self._lock = lock
         self.identity: StoreIdentity | None = None
 
     @classmethod
@@ -105,8 +119,7 @@ class Database:
             StoreOpenError: One of its kinds, when the directory cannot be used; the directory is left as it was.
 
         """
-        _require_store_or_nothing(path)
-        opened = cls(path, _open(path, options, AccessType.read_write()))
+        opened = cls(path, *_open_alone(path, options))
         try:
             opened.identity = opened._label(layout, identity, older)
         except BaseException:
@@ -132,10 +145,14 @@ class Database:
         for _ in range(_OPENINGS):
             before = row_files(path)
             try:
+                require_unbroken(path)
                 opened = cls(path, _open(path, options, AccessType.read_only(False)))
             except errors.DamagedStoreError:
                 if row_files(path) == before:
                     raise
+            except OSError as error:
+                if row_files(path) == before:
+                    raise _disk_error(path, str(error)) from error
             else:
                 if row_files(path) == before:
                     return opened._checked(layout, older)
@@ -153,7 +170,25 @@ class Database:
         if self.gate.shut():
             for holder in holders:
                 holder.close()
-            self.db.close()
+            try:
+                self.db.close()
+            finally:
+                if self._lock:
+                    self._lock.release()
+
+    def write(self, out: WriteBatch) -> None:
+        """Write all of `out` or nothing; use it inside `with gate:`.
+
+        Raises:
+            StoreWriteError: RocksDB refused. Close the store and open it again: it takes no further write.
+
+        """
+        try:
+            self.db.write(out)
+        except Exception as error:
+            found = f"{self.path}: RocksDB refused a write ({error}); the store holds what it held before."
+            message = f"{found} Operator action: look at disk space, permissions and health."
+            raise errors.StoreWriteError(message) from error
 
     def _checked(self, layout: str, older: Collection[str]) -> "Database":
         """This, if it has that layout; else it is closed."""
@@ -179,7 +214,7 @@ class Database:
             labels = WriteBatch(raw_mode=True)
             labels.put(LAYOUT_KEY, layout.encode())
             labels.put(IDENTITY_KEY, identity.to_bytes())
-            self.db.write(labels)
+            self.write(labels)
             return identity
         _check_layout(self.path, found, (layout, *older))
         stored = StoreIdentity.from_bytes(raw or b"{}")
@@ -189,7 +224,7 @@ class Database:
         if agreed != stored:
             added = WriteBatch(raw_mode=True)
             added.put(IDENTITY_KEY, agreed.to_bytes())
-            self.db.write(added)
+            self.write(added)
         return agreed
 
 
@@ -202,6 +237,28 @@ def row_files(path: Path) -> set[tuple[str, int]]:
     return found
 
 
+def _open_alone(path: Path, options: Options) -> tuple[Rdict, WriterLock]:
+    """Lock, mend and open."""
+    lock = None
+    try:
+        _require_store_or_nothing(path)
+        lock = WriterLock.take(path)
+        if (path / "CURRENT").exists():
+            mend(path)
+        return _open(path, options, AccessType.read_write()), lock
+    except BaseException as error:
+        if lock:
+            lock.release()
+        if isinstance(error, OSError):
+            raise _disk_error(path, str(error)) from error
+        raise
+
+
+def _disk_error(path: Path, text: str) -> errors.StoreDiskError:
+    action = "make space, or make the directory writable; the worker tries again by itself."
+    return errors.StoreDiskError(path, f"the disk refuses it ({text}).", action)
+
+
 def _open(path: Path, options: Options, access: AccessType) -> Rdict:
     try:
         return Rdict(str(path), options, access_type=access)
@@ -210,6 +267,8 @@ def _open(path: Path, options: Options, access: AccessType) -> Rdict:
         if "LOCK" in text and ("lock" in text.lower().replace("/lock", "")):
             action = "stop the other process (or close the other store object) that uses this directory."
             raise errors.StoreLockedError(path, f"it is open elsewhere ({text}).", action) from error
+        if any(refusal in text for refusal in _DISK_REFUSALS):
+            raise _disk_error(path, text) from error
         action = "look at disk and permissions; else move the directory away, restore a snapshot or replay the log."
         raise errors.DamagedStoreError(path, f"RocksDB cannot open it ({text}).", action) from error
 

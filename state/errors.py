@@ -4,6 +4,7 @@
     ├── StoreOpenError            the directory cannot be used
     │   ├── NotAStoreError        something else lives there
     │   ├── DamagedStoreError     RocksDB, or a check of ours, found it broken
+    │   ├── StoreDiskError        the disk refuses: no space, read-only, no permission; the store may be whole
     │   ├── StoreLockedError      another process or store object has it open
     │   ├── UnknownLayoutError    written by another version
     │   └── IdentityError         belongs to another cluster, topic or partition
@@ -47,6 +48,10 @@ class NotAStoreError(StoreOpenError):
 
 class DamagedStoreError(StoreOpenError):
     """RocksDB cannot open or read the directory, or its content contradicts itself."""
+
+
+class StoreDiskError(StoreOpenError):
+    """The disk refuses what opening needs (space, permission); it may pass, and the store itself may be whole."""
 
 
 class StoreLockedError(StoreOpenError):
