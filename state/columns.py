@@ -2,9 +2,11 @@
 
 Invariant: rows keep log order, in a batch as in a sequence.
 
-A stored behaviour is 25 bytes, little endian, unpadded: item i64, time in ms i64, action u8, category i64 (0 = not
-sent). Packed rows compress better with their neighbours than padded ones, and a read is one copy into one array; the
-price is that a column view is strided, so copy a column before long arithmetic on it.
+A stored behaviour is 29 bytes, little endian, unpadded: item i64, time in ms i64, action u8, category i64 (0 = not
+sent), arrival u32: the partition's latest broker time when its record came, in whole seconds. Packed rows compress
+better with their neighbours than padded ones, and a read is one copy into one array; the price is that a column view is
+strided, so copy a column before long arithmetic on it. Arrivals never fall along a sequence, whatever brokers' clocks
+do, so what has expired is always its head; as they come last, a segment's newest one is its last four bytes.
 """
 
 from dataclasses import dataclass, fields
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 
 from muse_stream.state.errors import BatchError
 
-BEHAVIOUR = np.dtype([("item", "<i8"), ("time_ms", "<i8"), ("action", "u1"), ("category", "<i8")])
+BEHAVIOUR = np.dtype(
+    [("item", "<i8"), ("time_ms", "<i8"), ("action", "u1"), ("category", "<i8"), ("arrived_seconds", "<u4")]
+)
 NO_BEHAVIOURS: NDArray[np.void] = np.empty(0, BEHAVIOUR)
 
 _COLUMN_TYPES = {
@@ -91,7 +95,8 @@ class Appended:
         starts: `[u] int64` absolute sequence number of each user's first new behaviour that is still alive.
         bounds: `[u + 1] int64`; the rows of user j are `behaviours[bounds[j]:bounds[j + 1]]`.
         behaviours: `[m] BEHAVIOUR`, grouped by user, log order inside.
-        erased: `[e] int64` users erased somewhere in the batch: drop them from caches before applying the rows.
+        erased: `[e] int64` users of whom nothing older than this batch is left, nor anything of it before the rows
+            here: erased, or all expired. Drop them from caches before applying the rows.
         duplicates: Rows dropped because their event id was seen before.
 
     """

@@ -9,6 +9,7 @@ step by step, and bounds are compared here. An iterator that lives keeps the dir
 every cursor first.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,15 +70,18 @@ class Cursor:
             key = self._key()
         return found
 
-    def items(self, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
-        """All keys in [begin, end) with their values, in key order."""
-        iterator, found = self._iterator, []
+    def walk(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The keys in [begin, end) with their values, one by one in key order; do not move the cursor meanwhile."""
+        iterator = self._iterator
         key = self.at_or_after(begin)
         while key is not None and key < end:
-            found.append((key, iterator.value()))
+            yield key, iterator.value()
             iterator.next()
             key = self._key()
-        return found
+
+    def items(self, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
+        """All keys in [begin, end) with their values, in key order."""
+        return list(self.walk(begin, end))
 
     def values(self, first: bytes, last: bytes) -> list[bytes]:
         """The values of the keys from `first` to `last`, both included, which must exist."""

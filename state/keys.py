@@ -3,14 +3,14 @@
 Invariant: byte order of keys is (user, start) order, so a user's behaviours are neighbours on disk.
 
     00 name                              meta, see `meta.py`
-    10 user^2^63 u64 BE, start u64 BE    behaviours: n packed 25-byte rows, sequence numbers start .. start + n - 1
+    10 user^2^63 u64 BE, start u64 BE    behaviours: n packed 29-byte rows, sequence numbers start .. start + n - 1
     20 user^2^63 u64 BE                  profile: the users topic's latest value, as put
     30 ordinal u64 BE                    duplicate window: n pairs (user i64, event id u64), little endian
 
 Consequences: the sign bit is flipped, so negative ids sort before positive ones and a range of ids is a range of keys;
-starts are absolute, so trimming old rows never rewrites new ones; an empty behaviours value is an erased user's
-tombstone, its start the next sequence number, and the user's next behaviours overwrite it. The segments of a user are
-contiguous: each starts where the one before ends.
+starts are absolute, so trimming old rows never rewrites new ones; an empty behaviours value is the tombstone
+of a user who was erased or of whom all has expired, its start the next sequence number, and the user's next behaviours
+overwrite it. The segments of a user are contiguous: each starts where the one before ends.
 """
 
 import struct

@@ -6,7 +6,9 @@ Keys (space 00, see `keys.py`; `layout` and `identity` in `database.py`):
 
     progress   3 x i64 LE: behaviours position, users position, watermark in ms (0 = no record yet)
     start      i64 LE: the behaviours offset at which the store began
-    rules      JSON array of {offset, cap, duplicate_window, ttl_ms}, oldest first
+    rules      JSON array of {offset, cap, duplicate_window, ttl_seconds}, oldest first
+    undated    i64 LE: behaviours before this offset count as arrived when the store was at it (see `migration.py`)
+    sweep      see `sweep.py`
 """
 
 import struct
@@ -21,13 +23,16 @@ from muse_stream.state.keys import META
 from muse_stream.state.rules import RuleChange, Rules, pack_rules, unpack_rules
 from muse_stream.state.segments import cut, every_user
 
-LAYOUT = "behaviours/1"
+LAYOUT = "behaviours/2"
+OLDER_LAYOUTS = ("behaviours/1", "behaviours/1-to-2")
+"""Layouts that an opening converts, see `migration.py`."""
 
 _PROGRESS_KEY = META + b"progress"
 _START_KEY = META + b"start"
-_RULES_KEY = META + b"rules"
+RULES_KEY = META + b"rules"
 _PROGRESS = struct.Struct("<3q")
-_START = struct.Struct("<q")
+_UNDATED_KEY = META + b"undated"
+_OFFSET = struct.Struct("<q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,22 @@ class Progress:
 
 def read_start(cursor: Cursor) -> int:
     """The behaviours offset at which the store began."""
-    raw = cursor.get(_START_KEY)
-    return int(_START.unpack(raw)[0]) if raw else 0
+    return _read_offset(cursor, _START_KEY)
+
+
+def read_undated(cursor: Cursor) -> int:
+    """The behaviours offset before which arrivals are not known; 0 where all are."""
+    return _read_offset(cursor, _UNDATED_KEY)
+
+
+def put_undated(out: WriteBatch, offset: int) -> None:
+    """Say in `out` that arrivals before `offset` are not known."""
+    out.put(_UNDATED_KEY, _OFFSET.pack(offset))
 
 
 def read_rules(cursor: Cursor) -> list[RuleChange]:
     """The store's rules with their offsets, oldest first."""
-    raw = cursor.get(_RULES_KEY)
+    raw = cursor.get(RULES_KEY)
     return unpack_rules(raw) if raw else []
 
 
@@ -72,30 +86,36 @@ def begin(database: Database, rules: Rules, start_position: int | None) -> None:
     """Bring the meta of a store that was just opened up to date with what its opener asks for.
 
     A store that has read nothing takes `start_position`; another keeps its own. Rules that differ from the stored ones
-    hold from the store's position on: what the former ones had removed is removed for good first, so that a larger cap
-    or window does not bring back what happened to be on disk still. So rules count also where the next ones came before
-    any record did; only those of a store that has read nothing are forgotten.
+    hold from the store's position on: what the former ones had removed is removed for good first, so that a larger cap,
+    window or time to live does not bring back what happened to be on disk still. So rules count also where the next
+    ones came before any record did; only those of a store that has read nothing are forgotten.
     """
     out = WriteBatch(raw_mode=True)
     with database.cursor() as cursor:
         progress, changes, start = Progress.read(cursor), read_rules(cursor), read_start(cursor)
         if start_position is not None and progress == Progress(position=start):
             start, progress = start_position, replace(progress, position=start_position)
-            out.put(_START_KEY, _START.pack(start_position))
+            out.put(_START_KEY, _OFFSET.pack(start_position))
             progress.put(out)
         if progress.position == start:
             changes = []
         elif changes and changes[-1].rules != rules:
-            _settle(cursor, changes[-1].rules, rules, out)
+            _settle(cursor, changes[-1].rules, rules, progress.watermark_ms, out)
     if not changes or changes[-1].rules != rules:
-        out.put(_RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
+        out.put(RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
     if len(out):
         database.db.write(out)
 
 
-def _settle(cursor: Cursor, former: Rules, rules: Rules, out: WriteBatch) -> None:
-    if rules.cap > former.cap:
+def _settle(cursor: Cursor, former: Rules, rules: Rules, watermark_ms: int, out: WriteBatch) -> None:
+    oldest = former.oldest_seconds(watermark_ms)
+    if rules.cap > former.cap or rules.oldest_seconds(watermark_ms) < oldest:
         for user in every_user(cursor).tolist():
-            cut(cursor, user, former.cap, out)
+            cut(cursor, user, former.cap, oldest, out)
     if rules.duplicate_window != former.duplicate_window:
         DuplicateWindow(rules.duplicate_window).rewrite(out, DuplicateWindow.load(cursor, former.duplicate_window))
+
+
+def _read_offset(cursor: Cursor, key: bytes) -> int:
+    raw = cursor.get(key)
+    return int(_OFFSET.unpack(raw)[0]) if raw else 0

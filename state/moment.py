@@ -16,9 +16,9 @@ from muse_stream.state.columns import BEHAVIOUR, NO_BEHAVIOURS, Sequence
 from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import IDENTITY_KEY, Database
 from muse_stream.state.keys import profile_key, segment_key
-from muse_stream.state.meta import LAYOUT, Progress, read_rules, read_start
+from muse_stream.state.meta import LAYOUT, OLDER_LAYOUTS, Progress, read_rules, read_start, read_undated
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
-from muse_stream.state.segments import every_user, first_start, last_segment, require_whole
+from muse_stream.state.segments import every_user, first_alive, first_start, last_segment, newest_arrival, require_whole
 
 
 class Moment:
@@ -31,9 +31,8 @@ class Moment:
 
     """
 
-    def __init__(self, database: Database, cap: int) -> None:
+    def __init__(self, database: Database, rules: Rules) -> None:
         self._database = database
-        self._cap = cap
         self._lock = threading.Lock()
         with database.gate:
             self._cursor = database.cursor()
@@ -41,6 +40,7 @@ class Moment:
         self.position = progress.position
         self.users_position = progress.users_position
         self.watermark_ms = progress.watermark_ms
+        self._cap, self._oldest = rules.cap, rules.oldest_seconds(progress.watermark_ms)
 
     def sequence(self, user: int, last: int | None = None) -> Sequence:
         """The live behaviours of `user`, only the newest `last` if given; empty for an unknown or erased user.
@@ -54,7 +54,8 @@ class Moment:
             message = f"last is {last}, expected None (all) or a count of 0 or more."
             raise ValueError(message)
         with self._database.gate, self._lock:
-            return _read_sequence(self._cursor, user, self._cap if last is None else min(last, self._cap))
+            count = self._cap if last is None else min(last, self._cap)
+            return _read_sequence(self._cursor, user, count, self._oldest)
 
     def profile(self, user: int) -> bytes | None:
         """The latest profile of `user` as it was put, or None."""
@@ -85,6 +86,7 @@ class StoreReader(Moment):
         identity: The log the store is built from.
         rules: Its rules, oldest first, each with the offset from which it holds.
         start_position: The behaviours offset at which the store began.
+        undated_until: Behaviours before this offset count as arrived when the store was at it; 0 in most stores.
 
     """
 
@@ -94,7 +96,8 @@ class StoreReader(Moment):
             begun = read_rules(cursor)  # empty where the process that created the store died in between
             self.rules: list[RuleChange] = begun or [RuleChange(0, Rules())]
             self.start_position = read_start(cursor)
-        super().__init__(database, self.rules[-1].rules.cap)
+            self.undated_until = read_undated(cursor)
+        super().__init__(database, self.rules[-1].rules)
 
     @classmethod
     def open(cls, path: Path, *, budget: StoreBudget | None = None) -> "StoreReader":
@@ -104,7 +107,7 @@ class StoreReader(Moment):
             StoreOpenError: When there is no readable store of this layout.
 
         """
-        return cls(Database.read_only(path, LAYOUT, (budget or StoreBudget()).options()))
+        return cls(Database.read_only(path, LAYOUT, (budget or StoreBudget()).options(), OLDER_LAYOUTS))
 
     def close(self) -> None:
         """Let go of the view and the directory."""
@@ -112,16 +115,17 @@ class StoreReader(Moment):
         self._database.close()
 
 
-def _read_sequence(cursor: Cursor, user: int, count: int) -> Sequence:
+def _read_sequence(cursor: Cursor, user: int, count: int, oldest: int) -> Sequence:
     final = last_segment(cursor, user)
     if final is None:
         return Sequence(0, NO_BEHAVIOURS)
     stop = sum(final)
     floor = max(stop - count, 0)
-    if floor == stop:
+    if floor == stop or newest_arrival(cursor.value()) < oldest:
         return Sequence(stop, NO_BEHAVIOURS)
     start = first_start(cursor, user, floor)
     values = cursor.values(segment_key(user, start), segment_key(user, final[0]))
     rows = np.frombuffer(b"".join(values), BEHAVIOUR)
     require_whole(cursor, user, start, stop, len(rows))
-    return Sequence(max(start, floor), rows[max(floor - start, 0) :])
+    dead = max(floor - start, first_alive(rows, oldest))
+    return Sequence(start + dead, rows[dead:])

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, replace
 
 from muse_stream.state.errors import RuleError
 
+SECONDS_MAX = 2**32 - 1
+"""The last arrival that a row can say: the year 2106. What comes later, by a broken clock, counts as arrived then."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreIdentity:
@@ -59,7 +62,8 @@ class Rules:
         cap: Behaviours that a user's sequence shows, the newest ones (MUSE keeps 100 000).
         duplicate_window: A behaviour is dropped when its user and event id are among those of the last so many
             behaviours with an event id that this partition kept; 0 keeps every behaviour.
-        ttl_ms: Must be None: time-to-live is not kept by this layout.
+        ttl_seconds: A behaviour expires when the partition's latest broker time, in whole seconds, is more than so
+            many after the one at which it arrived: it stays that long and less than a second longer. None: it stays.
 
     Raises:
         RuleError: On a value outside these bounds.
@@ -68,7 +72,7 @@ class Rules:
 
     cap: int = 100_000
     duplicate_window: int = 100_000
-    ttl_ms: int | None = None
+    ttl_seconds: int | None = None
 
     def __post_init__(self) -> None:
         if self.cap < 1:
@@ -78,10 +82,19 @@ class Rules:
             found = f"duplicate_window is {self.duplicate_window}, expected 0 (off) to 2^30 - 1."
             message = f"{found} Operator action: choose a window of that size."
             raise RuleError(message)
-        if self.ttl_ms is not None:
-            found = f"ttl_ms is {self.ttl_ms}, but this version keeps behaviours until the cap removes them."
-            message = f"{found} Operator action: remove the time-to-live setting."
+        if self.ttl_seconds is not None and not 0 < self.ttl_seconds <= SECONDS_MAX:
+            found = f"ttl_seconds is {self.ttl_seconds}, expected 1 to 2^32 - 1, or None to keep what the cap keeps."
+            message = f"{found} Operator action: choose a time to live of that length, or remove the setting."
             raise RuleError(message)
+
+    def oldest_seconds(self, watermark_ms: int) -> int:
+        """The earliest arrival that has not expired at that latest broker time; 0 where nothing expires."""
+        return 0 if self.ttl_seconds is None else max(whole_seconds(watermark_ms) - self.ttl_seconds, 0)
+
+
+def whole_seconds(watermark_ms: int) -> int:
+    """A latest broker time as rows say it."""
+    return min(watermark_ms // 1_000, SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """How behaviours lie on disk: open segments per batch, merged into chunks, trimmed at the head.
 
 Invariant: what is on disk follows from the batches alone, not from what is cached in memory; a user's segments are
-contiguous.
+contiguous, and what is missing at the head is not shown: it lies before the cap, or it expired.
 
 An append puts one key per user and batch (an open segment). When a user's open segments and new rows reach 256 rows,
 they become one chunk under the first open segment's key, and the other keys go, in the same batch. A value of 256 rows
 or more is a chunk whoever wrote it, so the open segments are those after a user's last chunk. Each row is thus written
 about twice (measured with 21-byte rows: write amplification 4.3; rewriting the tail chunk at each append: 40),
 and a read of 100 000 rows meets 400 keys, not 100 000. At the same moment whole segments before the last `cap` rows are
-deleted; reads hide the rest. Deletes are one by one: RocksDB re-sorts a memtable's range deletes at each new iterator.
+deleted, and those that have expired; reads hide the rest. Who appends no more is met by the sweep, see `sweep.py`.
+Deletes are one by one: RocksDB re-sorts a memtable's range deletes at each new iterator.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rocksdict import WriteBatch
 
+from muse_stream.state.columns import BEHAVIOUR
 from muse_stream.state.cursor import Cursor
 from muse_stream.state.errors import DamagedStoreError
 from muse_stream.state.grouping import Groups
@@ -32,6 +36,7 @@ from muse_stream.state.keys import (
 )
 
 CHUNK_ROWS = 256
+ARRIVAL_BYTES = BEHAVIOUR["arrived_seconds"].itemsize
 
 Ints = NDArray[np.int64]
 
@@ -90,8 +95,10 @@ class AppendPlan:
         starts: `[g] int64` sequence number of the first live new row.
         tails: `[3, g] int64` the same after it.
         merges: Groups whose open segments become a chunk with the new rows.
-        trims: Groups that complete a chunk while whole segments may lie before the cap.
-        resets: Groups whose stored rows are all dead: erased, or more than cap rows came at once.
+        trims: Groups that complete a chunk while whole segments may be dead.
+        resets: Groups whose stored rows are all dead: erased, or rows that came at once are dead already.
+        cap: Rows before the last so many are dead.
+        oldest: Rows that arrived before are dead, seconds.
 
     """
 
@@ -101,10 +108,12 @@ class AppendPlan:
     merges: Ints
     trims: Ints
     resets: Ints
+    cap: int
+    oldest: int
 
 
-def plan_append(groups: Groups, tails: Ints, cap: int) -> AppendPlan:
-    """Decide per group from its tail `[3, g]` before the append."""
+def plan_append(groups: Groups, tails: Ints, cap: int, oldest: int) -> AppendPlan:
+    """Decide per group from its tail `[3, g]` before the append; rows that arrived before `oldest` are dead."""
     follow, pending, head = tails
     counts = groups.counts
     starts = follow + groups.skipped
@@ -117,12 +126,14 @@ def plan_append(groups: Groups, tails: Ints, cap: int) -> AppendPlan:
         starts=starts,
         tails=np.stack([stops, np.where(completes, 0, rows), np.where(reset, starts, head)]),
         merges=np.flatnonzero(completes & ~reset & (pending > 0)),
-        trims=np.flatnonzero(completes & ~reset & (stops - cap > head)),
+        trims=np.flatnonzero(completes & ~reset & ((stops - cap > head) | ((oldest > 0) & (follow - pending > head)))),
         resets=np.flatnonzero(reset),
+        cap=cap,
+        oldest=oldest,
     )
 
 
-def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, cap: int, out: WriteBatch) -> int:
+def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, out: WriteBatch) -> int:
     """Put the groups' rows into `out` as planned, reading back what is merged; bytes of rows put.
 
     Sets the heads of trimmed users in `plan.tails`.
@@ -136,8 +147,11 @@ def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, cap: int, out
         _delete_all(cursor, users[group], out)
     for group in plan.trims.tolist():
         follow, pending, head = plan.before[:, group].tolist()
-        floor = min(int(plan.tails[0, group]) - cap, follow - pending)
-        plan.tails[2, group] = trim(cursor, users[group], head, floor, out)
+        floor = min(int(plan.tails[0, group]) - plan.cap, follow - pending)
+        head = trim(cursor, users[group], head, floor, out)
+        plan.tails[2, group] = trim_expired(
+            cursor, users[group], out, head=head, floor=follow - pending, oldest=plan.oldest
+        )
     for group in plan.merges.tolist():
         follow, pending, _ = plan.before[:, group].tolist()
         keys[group] = segment_key(users[group], follow - pending)
@@ -173,17 +187,52 @@ def _delete_all(cursor: Cursor, user: int, out: WriteBatch) -> None:
         out.delete(key)
 
 
-def cut(cursor: Cursor, user: int, cap: int, out: WriteBatch) -> None:
-    """Delete in `out` everything of `user` but the last `cap` rows, splitting the segment at the edge."""
-    stop, _ = read_tail(cursor, user)
-    floor = stop - cap
-    if floor <= 0 or last_segment(cursor, user, floor) is None:
-        return
-    start = trim(cursor, user, 0, floor, out)
-    if start < floor:
-        key = segment_key(user, start)
-        out.delete(key)
-        out.put(segment_key(user, floor), (cursor.get(key) or b"")[(floor - start) * ROW_BYTES :])
+def trim_expired(cursor: Cursor, user: int, out: WriteBatch, *, head: int, floor: int, oldest: int) -> int:
+    """Delete in `out` the segments of `user` from `head` to `floor` that have expired whole; where the rest starts."""
+    for start, value in segments_from(cursor, user, head) if oldest else ():
+        if start >= floor or newest_arrival(value) >= oldest:
+            return start
+        out.delete(segment_key(user, start))
+        head = start + len(value) // ROW_BYTES
+    return head
+
+
+def segments_from(cursor: Cursor, user: int, start: int) -> Iterator[tuple[int, bytes]]:
+    """(start, rows) of the user's segments at or after `start`, one seek each."""
+    prefix = segment_key(user, 0)[:USER_PREFIX_BYTES]
+    key = cursor.at_or_after(segment_key(user, start))
+    while key is not None and key[:USER_PREFIX_BYTES] == prefix:
+        value = cursor.value()
+        start = split_segment_key(key)[1]
+        yield start, value
+        key = cursor.at_or_after(segment_key(user, start + max(len(value) // ROW_BYTES, 1)))
+
+
+def newest_arrival(value: bytes) -> int:
+    """Arrival of the last row of a segment, in seconds; that of a tombstone is later than all."""
+    return int.from_bytes(value[-ARRIVAL_BYTES:] or b"\xff" * 8, "little")
+
+
+def first_alive(rows: NDArray[np.void], oldest: int) -> int:
+    """How many of the rows, which are a user's in order, arrived before `oldest`."""
+    return bisect_left(rows["arrived_seconds"], oldest) if oldest else 0
+
+
+def cut(cursor: Cursor, user: int, cap: int, oldest: int, out: WriteBatch) -> None:
+    """Delete in `out` everything of `user` but the last `cap` rows that arrived at `oldest` or later."""
+    final = last_segment(cursor, user)
+    stop = sum(final) if final else 0
+    for start, value in segments_from(cursor, user, 0):
+        rows = np.frombuffer(value, BEHAVIOUR)
+        dead = max(stop - cap - start, first_alive(rows, oldest))
+        if dead <= 0:
+            return
+        out.delete(segment_key(user, start))
+        if dead < len(rows):
+            out.put(segment_key(user, start + dead), value[dead * ROW_BYTES :])
+            return
+    if final:
+        out.put(segment_key(user, stop), b"")
 
 
 def every_user(cursor: Cursor) -> Ints:

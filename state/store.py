@@ -24,12 +24,14 @@ from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import Database
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.errors import BatchError, PositionError, StoreWriteError
-from muse_stream.state.grouping import Groups, group_by_user
+from muse_stream.state.grouping import Groups, arrivals, group_by_user
 from muse_stream.state.keys import BEHAVIOURS, BEHAVIOURS_END, profile_key
-from muse_stream.state.meta import LAYOUT, Progress, begin, read_rules, read_start
+from muse_stream.state.meta import LAYOUT, OLDER_LAYOUTS, Progress, begin, read_rules, read_start
+from muse_stream.state.migration import migrate
 from muse_stream.state.moment import Moment
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
 from muse_stream.state.segments import plan_append, read_tail, write_append
+from muse_stream.state.sweep import Sweep
 from muse_stream.state.tails import Tails
 
 FLUSH_SECONDS = 10.0
@@ -92,6 +94,7 @@ class BehaviourStore:
         self._lock = threading.Lock()
         self._moments: weakref.WeakSet[Moment] = weakref.WeakSet()
         self._counts = dict.fromkeys(("behaviours", "duplicates", "erasures", "merges", "cold_tails", "put_bytes"), 0)
+        self._sweep = Sweep()
         self._remember()
 
     @classmethod
@@ -119,8 +122,9 @@ class BehaviourStore:
 
         """
         budget = budget or StoreBudget()
-        database = Database.open(path, LAYOUT, identity, budget.options())
+        database = Database.open(path, LAYOUT, identity, budget.options(), OLDER_LAYOUTS)
         try:
+            migrate(database)
             begin(database, rules, start_position)
             return cls(database, identity, rules, budget)
         except BaseException:
@@ -176,7 +180,7 @@ class BehaviourStore:
             self._check_position(batch, position, begin)
             batch = batch.rows(int(np.searchsorted(batch.offset, self.position)), len(batch))
             if position <= self.position:
-                return _appended(group_by_user(batch, batch.erase, 1), np.empty(0, np.int64), 0)
+                return _appended(group_by_user(batch, batch.erase, arrivals(batch, 0), 1, 0), np.empty(0, np.int64), 0)
             return self._append(batch, position)
 
     def put_users(self, users: NDArray[np.int64], profiles: SequenceOf[bytes | None], *, position: int) -> None:
@@ -210,7 +214,7 @@ class BehaviourStore:
 
     def moment(self) -> Moment:
         """A consistent view of now; close it soon."""
-        moment = Moment(self._database, self.rules.cap)
+        moment = Moment(self._database, self.rules)
         self._moments.add(moment)
         return moment
 
@@ -283,19 +287,24 @@ class BehaviourStore:
 
     def _append(self, batch: BehaviourBatch, position: int) -> Appended:
         out = WriteBatch(raw_mode=True)
+        watermark_ms = max(self.watermark_ms, int(batch.broker_time_ms.max(initial=0)))
+        cap, oldest = self.rules.cap, self.rules.oldest_seconds(watermark_ms)
         keep, pairs = self._window.admit(batch)
-        groups = group_by_user(batch, keep, self.rules.cap)
+        groups = group_by_user(batch, keep, arrivals(batch, self.watermark_ms), cap, oldest)
         try:
             with self._database.cursor() as cursor:
-                plan = plan_append(groups, self._tails_of(groups.users, cursor), self.rules.cap)
-                put_bytes = write_append(cursor, groups, plan, self.rules.cap, out)
+                plan = plan_append(groups, self._tails_of(groups.users, cursor), cap, oldest)
+                put_bytes = write_append(cursor, groups, plan, out)
+                added = int(np.count_nonzero(plan.before[0] == 0))
+                swept = self._sweep.step(cursor, self.rules, watermark_ms, out, busy=groups.users, added=added)
             self._window.write(pairs, out)
-            watermark_ms = max(self.watermark_ms, int(batch.broker_time_ms.max(initial=0)))
             self._write(out, replace(self._progress, position=position, watermark_ms=watermark_ms))
         except BaseException:
             self._remember()
             raise
         self._tails.store(groups.users, plan.tails)
+        self._tails.raise_heads(swept.users, swept.heads)
+        self._sweep = swept.sweep
         duplicates = len(batch) - int(np.count_nonzero(keep))
         self._count(
             behaviours=int(np.count_nonzero(keep & ~batch.erase)),
@@ -331,6 +340,7 @@ class BehaviourStore:
         """Read from the store what is kept in memory beside it."""
         with self._database.cursor() as cursor:
             self._progress = Progress.read(cursor)
+            self._sweep = Sweep.read(cursor)
             first = cursor.at_or_after(BEHAVIOURS)
             self._window = DuplicateWindow.load(cursor, self.rules.duplicate_window)
         self._tails = Tails(self._budget.tail_users, complete=first is None or first >= BEHAVIOURS_END)
@@ -349,6 +359,6 @@ def _appended(groups: Groups, starts: NDArray[np.int64], duplicates: int) -> App
         starts=starts[lives],
         bounds=bounds,
         behaviours=groups.behaviours,
-        erased=groups.users[groups.erased],
+        erased=groups.users[groups.erased | (counts == 0)],
         duplicates=duplicates,
     )

@@ -106,3 +106,11 @@ class Tails:
             self.complete = self.complete and self._old.count == 0
             self._old, self._young = self._young, _Generation(_FIRST_SLOTS)
         self._young.store(users, values)
+
+    def raise_heads(self, users: Ints, heads: Ints) -> None:
+        """What lies before `heads` `[u]` of distinct users is gone from the store; entries that are here follow."""
+        values, found = self.lookup(users)
+        values[1] = np.minimum(values[1], values[0] - heads)
+        values[2] = heads
+        if found.any():
+            self.store(users[found], values[:, found])

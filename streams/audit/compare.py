@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from muse_stream.state.columns import Sequence
 from muse_stream.state.moment import Moment
 from muse_stream.streams.audit.decoding import BEHAVIOUR
-from muse_stream.streams.audit.model import ROW_BYTES, History, PartitionModel
+from muse_stream.streams.audit.model import ARRIVAL, ROW_BYTES, History, PartitionModel
 from muse_stream.streams.audit.suffix import Ending, SuffixModel
 
 
@@ -86,5 +86,5 @@ def _row(rows: bytes | bytearray, place: int) -> bytes:
 
 
 def _shown(row: bytes) -> str:
-    item, time_ms, action, category = BEHAVIOUR.unpack(row)
-    return f"item {item} at {time_ms} (action {action}, category {category})"
+    (item, time_ms, action, category), (arrived,) = BEHAVIOUR.unpack_from(row), ARRIVAL.unpack_from(row, BEHAVIOUR.size)
+    return f"item {item} at {time_ms} (action {action}, category {category}, arrived at {arrived} s)"

@@ -1,16 +1,22 @@
 """The rules of docs/architecture.md, one record at a time: what a store that has read these records must hold.
 
     cap         a user's sequence shows the newest `cap` behaviours
+    age         and of them those that arrived at most `ttl_seconds` before the partition's latest broker time, both in
+                whole seconds; a behaviour arrived when that time was its record's, or a later one that had come before
     duplicates  a behaviour is dropped when its user and event id are among those of the last `duplicate_window` kept
                 behaviours of the partition that have an event id
     erasure     takes the user's behaviours, not the numbers they had
     bad record  changes nothing
     rules       hold from their offset on; what they have removed stays removed
 
-Invariant: the state follows from the records, in order, and the rule changes; memory is 25 bytes per live behaviour and
-some hundred bytes per user and per pair of the window.
+Behaviours from before an offset that the store names (`undated_until`) count as arrived at that offset: the store was
+converted there from a layout that kept no arrivals.
+
+Invariant: the state follows from the records, in order, and the rule changes; memory is 29 bytes per behaviour (those
+that expired of users who did nothing since included) and some hundred bytes per user and per pair of the window.
 """
 
+import struct
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,12 +24,14 @@ from dataclasses import dataclass, field
 from muse_stream.state.rules import RuleChange, Rules
 from muse_stream.streams.audit.decoding import BEHAVIOUR, Contract, Record, Refused, Row, decode
 
-ROW_BYTES = BEHAVIOUR.size
+ARRIVAL = struct.Struct("<I")
+ROW_BYTES = BEHAVIOUR.size + ARRIVAL.size
+LATEST_ARRIVAL = 2**32 - 1
 
 
 @dataclass(slots=True)
 class History:
-    """What a user's sequence must be: packed behaviours, oldest first, and the number that the next one gets."""
+    """What a user's sequence must be: packed behaviours with arrivals, oldest first, and the next one's number."""
 
     rows: bytearray = field(default_factory=bytearray)
     stop: int = 0
@@ -33,14 +41,35 @@ class History:
         """Sequence number of the first of `rows`."""
         return self.stop - len(self.rows) // ROW_BYTES
 
-    def append(self, behaviour: bytes) -> None:
+    def append(self, behaviour: bytes, arrived: int) -> None:
         """Give the behaviour the next number."""
-        self.rows += behaviour
+        self.rows += behaviour + ARRIVAL.pack(arrived)
         self.stop += 1
 
     def keep(self, count: int) -> None:
         """Let the newest `count` stay."""
         del self.rows[: max(0, len(self.rows) - count * ROW_BYTES)]
+
+    def expire(self, oldest: int) -> None:
+        """Let those stay that arrived at `oldest` or later."""
+        del self.rows[: self.before(oldest) * ROW_BYTES]
+
+    def before(self, oldest: int) -> int:
+        """How many arrived before `oldest`."""
+        count = 0
+        while count * ROW_BYTES < len(self.rows) and self.arrival(count) < oldest:
+            count += 1
+        return count
+
+    def arrival(self, place: int) -> int:
+        """When the behaviour at `place` arrived, in seconds."""
+        found: int = ARRIVAL.unpack_from(self.rows, place * ROW_BYTES + BEHAVIOUR.size)[0]
+        return found
+
+    def date(self, arrived: int) -> None:
+        """All of them arrived then."""
+        for place in range(len(self.rows) // ROW_BYTES):
+            ARRIVAL.pack_into(self.rows, place * ROW_BYTES + BEHAVIOUR.size, arrived)
 
 
 @dataclass(slots=True)
@@ -65,12 +94,13 @@ class PartitionModel:
 
     """
 
-    def __init__(self, contract: Contract, changes: Iterable[RuleChange]) -> None:
+    def __init__(self, contract: Contract, changes: Iterable[RuleChange], undated_until: int = 0) -> None:
         self.users: dict[int, History] = {}
         self.watermark_ms = 0
         self.counts = Counts()
         self._contract = contract
         self._coming = deque(changes)
+        self._undated_until = undated_until
         self._rules = Rules()
         self._window: deque[tuple[int, int]] = deque()
         self._members: set[tuple[int, int]] = set()
@@ -90,12 +120,37 @@ class PartitionModel:
         return True
 
     def reach(self, offset: int) -> None:
-        """Let the rules change that hold from `offset` on or from before it."""
+        """Let happen what happens before the record at `offset`: conversion, rule changes."""
         while self._coming and self._coming[0].offset <= offset:
+            self._convert(self._coming[0].offset)
+            self._expire()
             self._rules = self._coming.popleft().rules
             self._shorten_window()
             for history in self._histories():
                 history.keep(self._rules.cap)
+            self._expire()
+        self._convert(offset)
+
+    def finish(self, position: int) -> None:
+        """All records before `position` have been fed: bring everything to that moment."""
+        self.reach(position)
+        self._expire()
+
+    @property
+    def now(self) -> int:
+        """The latest broker time in whole seconds, as behaviours say when they arrived."""
+        return min(self.watermark_ms // 1_000, LATEST_ARRIVAL)
+
+    def _convert(self, offset: int) -> None:
+        if 0 < self._undated_until <= offset:
+            self._undated_until = 0
+            for history in self._histories():
+                history.date(self.now)
+
+    def _expire(self) -> None:
+        if self._rules.ttl_seconds is not None:
+            for history in self._histories():
+                history.expire(self.now - self._rules.ttl_seconds)
 
     def _histories(self) -> Iterable[History]:
         return self.users.values()
@@ -111,8 +166,10 @@ class PartitionModel:
             if row.event_id:
                 self._remember((row.user, row.event_id))
             history = self.users.setdefault(row.user, History())
-            history.append(row.behaviour)
+            history.append(row.behaviour, self.now)
             history.keep(self._rules.cap)
+            if self._rules.ttl_seconds is not None:
+                history.expire(self.now - self._rules.ttl_seconds)
 
     def _erase(self, user: int) -> None:
         self.users.setdefault(user, History()).keep(0)

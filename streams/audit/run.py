@@ -52,7 +52,7 @@ def audit_store(path: Path, log: LogSource, actions: Mapping[str, int], advance:
             return report
         contract = Contract(where.partition, where.partition_count, actions)
         whole = first <= store.start_position
-        model = (PartitionModel if whole else SuffixModel)(contract, store.rules)
+        model = (PartitionModel if whole else SuffixModel)(contract, store.rules, store.undated_until)
         report.counts = model.counts
         done = report.begin
         for records in log.records(where.topic, where.partition, report.begin, store.position):
@@ -60,7 +60,7 @@ def audit_store(path: Path, log: LogSource, actions: Mapping[str, int], advance:
                 model.feed(record)
             done = records[-1].offset + 1 if records else done
             advance(done - report.begin, store.position - report.begin)
-        model.reach(store.position)
+        model.finish(store.position)
         _compare(report, model, store, first)
         return report
 

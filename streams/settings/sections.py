@@ -170,8 +170,11 @@ class StateSettings(Section):
     cap: int = Field(
         100_000, ge=1, le=10_000_000, description="Behaviours kept per user; reads see exactly the newest so many."
     )
-    ttl_ms: int | None = Field(
-        None, ge=1, description="Behaviours older than this, by the brokers' clock, leave at the head. None: they stay."
+    ttl_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=2**32 - 1,
+        description="Behaviours that arrived so long ago, by the brokers' clock, leave at the head. None: they stay.",
     )
     duplicate_window: int = Field(
         100_000,

@@ -47,17 +47,17 @@ def check_copy(around: Surroundings, path: Path, dice: Random) -> None:
 def _check_behaviours(log: SimLog, store: StoreReader, name: str, dice: Random) -> None:
     partition, rules = store.identity.partition, store.rules
     contract = Contract(partition, COUNT, DEFAULT_ACTIONS)
-    model = PartitionModel(contract, rules)
+    model = PartitionModel(contract, rules, store.undated_until)
     for record in log.visible((BEHAVIOURS, partition), store.start_position, store.position):
         model.feed(record)
-    model.reach(store.position)
+    model.finish(store.position)
     differences = list(compare_whole(partition, model, store))
     if dice.random() < 0.2:
-        suffix = SuffixModel(contract, rules)
+        suffix = SuffixModel(contract, rules, store.undated_until)
         begin = dice.randint(store.start_position, store.position)
         for record in log.visible((BEHAVIOURS, partition), begin, store.position):
             suffix.feed(record)
-        suffix.reach(store.position)
+        suffix.finish(store.position)
         differences += compare_ends(partition, suffix, store)
     if differences:
         text = f"{name} at {store.position}, rules {rules}: {[(one.user, one.text) for one in differences[:3]]}"

@@ -114,8 +114,8 @@ def erased_numbers_are_given_again() -> Plant:
     """An erased user without new behaviours leaves no tombstone."""
     written = vars(store_module)["write_append"]
 
-    def write(cursor: Any, groups: Any, plan: Any, cap: int, out: Any) -> int:
-        size: int = written(cursor, groups, plan, cap, out)
+    def write(cursor: Any, groups: Any, plan: Any, out: Any) -> int:
+        size: int = written(cursor, groups, plan, out)
         for group in np.flatnonzero(groups.erased & (groups.counts == 0)).tolist():
             out.delete(segment_key(int(groups.users[group]), int(plan.starts[group])))
         return size

@@ -7,7 +7,7 @@ import numpy as np
 from muse_stream.state.columns import BEHAVIOUR, BehaviourBatch, Sequence
 from muse_stream.state.rules import Rules
 
-Row = tuple[int, int, int, int]
+Row = tuple[int, int, int, int, int]
 
 
 @dataclass
@@ -27,10 +27,12 @@ class Model:
         self.position = max(position, self.position)
 
     def change_rules(self, rules: Rules) -> None:
+        self._settle()
         self.rules = rules
         self._settle()
 
     def sequence(self, user: int, last: int | None = None) -> Sequence:
+        self._settle()
         rows = self.rows.get(user, [])
         rows = rows if last is None else rows[len(rows) - min(last, len(rows)) :]
         return Sequence(self.following.get(user, 0) - len(rows), np.array(rows, BEHAVIOUR))
@@ -48,15 +50,18 @@ class Model:
                 self.seen.append((user, event_id))
             columns = batch.item, batch.time_ms, batch.action, batch.category
             item, time_ms, action, category = (int(column[row]) for column in columns)
-            self.rows.setdefault(user, []).append((item, time_ms, action, category))
+            arrived_seconds = self.watermark_ms // 1_000
+            self.rows.setdefault(user, []).append((item, time_ms, action, category, arrived_seconds))
             self.following[user] = self.following.get(user, 0) + 1
             self._settle(user)
 
     def _settle(self, user: int | None = None) -> None:
         window = self.rules.duplicate_window
         self.seen = self.seen[-window:] if window else []
+        ttl_seconds = self.rules.ttl_seconds
+        oldest = 0 if ttl_seconds is None else self.watermark_ms // 1_000 - ttl_seconds
         for each in self.rows if user is None else [user]:
-            self.rows[each] = self.rows[each][-self.rules.cap :]
+            self.rows[each] = [row for row in self.rows[each] if row[4] >= oldest][-self.rules.cap :]
 
 
 def same(found: Sequence, expected: Sequence) -> bool:

@@ -20,9 +20,9 @@ ids = st.integers(-(2**63), 2**63 - 1)
 places = st.tuples(ids, st.integers(0, 2**63 - 1))
 
 
-def test_a_stored_behaviour_is_25_bytes() -> None:
-    row = np.array([(1, 2, 3, -1)], BEHAVIOUR)
-    assert row.tobytes() == bytes([1, *[0] * 7, 2, *[0] * 7, 3, *[255] * 8])
+def test_a_stored_behaviour_is_29_bytes() -> None:
+    row = np.array([(1, 2, 3, -1, 4)], BEHAVIOUR)
+    assert row.tobytes() == bytes([1, *[0] * 7, 2, *[0] * 7, 3, *[255] * 8, 4, 0, 0, 0])
 
 
 @thorough

@@ -45,13 +45,13 @@ def test_the_defaults_are_complete() -> None:
 
 
 def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = written(tmp_path, "kafka: {brokers: 'file:1', driver: confluent}\nstate: {cap: 7, ttl_ms: 9}\n")
+    file = written(tmp_path, "kafka: {brokers: 'file:1', driver: confluent}\nstate: {cap: 7, ttl_seconds: 9}\n")
     monkeypatch.setenv("MUSE_KAFKA__BROKERS", "environment:1")
     monkeypatch.setenv("MUSE_STATE__CAP", "8")
     settings = Settings.load(file, {"kafka.brokers": "flag:1", "state.cap": None})
     assert settings.kafka.brokers == "flag:1"
     assert settings.state.cap == 8
-    assert settings.state.ttl_ms == 9
+    assert settings.state.ttl_seconds == 9
     assert settings.kafka.driver == "confluent"
     assert settings.state.duplicate_window == 100_000
 
