@@ -38,6 +38,7 @@ from muse_stream.streams.settings.sections import (
     TopicSettings,
 )
 from muse_stream.streams.settings.serving import HttpSettings, MonitoringSettings, ServingSettings
+from muse_stream.streams.settings.snapshots import SnapshotSettings
 
 PREFIX = "MUSE_"
 NESTED = "__"
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings, description=KafkaSettings.__doc__)
     topics: TopicSettings = Field(default_factory=TopicSettings, description=TopicSettings.__doc__)
     state: StateSettings = Field(default_factory=StateSettings, description=StateSettings.__doc__)
+    snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings, description=SnapshotSettings.__doc__)
     ingest: IngestSettings = Field(default_factory=IngestSettings, description=IngestSettings.__doc__)
     items: ItemSettings = Field(default_factory=ItemSettings, description=ItemSettings.__doc__)
     features: FeatureSettings = Field(default_factory=FeatureSettings, description=FeatureSettings.__doc__)

@@ -52,6 +52,12 @@ class Service(Protocol):
     async def vector_tables(self) -> dict[str, Any]:
         """Digests of the vector tables, from memory and from the store."""
 
+    def snapshots(self) -> dict[str, Any]:
+        """What is known of the snapshots of the partitions served."""
+
+    def request_snapshot(self, partition: int) -> dict[str, Any] | None:
+        """Ask for a snapshot of a partition; what is known of it, None where this worker cannot make one."""
+
 
 def problem(status: int, code: str, detail: str, **headers: str) -> web.Response:
     """A problem document."""
@@ -78,6 +84,8 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/users/{user}/sequence", routes.sequence),
             web.get("/v1/audit/pool/{partition:\\d+}", routes.pool_page),
             web.get("/v1/audit/vectors", routes.vector_tables),
+            web.get("/v1/snapshots", routes.snapshots),
+            web.post(r"/v1/snapshots/{partition:\d{1,9}}", routes.request_snapshot),
         ]
     )
 
@@ -136,6 +144,20 @@ class _Routes:
 
     async def vector_tables(self, _: web.Request) -> web.Response:
         return json_response(await self._service.vector_tables())
+
+    async def snapshots(self, _: web.Request) -> web.Response:
+        return json_response(self._service.snapshots())
+
+    async def request_snapshot(self, request: web.Request) -> web.Response:
+        partition = int(request.match_info["partition"])
+        found = self._service.request_snapshot(partition)
+        if found is not None:
+            return json_response(found, 202)
+        owner = self._service.owner(partition)
+        if owner == "":
+            return problem(409, "no_location", "this worker makes no snapshots; set snapshots.location")
+        detail = f"this worker does not own partition {partition}; the owner is {owner or 'not known at this moment'}"
+        return problem(409, "not_owner", detail)
 
     async def _at_owner(
         self, request: web.Request, user: str, body: bytes, here: Callable[[], Awaitable[web.StreamResponse]]

@@ -7,9 +7,11 @@ Life: `start` loads the model and begins to read items; Faust then says which pa
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -32,6 +34,8 @@ from muse_stream.streams.wire.users import decode_profile
 from muse_stream.streams.worker import data_plane, memory_check, model, readings
 from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
+from muse_stream.streams.worker.snapshot_status import Copied, Schedule
+from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.users import user_document
 
 log = logging.getLogger(__name__)
@@ -69,6 +73,7 @@ class WorkerService:
         self.copies = OwnedCopies(
             self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
         )
+        self._snapshots = self._make_snapshots()
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
             ObservedPipeline(self._parts(), self.metrics_registry.quality, beats),
@@ -119,6 +124,26 @@ class WorkerService:
             batch_window_ms=serving.batch_window_ms,
         )
 
+    def _make_snapshots(self) -> Snapshots | None:
+        """The thread that makes them; None without a location."""
+        wanted = self._settings.snapshots
+        if wanted.location is None:
+            return None
+        schedule = Schedule(
+            location=wanted.location,
+            topic=self._settings.topics.behaviours,
+            directory=self._settings.state.directory,
+            interval_seconds=wanted.interval_hours * 3600,
+            keep=wanted.keep,
+            tool=muse_stream.__version__,
+        )
+        lease = cast("Callable[[int], AbstractContextManager[Copied]]", self.plane.ingest.stores.lease)
+        return Snapshots(schedule, lease, self._served)
+
+    def _served(self) -> Mapping[int, bool]:
+        """Partitions owned, and whether their stores have caught up."""
+        return {number: state.ready for number, state in self.plane.ingest.states().items() if state.serving}
+
     def _watch(self) -> None:
         settings, metrics = self._settings, self.metrics_registry
         read_ingest = partial(readings.ingest_reading, self.plane, settings)
@@ -139,6 +164,9 @@ class WorkerService:
         health.add("partitions", Probe.READY, caught_up.check)
         health.add("items", Probe.READY, self._items_check)
         health.add("model", Probe.READY, lambda: model_check(self.live.reading))
+        if self._snapshots:
+            metrics.watch_snapshots(self._snapshots.reading)
+            health.add("snapshots", Probe.READY, self._snapshots.check)
         metrics.watch_health(health)
 
     def _observe(self, batch: BatchStats) -> None:
@@ -161,6 +189,8 @@ class WorkerService:
         """Begin to read and compute; on the event loop."""
         self.plane.start()
         self.desk.start()
+        if self._snapshots:
+            self._snapshots.start()
 
     def drain(self) -> None:
         """Say no to `/health/ready` from now on."""
@@ -170,6 +200,8 @@ class WorkerService:
         """End passes, reading and stores."""
         await self.desk.stop()
         await self.copies.suspended()
+        if self._snapshots:
+            self._snapshots.close()
         self.plane.close()
 
     async def answer(
@@ -235,6 +267,16 @@ class WorkerService:
                 )
         except PartitionNotHereError:
             return {"user": user, "partition": partition, "error": "not here any more; ask again"}
+
+    def snapshots(self) -> dict[str, Any]:
+        """What is known of the snapshots of the partitions served."""
+        shown = self._snapshots.shown() if self._snapshots else []
+        return {"enabled": self._snapshots is not None, "partitions": [asdict(one) for one in shown]}
+
+    def request_snapshot(self, partition: int) -> dict[str, Any] | None:
+        """Ask for a snapshot of a partition; None where this worker does not own it, or makes none."""
+        shown = self._snapshots.request(partition) if self._snapshots else None
+        return asdict(shown) if shown else None
 
     async def pool_page(self, partition: int, after: int | None) -> dict[str, Any]:
         """Digests of the next resident users of a partition, of one moment of the ingest thread."""

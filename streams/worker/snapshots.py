@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -62,7 +62,7 @@ class Snapshots(LoopThread):
         self,
         schedule: Schedule,
         lease: Callable[[int], AbstractContextManager[Copied]],
-        owned: Callable[[], Collection[int]],
+        owned: Callable[[], Mapping[int, bool]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is read or written before `start`.
@@ -70,7 +70,8 @@ class Snapshots(LoopThread):
         Args:
             schedule: Where, how often, how many.
             lease: Lends the open store of a partition.
-            owned: Partitions that this worker serves from a store that has caught up.
+            owned: Partitions that this worker serves, and whether their stores have caught up: one that has not
+                would take the place of a later snapshot.
             clock: Seconds, for what is due.
 
         Raises:
@@ -131,8 +132,9 @@ class Snapshots(LoopThread):
         self.abandon(CLOSE_SECONDS)
 
     def _turn(self) -> float:
-        self._follow(self._owned())
-        due = self._next_due()
+        owned = self._owned()
+        self._follow(owned)
+        due = self._next_due(owned)
         if due is None:
             return LOOK_SECONDS
         self._attempt(due)
@@ -149,12 +151,12 @@ class Snapshots(LoopThread):
             shutil.rmtree(left, ignore_errors=True)
         super()._run()
 
-    def _follow(self, owned: Collection[int]) -> None:
+    def _follow(self, owned: Mapping[int, bool]) -> None:
         """Forget what went to others; take up what is new with its latest snapshot, whoever made that."""
         with self._lock:
-            for number in self._known.keys() - set(owned):
+            for number in self._known.keys() - owned.keys():
                 del self._known[number]
-            new = set(owned) - self._known.keys()
+            new = owned.keys() - self._known.keys()
         for number in sorted(new):
             known = _Known(PartitionSnapshots(number), _now_ms())
             self._look(known)
@@ -175,9 +177,10 @@ class Snapshots(LoopThread):
             age_seconds = (_now_ms() - manifest.created_ms) / 1e3
             known.due = self._clock() + max(0.0, self._schedule.interval_seconds - age_seconds)
 
-    def _next_due(self) -> int | None:
+    def _next_due(self, owned: Mapping[int, bool]) -> int | None:
+        now = self._clock()
         with self._lock:
-            due = [(known.due, number) for number, known in self._known.items() if known.due <= self._clock()]
+            due = [(known.due, number) for number, known in self._known.items() if known.due <= now and owned[number]]
         return min(due)[1] if due else None
 
     def _attempt(self, number: int) -> None:
