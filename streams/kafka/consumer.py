@@ -149,7 +149,8 @@ def position_error(consumer: BatchConsumer, refused: dict[Partition, int]) -> Po
         for (topic, partition), offset in refused.items()
     )
     return PositionError(
-        f"position outside the log: {found}. Records in between are gone, or this is another log: restore the store "
-        f"from a snapshot whose position lies inside, or rebuild it; nothing was skipped.",
+        f"position outside the log: {found}. Records in between are gone, or this is another log; nothing was skipped. "
+        f"Operator action: restore the store from a snapshot whose position lies inside, or move its directory away to "
+        f"rebuild it.",
         refused,
     )

@@ -16,7 +16,7 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError as ClientError
-from kafka.errors import OffsetOutOfRangeError
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
@@ -115,6 +115,8 @@ class PythonConsumer:
             fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except OffsetOutOfRangeError as error:
             raise self._out_of_range(error) from error
+        except LogTruncationError as error:
+            raise self._truncated(error) from error
         except ClientError as error:
             raise UnreachableError(unreachable(self._options.bootstrap, self._options.security, error)) from error
         batches = []
@@ -127,12 +129,20 @@ class PythonConsumer:
         return batches
 
     def _position(self, partition: TopicPartition) -> int:
-        position: int | None = self._consumer.position(partition, timeout_ms=0)
+        try:
+            position: int | None = self._consumer.position(partition, timeout_ms=0)
+        except LogTruncationError as error:
+            raise self._truncated(error) from error
         return self._told[partition] if position is None else position
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> PositionError:
         refused = dict(error.args[0]) if error.args and isinstance(error.args[0], Mapping) else {}
         return position_error(self, {(topic, partition): offset for (topic, partition), offset in refused.items()})
+
+    def _truncated(self, error: LogTruncationError) -> PositionError:
+        """The leader never had what was read (KIP-320); its log may have grown beyond us since."""
+        cut = {(topic, number): self._told[topic, number] for topic, number in error.divergent_offsets}
+        return position_error(self, cut)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Deliver nothing of these partitions."""

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -21,6 +21,7 @@ from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats, Phase
 from muse_stream.streams.kafka.admin import connect_admin
 from muse_stream.streams.kafka.consumer import BatchConsumer, ConsumerOptions, make_consumer
+from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.kafka.producer import ProducerOptions, RecordProducer, make_producer
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
@@ -61,8 +62,14 @@ class Cluster:
         options = ProducerOptions(self.bootstrap, transactional_id=transactional_id)
         return make_producer("kafka-python", options)
 
-    def identity(self, partition: int) -> StoreIdentity:
-        return StoreIdentity("test-cluster", self.names.behaviours, partition, self.partitions)
+    def identity(self) -> StoreIdentity:
+        """What a worker that starts now takes partition 0 for."""
+        facts = ClusterFacts(self.bootstrap)
+        behaviours, users = self.names.behaviours, self.names.users
+        topics, cluster = facts.topics((behaviours, users)), facts.cluster_id()
+        facts.close()
+        ids = [topics[name].topic_id for name in (behaviours, users)]
+        return StoreIdentity(cluster, behaviours, 0, self.partitions, *ids)
 
     def start(
         self, directory: Path, driver: str = "kafka-python", *, whole: bool = False, sizer: BatchSizer | None = None
@@ -167,13 +174,21 @@ class Running:
             consumer = make_consumer(driver, options)
             return WholeLogs(consumer) if whole else consumer
 
-        self.service = IngestService(parts, make, self._sink, observe=self.stats.append, sizer=sizer)
+        self.identity = cluster.identity()
+        self.service = IngestService(
+            parts,
+            make,
+            self._sink,
+            observe=self.stats.append,
+            sizer=sizer,
+            make_facts=lambda: ClusterFacts(cluster.bootstrap),
+        )
         self.service.start()
 
     def _open(self, partition: int, start: int) -> BehaviourStore:
         path = self.directory / f"behaviours-{partition}"
         return BehaviourStore.open(
-            path, self.cluster.identity(partition), Rules(), budget=BUDGET, start_position=start or None
+            path, replace(self.identity, partition=partition), Rules(), budget=BUDGET, start_position=start or None
         )
 
     def assign(self, *serving: int, standby: Iterable[int] = ()) -> "Running":
