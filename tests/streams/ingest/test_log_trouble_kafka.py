@@ -179,3 +179,21 @@ def test_facts_are_what_kafka_says(cluster: Cluster) -> None:
     with connect_admin(cluster.bootstrap) as admin:
         assert facts.cluster_id() == admin.describe_cluster()["cluster_id"]
     facts.close()
+
+
+def test_another_cluster_at_the_same_address_stops_everything(topics: "TopicNames", tmp_path: Path) -> None:
+    from muse_stream.streams.kafka.embedded import EmbeddedKafka
+
+    with EmbeddedKafka() as first:
+        cluster = Cluster.create(first.bootstrap, topics)
+        write(cluster, 0, range(1, 11))
+        running = cluster.start(tmp_path).assign(0, 1).caught_up(0)
+        first.kill()
+        with EmbeddedKafka(port=int(first.bootstrap.rpartition(":")[2])) as second:
+            other = Cluster.create(second.bootstrap, topics)
+            write(other, 0, range(101, 201))
+            for state in failed(running, 0, 1):
+                assert state.stopped in (Stopped.OTHER_LOG, Stopped.POSITION), state.error
+            assert any("answers" in str(state.error) for state in running.service.states().values())
+            assert second.bootstrap == first.bootstrap
+            cluster.close()
