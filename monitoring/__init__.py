@@ -3,10 +3,17 @@
 Engines and services return plain stats; the composition root hands them over, and nothing here is called per event.
 """
 
-from muse_stream.monitoring.checks import CaughtUp, Heartbeats, model_check
+from muse_stream.monitoring.checks import CaughtUp, Heartbeats, held_back_check, model_check
 from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
 from muse_stream.monitoring.metrics import Metrics
-from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading, SnapshotReading, StoreReading
+from muse_stream.monitoring.readings import (
+    IngestReading,
+    LagReading,
+    ModelReading,
+    SnapshotReading,
+    StopReading,
+    StoreReading,
+)
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [
@@ -21,7 +28,9 @@ __all__ = [
     "ModelReading",
     "Probe",
     "SnapshotReading",
+    "StopReading",
     "StoreReading",
     "Summary",
+    "held_back_check",
     "model_check",
 ]

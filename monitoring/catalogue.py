@@ -22,6 +22,8 @@ TOPICS = ("behaviours", "users", "items")
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
+STOP_REASONS = ("position", "other_log", "store", "fault")
+"""What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -102,7 +104,19 @@ INGEST_READY = _gauge(
     "muse_ingest_partitions_ready", "Assigned partitions that have reached the log's end as it was at their assignment."
 )
 INGEST_FAILED = _gauge(
-    "muse_ingest_partitions_failed", "Assigned partitions that stopped and wait for an operator; see /health/ready."
+    "muse_ingest_partitions_failed",
+    "Assigned partitions that stopped and wait for an operator; /health/ready says what to do.",
+    "reason",
+)
+INGEST_HELD_RECORDS = _gauge(
+    "muse_ingest_held_back_records",
+    "Offsets behind the last stable one: an open transaction of some producer holds them back. Not part of the lag.",
+    *("topic", "partition"),
+)
+INGEST_HELD_SECONDS = _gauge(
+    "muse_ingest_held_back_seconds",
+    "For how long the last stable offset has stood still below the end of the log; 0 while nothing is held back.",
+    *("topic", "partition"),
 )
 INGEST_OFFSET = _gauge(
     "muse_ingest_consumer_offset", "Next offset that the store of a partition wants.", "topic", "partition"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from muse_stream.monitoring.health import CheckResult
+from muse_stream.monitoring.ingest import held_seconds
 from muse_stream.monitoring.lag import LagClock
 from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading
 
@@ -86,8 +87,8 @@ class CaughtUp:
         if reading.failed:
             return CheckResult(
                 ok=False,
-                detail=f"{reading.failed} of {reading.serving + reading.standby} partitions stopped",
-                advice="the log line of each says what to do; `muse-stream check` repeats it",
+                detail=f"{reading.failed} of {reading.serving + reading.standby} partitions stopped{_why(reading)}",
+                advice="do what the text says, then restart the worker; the log has a line for each partition",
             )
         assigned = reading.serving + reading.standby
         if reading.ready < assigned:
@@ -115,6 +116,24 @@ class CaughtUp:
         return [lag for key, lag in zip(keys, lags, strict=True) if key not in self._reached]
 
 
+def held_back_check(read: Callable[[], IngestReading], clock: Callable[[], float] = time.time) -> CheckResult:
+    """Say where an open transaction holds records back; it never fails, since nobody here can do anything about it."""
+    held = [lag for lag in read().lags if lag.held_back]
+    if not held:
+        return CheckResult(ok=True, detail="no open transaction holds records back")
+    now_ms = int(clock() * 1000)
+    worst = max(held, key=lambda lag: held_seconds(lag, now_ms))
+    detail = (
+        f"{worst.topic}/{worst.partition}: a transaction has been open for {held_seconds(worst, now_ms):.0f} s, "
+        f"{worst.held_back:,} records wait ({len(held)} partitions in all)"
+    )
+    advice = (
+        "the records are not committed, so they are not read; if it does not end: find the producer with "
+        "kafka-transactions.sh find-hanging (or list, describe) and abort its transaction"
+    )
+    return CheckResult(ok=True, detail=detail, advice=advice)
+
+
 def model_check(read: Callable[[], ModelReading | None], clock: Callable[[], float] = time.time) -> CheckResult:
     """Look whether a model is loaded and warmed; `read` returns None before that."""
     reading = read()
@@ -132,3 +151,10 @@ def _furthest(lags: Sequence[LagReading]) -> str:
         return "none assigned"
     worst = max(lags, key=lambda lag: lag.messages)
     return f"furthest behind: {worst.topic}/{worst.partition} at {worst.position} of {worst.known_end}"
+
+
+def _why(reading: IngestReading) -> str:
+    """The first text and how many more there are, so that the operator's action is where the alert leads."""
+    texts = [stop.text for stop in reading.stops]
+    more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+    return f": {texts[0]}{more}" if texts else ""

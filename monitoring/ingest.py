@@ -15,7 +15,7 @@ from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.histogram import HistogramFamily
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
 from muse_stream.monitoring.lag import LagClock
-from muse_stream.monitoring.readings import IngestReading
+from muse_stream.monitoring.readings import IngestReading, LagReading
 from muse_stream.monitoring.shapes import IngestBatch
 
 Clock = Callable[[], float]
@@ -114,7 +114,8 @@ def watch_ingest(
     """Export assignment, offsets and lag as they are at each scrape; a revoked partition loses its series by itself."""
     lag_clock = LagClock()
     gauges = (c.INGEST_ASSIGNED, c.INGEST_READY, c.INGEST_FAILED)
-    offsets = (c.INGEST_OFFSET, c.INGEST_END, c.INGEST_LAG_MESSAGES, c.INGEST_LAG_SECONDS)
+    held = (c.INGEST_HELD_RECORDS, c.INGEST_HELD_SECONDS)
+    offsets = (c.INGEST_OFFSET, c.INGEST_END, c.INGEST_LAG_MESSAGES, c.INGEST_LAG_SECONDS, *held)
     Scraped(
         registry, "ingest", (*gauges, *offsets), lambda: _ingest_samples(read(), lag_clock, int(clock() * 1000)), errors
     )
@@ -124,10 +125,18 @@ def _ingest_samples(reading: IngestReading, lag_clock: LagClock, now_ms: int) ->
     yield c.INGEST_ASSIGNED, (c.ROLES[0],), reading.serving
     yield c.INGEST_ASSIGNED, (c.ROLES[1],), reading.standby
     yield c.INGEST_READY, (), reading.ready
-    yield c.INGEST_FAILED, (), reading.failed
+    for reason in c.STOP_REASONS:
+        yield c.INGEST_FAILED, (reason,), sum(stop.reason == reason for stop in reading.stops)
     for lag, seconds in zip(reading.lags, lag_clock.seconds(reading.lags, now_ms), strict=True):
         labels = (lag.topic, str(lag.partition))
         yield c.INGEST_OFFSET, labels, lag.position
         yield c.INGEST_END, labels, lag.known_end
         yield c.INGEST_LAG_MESSAGES, labels, lag.messages
         yield c.INGEST_LAG_SECONDS, labels, seconds
+        yield c.INGEST_HELD_RECORDS, labels, lag.held_back
+        yield c.INGEST_HELD_SECONDS, labels, held_seconds(lag, now_ms)
+
+
+def held_seconds(lag: LagReading, now_ms: int) -> float:
+    """For how long an open transaction has held records back, 0 if none does."""
+    return 0.0 if lag.held_since_ms is None else max(0, now_ms - lag.held_since_ms) / 1000

@@ -21,6 +21,8 @@ class LagReading:
         unread_since_ms: Broker time of the oldest unread record, or any time that is known not to be later, such as the
             broker time of the last record that was applied. None: unknown.
         end_seen_ms: When `end` was learnt. None: just now. An end that is not learnt any more makes the lag grow.
+        held_back: Offsets behind `end` that an open transaction holds back.
+        held_since_ms: Since when `end` has stood still below them. None: nothing is held back.
 
     """
 
@@ -30,6 +32,8 @@ class LagReading:
     end: int
     unread_since_ms: int | None = None
     end_seen_ms: int | None = None
+    held_back: int = 0
+    held_since_ms: int | None = None
 
     @property
     def known_end(self) -> int:
@@ -43,6 +47,20 @@ class LagReading:
 
 
 @dataclass(frozen=True, slots=True)
+class StopReading:
+    """A partition that stopped.
+
+    Attributes:
+        reason: One of `catalogue.STOP_REASONS`.
+        text: What was found and what to do, on one line.
+
+    """
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReading:
     """Where ingest stands as a whole.
 
@@ -52,6 +70,7 @@ class IngestReading:
         ready: Partitions that reached the log's end as it was at their assignment.
         failed: Partitions that stopped and wait for an operator.
         lags: One reading per partition and topic that is assigned now; others lose their series.
+        stops: Those that stopped, and why.
 
     """
 
@@ -60,6 +79,7 @@ class IngestReading:
     ready: int
     failed: int
     lags: Sequence[LagReading]
+    stops: Sequence[StopReading] = ()
 
 
 @dataclass(frozen=True, slots=True)

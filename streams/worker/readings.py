@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from muse_stream.monitoring import IngestReading, LagReading, StoreReading
+from muse_stream.monitoring import IngestReading, LagReading, StopReading, StoreReading
 from muse_stream.state.store import StoreStats
 from muse_stream.streams.errors import PartitionNotHereError
-from muse_stream.streams.ingest.status import PartitionState, Phase
+from muse_stream.streams.ingest.status import PartitionState, Phase, Stopped
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.data_plane import DataPlane
 
@@ -20,6 +20,11 @@ def ingest_reading(plane: DataPlane, settings: Settings) -> IngestReading:
         ready=sum(state.ready for state in states),
         failed=sum(state.phase is Phase.FAILED for state in states),
         lags=[lag for state in everything for lag in _lags(state, settings)],
+        stops=[
+            StopReading(str(state.stopped or Stopped.FAULT), state.error.partition("\n")[0])
+            for state in everything
+            if state.error
+        ],
     )
 
 
@@ -27,7 +32,16 @@ def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
     topics = settings.topics
     roles = {topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"}
     return [
-        LagReading(roles[topic], state.partition, log.position, log.end, log.last_broker_time_ms, log.end_seen_ms)
+        LagReading(
+            roles[topic],
+            state.partition,
+            log.position,
+            log.end,
+            log.last_broker_time_ms,
+            log.end_seen_ms,
+            log.held_back,
+            log.held_since_ms,
+        )
         for topic, log in state.logs.items()
     ]
 

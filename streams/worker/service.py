@@ -18,7 +18,16 @@ import msgspec
 import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
-from muse_stream.monitoring import CaughtUp, CheckResult, Health, Heartbeats, Metrics, Probe, model_check
+from muse_stream.monitoring import (
+    CaughtUp,
+    CheckResult,
+    Health,
+    Heartbeats,
+    Metrics,
+    Probe,
+    held_back_check,
+    model_check,
+)
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
@@ -162,6 +171,7 @@ class WorkerService:
         health.add("items_thread", Probe.LIVE, partial(_thread_check, self.plane.items, silent_max))
         health.add("assignment", Probe.READY, self._assignment_check)
         health.add("partitions", Probe.READY, caught_up.check)
+        health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
         health.add("items", Probe.READY, self._items_check)
         health.add("model", Probe.READY, lambda: model_check(self.live.reading))
         if self._snapshots:

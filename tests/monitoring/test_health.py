@@ -12,6 +12,8 @@ from muse_stream.monitoring import (
     LagReading,
     ModelReading,
     Probe,
+    StopReading,
+    held_back_check,
     model_check,
 )
 
@@ -193,6 +195,29 @@ def test_a_stopped_partition_fails_with_advice() -> None:
     found = Ingest().stands(0, 0, failed=1)
     assert not found.ok
     assert "1 of 2 partitions stopped" in found.detail
+
+
+def test_what_stopped_a_partition_is_said_where_the_alert_leads() -> None:
+    ingest = Ingest()
+    stops = [StopReading("position", "behaviours-0: gone. Operator action: restore."), StopReading("store", "other")]
+    ingest.reading = IngestReading(3, 0, 1, 2, [], stops)
+    found = ingest.caught_up.check()
+    assert not found.ok
+    assert found.detail.endswith("stopped: behaviours-0: gone. Operator action: restore. (and 1 more)")
+
+
+def test_an_open_transaction_is_named_and_fails_nothing() -> None:
+    clock = Clock()
+    since_ms = int(clock() * 1000) - 95_000
+    lags = [
+        LagReading("behaviours", 2, 5, 5),
+        LagReading("behaviours", 3, 5, 5, held_back=1200, held_since_ms=since_ms),
+    ]
+    found = held_back_check(lambda: IngestReading(2, 0, 2, 0, lags), clock)
+    assert found.ok
+    assert "behaviours/3: a transaction has been open for 95 s, 1,200 records wait" in found.detail
+    assert "kafka-transactions.sh" in found.advice
+    assert held_back_check(lambda: IngestReading(1, 0, 1, 0, lags[:1]), clock).advice == ""
 
 
 def test_no_partitions_is_fine() -> None:

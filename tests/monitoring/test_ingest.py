@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from muse_stream.monitoring import IngestReading, LagReading, Metrics
+from muse_stream.monitoring import IngestReading, LagReading, Metrics, StopReading
 
 from .worker import Batch, bare_metrics, value
 
@@ -110,6 +110,23 @@ def test_lag_offsets_and_assignment_are_read_when_scraped() -> None:
     assert value(metrics, "muse_ingest_partitions_assigned", role="standby") == 1
     consumer.now_ms += 60_000
     assert value(metrics, "muse_ingest_lag_seconds", **one) == 62
+
+
+def test_stopped_partitions_are_counted_by_reason() -> None:
+    metrics, stops = bare_metrics(), [StopReading("position", "one"), StopReading("position", "two")]
+    metrics.watch_ingest(lambda: IngestReading(3, 0, 1, 2, [], stops))
+    assert value(metrics, "muse_ingest_partitions_failed", reason="position") == 2
+    assert value(metrics, "muse_ingest_partitions_failed", reason="other_log") == 0
+
+
+def test_what_a_transaction_holds_back_is_no_lag() -> None:
+    metrics = bare_metrics()
+    lags = [LagReading("behaviours", 0, 10, 10, held_back=7, held_since_ms=NOW - 95_000)]
+    metrics.watch_ingest(lambda: IngestReading(1, 0, 1, 0, lags), clock=lambda: NOW / 1000)
+    here = {"topic": "behaviours", "partition": "0"}
+    assert value(metrics, "muse_ingest_held_back_records", **here) == 7
+    assert value(metrics, "muse_ingest_held_back_seconds", **here) == 95
+    assert value(metrics, "muse_ingest_lag_messages", **here) == 0
 
 
 def test_a_revoked_partition_loses_its_series() -> None:
