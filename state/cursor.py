@@ -16,7 +16,7 @@ from typing import Self
 
 from rocksdict import Rdict, RdictIter
 
-from muse_stream.state.errors import DamagedStoreError, StoreClosedError
+from muse_stream.state.errors import StoreClosedError, damaged
 
 
 class Cursor:
@@ -110,6 +110,5 @@ class Cursor:
         try:
             iterator.status()
         except Exception as error:
-            action = "look at disk and permissions; else move the directory away, restore a snapshot or replay the log."
-            raise DamagedStoreError(self.path, f"RocksDB cannot read it ({error}).", action) from error
+            raise damaged(self.path, f"RocksDB cannot read it ({error}).") from error
         return None

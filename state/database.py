@@ -181,11 +181,14 @@ class Database:
 
         Raises:
             StoreWriteError: RocksDB refused. Close the store and open it again: it takes no further write.
+            DamagedStoreError: What it met in the background, while it merged files, is damaged.
 
         """
         try:
             self.db.write(out)
         except Exception as error:
+            if "Corruption" in str(error):
+                raise errors.damaged(self.path, f"RocksDB refused a write ({error}).") from error
             found = f"{self.path}: RocksDB refused a write ({error}); the store holds what it held before."
             message = f"{found} Operator action: look at disk space, permissions and health."
             raise errors.StoreWriteError(message) from error
@@ -269,8 +272,7 @@ def _open(path: Path, options: Options, access: AccessType) -> Rdict:
             raise errors.StoreLockedError(path, f"it is open elsewhere ({text}).", action) from error
         if any(refusal in text for refusal in _DISK_REFUSALS):
             raise _disk_error(path, text) from error
-        action = "look at disk and permissions; else move the directory away, restore a snapshot or replay the log."
-        raise errors.DamagedStoreError(path, f"RocksDB cannot open it ({text}).", action) from error
+        raise errors.damaged(path, f"RocksDB cannot open it ({text}).") from error
 
 
 def _require_store_or_nothing(path: Path) -> None:

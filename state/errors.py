@@ -50,6 +50,12 @@ class DamagedStoreError(StoreOpenError):
     """RocksDB cannot open or read the directory, or its content contradicts itself."""
 
 
+def damaged(path: Path, found: str) -> DamagedStoreError:
+    """The error with the advice that fits all damage."""
+    action = "look at the disk; then move the directory away, and restore a snapshot or let the log be replayed."
+    return DamagedStoreError(path, found, action)
+
+
 class StoreDiskError(StoreOpenError):
     """The disk refuses what opening needs (space, permission); it may pass, and the store itself may be whole."""
 

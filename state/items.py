@@ -16,9 +16,11 @@ long, and no table of items stays in memory for it. Vectors do not compress: LZ4
 not.
 """
 
+import logging
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -29,11 +31,13 @@ from rocksdict import DBCompressionType, WriteBatch
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import Database
-from muse_stream.state.errors import DamagedStoreError, StoreWriteError
+from muse_stream.state.errors import DamagedStoreError, StoreClosedError, StoreWriteError
 from muse_stream.state.item_chunks import ItemBatch, concatenate, pack, unpack, unpack_items
 from muse_stream.state.item_survivors import Survivors
 from muse_stream.state.keys import META
 from muse_stream.state.rules import StoreIdentity
+
+log = logging.getLogger(__name__)
 
 LAYOUT = "items/1"
 CHUNK_ROWS = 16_384
@@ -97,15 +101,18 @@ class ItemStore:
 
     """
 
-    def __init__(self, database: Database, identity: StoreIdentity) -> None:
+    def __init__(self, open_database: Callable[[], Database], identity: StoreIdentity) -> None:
+        self._open_database = open_database
+        self._database = database = open_database()
         self.path = database.path
         self.identity = database.identity or identity
-        self._database = database
         self._lock = threading.Lock()
-        with database.cursor() as cursor:
-            raw = cursor.get(_PROGRESS_KEY)
-        self._progress = ItemProgress(*_PROGRESS.unpack(raw)) if raw else ItemProgress()
         self._loads: set[Cursor] = set()
+        try:
+            self._progress = self._read_progress()
+        except BaseException:
+            database.close()
+            raise
 
     @classmethod
     def open(cls, path: Path, identity: StoreIdentity, *, budget: StoreBudget | None = None) -> "ItemStore":
@@ -115,9 +122,28 @@ class ItemStore:
             StoreOpenError: One of its kinds; the directory is left as it was.
 
         """
-        options = (budget or StoreBudget()).options()
-        options.set_compression_type(DBCompressionType.lz4())
-        return cls(Database.open(path, LAYOUT, identity, options), identity)
+        budget = budget or StoreBudget()
+
+        def open_database() -> Database:
+            options = budget.options()
+            options.set_compression_type(DBCompressionType.lz4())
+            return Database.open(path, LAYOUT, identity, options)
+
+        return cls(open_database, identity)
+
+    def reopen(self) -> None:
+        """Close the directory and open it again: the way out after a refused write.
+
+        Who uses the store meanwhile meets StoreClosedError.
+
+        Raises:
+            StoreOpenError: One of its kinds; the store is closed then, and this may be called again.
+
+        """
+        with self._lock:
+            self._database.close(list(self._loads))
+            self._database = self._open_database()
+            self._progress = self._read_progress()
 
     @property
     def position(self) -> int:
@@ -146,7 +172,7 @@ class ItemStore:
                 progress = self._put_rows(batch, out, progress)
             self._write(out, progress)
             if progress.rows >= 2 * (progress.settled_rows + CHUNK_ROWS):
-                self._compact()
+                self._try_compact()
 
     def load(self) -> Iterator[ItemBatch]:
         """The last row of each item that is not forgotten, in large batches, without titles; a consistent view.
@@ -178,13 +204,19 @@ class ItemStore:
 
     def stats(self) -> ItemStats:
         """Figures of the store now."""
-        with self._database.gate:
+        disk = 0  # while the store is closed between two tries to open it again
+        with suppress(StoreClosedError), self._database.gate:
             disk = self._database.db.property_int_value("rocksdb.total-sst-files-size") or 0
         return ItemStats(self.position, self._progress.rows, disk)
 
     def close(self) -> None:
         """Close the store; waits for calls inside, then everything raises StoreClosedError."""
         self._database.close(list(self._loads))
+
+    def _read_progress(self) -> ItemProgress:
+        with self._database.gate, self._database.cursor() as cursor:
+            raw = cursor.get(_PROGRESS_KEY)
+        return ItemProgress(*_PROGRESS.unpack(raw)) if raw else ItemProgress()
 
     def _put_titles(self, batch: ItemBatch, out: WriteBatch, progress: ItemProgress) -> ItemProgress:
         titles = batch.title or [None] * len(batch)
@@ -218,6 +250,13 @@ class ItemStore:
             for number in range(self._progress.open_chunk, self._progress.next_chunk):
                 yield _read(cursor, number)
                 _delete(number, out)
+
+    def _try_compact(self) -> None:
+        """Compact; the rows are stored already, so a disk that refuses is the next append's trouble."""
+        try:
+            self._compact()
+        except StoreWriteError as error:
+            log.warning("superseded items were not dropped: %s", error)
 
     def _compact(self) -> None:
         """Drop superseded rows, oldest chunks first: after each write the log means the same as before it."""
@@ -253,12 +292,7 @@ class ItemStore:
 
     def _write(self, out: WriteBatch, progress: ItemProgress) -> None:
         out.put(_PROGRESS_KEY, _PROGRESS.pack(*astuple(progress)))
-        try:
-            self._database.db.write(out)
-        except Exception as error:
-            found = f"{self.path}: RocksDB refused a write ({error}); the store is still at position {self.position}."
-            message = f"{found} Operator action: look at disk space, permissions and health, then restart the worker."
-            raise StoreWriteError(message) from error
+        self._database.write(out)
         self._progress = progress
 
 

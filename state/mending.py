@@ -16,14 +16,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_stream.state.errors import DamagedStoreError
+from muse_stream.state.errors import DamagedStoreError, damaged
 from muse_stream.state.journal import End, Journal, read_journal
 from muse_stream.state.manifest import Manifest, ManifestError, read_manifest
 
 log = logging.getLogger(__name__)
 
 TORN = ".torn"
-REBUILD = "move the directory away and replay the log, or restore a snapshot; look at the disk."
 
 _JOURNAL = re.compile(r"\d+\.log")
 
@@ -95,7 +94,7 @@ def find_break(path: Path) -> Break | None:
     try:
         manifest = read_manifest(path)
     except ManifestError as error:
-        raise DamagedStoreError(path, f"{error}.", REBUILD) from error
+        raise damaged(path, f"{error}.") from error
     numbered = sorted((int(file.stem), file) for file in path.iterdir() if _JOURNAL.fullmatch(file.name))
     journals = [read_journal(file) for number, file in numbered if number >= manifest.log_number]
     return _first_break(manifest, journals)

@@ -22,6 +22,7 @@ from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.keys import META
 from muse_stream.state.rules import RuleChange, Rules, pack_rules, unpack_rules
 from muse_stream.state.segments import cut, every_user
+from muse_stream.state.sweep import Sweep
 
 LAYOUT = "behaviours/2"
 OLDER_LAYOUTS = ("behaviours/1", "behaviours/1-to-2")
@@ -104,7 +105,7 @@ def begin(database: Database, rules: Rules, start_position: int | None) -> None:
     if not changes or changes[-1].rules != rules:
         out.put(RULES_KEY, pack_rules([*changes, RuleChange(progress.position, rules)]))
     if len(out):
-        database.db.write(out)
+        database.write(out)
 
 
 def _settle(cursor: Cursor, former: Rules, rules: Rules, watermark_ms: int, out: WriteBatch) -> None:
@@ -112,6 +113,8 @@ def _settle(cursor: Cursor, former: Rules, rules: Rules, watermark_ms: int, out:
     if rules.cap > former.cap or rules.oldest_seconds(watermark_ms) < oldest:
         for user in every_user(cursor).tolist():
             cut(cursor, user, former.cap, oldest, out)
+    if rules.ttl_seconds != former.ttl_seconds:
+        Sweep().put(out)
     if rules.duplicate_window != former.duplicate_window:
         DuplicateWindow(rules.duplicate_window).rewrite(out, DuplicateWindow.load(cursor, former.duplicate_window))
 

@@ -59,7 +59,7 @@ def migrate(database: Database) -> None:
         if done:
             _finish(database, progress.position, out)
         try:
-            database.db.write(out)
+            database.write(out)
         except Exception as error:
             found = f"{database.path}: RocksDB refused a write ({error}) while the store's layout was converted."
             message = (

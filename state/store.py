@@ -328,12 +328,7 @@ class BehaviourStore:
 
     def _write(self, out: WriteBatch, progress: Progress) -> None:
         progress.put(out)
-        try:
-            self._database.db.write(out)
-        except Exception as error:
-            found = f"{self.path}: RocksDB refused a write ({error}); the store is still at position {self.position}."
-            message = f"{found} Operator action: look at disk space, permissions and health, then restart the worker."
-            raise StoreWriteError(message) from error
+        self._database.write(out)
         self._progress = progress
 
     def _remember(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.gate import Gate
 from muse_stream.state.item_chunks import ItemBatch
+from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.catalogue import Catalogue
 from muse_stream.streams.ingest.feeds import Decoded, Feed, Written
 from muse_stream.streams.ingest.ports import I64, Decode, ItemLog, VectorSink
@@ -81,6 +82,15 @@ class ItemFeed(Feed):
             count += len(batch)
         self.version = self.position
         return count
+
+    def require_same(self) -> None:
+        """Raise LogMismatchError unless tables and catalogue stand where the store, opened again, does."""
+        if self.position != self.version:
+            message = (
+                f"the item store was opened again at {self.position}, the tables stand at {self.version}. Operator "
+                f"action: restart the worker, which loads the tables from the store."
+            )
+            raise LogMismatchError(message)
 
     def _apply(self, rows: ItemBatch) -> None:
         last = last_of_each(rows.item)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+from muse_stream.state.errors import StateError
 from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.checking import origin_of
 from muse_stream.streams.ingest.clock import Clock
@@ -20,6 +21,7 @@ from muse_stream.streams.ingest.opening import new_cursor
 from muse_stream.streams.ingest.ports import I64, DeadLetterSink, LogFacts, LogReader, TopicPartition
 from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
+from muse_stream.streams.ingest.retry import Retry
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats, PartitionState, Phase, Stopped, stopped_by
 
@@ -79,6 +81,7 @@ class ItemReader(LoopThread):
         self._loaded = False
         self._error_text: str | None = None
         self._stopped: Stopped | None = None
+        self._retry = Retry()
         self._trouble: str | None = None
 
     @property
@@ -120,14 +123,15 @@ class ItemReader(LoopThread):
         return self._trouble or (pump.broker_error or pump.watch.trouble if pump else None)
 
     def _failed(self, at: TopicPartition, error: Exception) -> None:
-        self._error_text, self._stopped = f"{at.topic}-{at.partition}: {error}", stopped_by(error)
+        next_try = self._retry.failed(error, self._clock.seconds())
+        self._error_text, self._stopped = f"{at.topic}-{at.partition}: {error}{next_try}", stopped_by(error)
         log.error("the item reader has stopped, behaviours go on: %s", self._error_text, exc_info=error)
 
     def _turn(self) -> float:
-        if not self._loaded:
-            count = self._feed.load()
-            self._loaded = True
-            log.info("%d items loaded, item log position %d", count, self.version)
+        if self._error_text is None and not self._loaded:
+            self._load()
+        if self._error_text and self._retry.at <= self._clock.seconds():
+            self._reopen()
         if self._error_text:
             return BROKER_PAUSE_SECONDS
         if self._cursor is None or self._cursor.serving != self._emits():
@@ -136,6 +140,29 @@ class ItemReader(LoopThread):
             return BROKER_PAUSE_SECONDS if self._trouble else ANSWER_PAUSE_SECONDS
         self._pump.turn(self._poll_seconds, serving=self._cursor.caught_up)
         return BROKER_PAUSE_SECONDS if self._pump.broker_error else 0.0
+
+    def _load(self) -> None:
+        try:
+            count = self._feed.load()
+        except StateError as error:
+            self._failed(self._at, error)
+        else:
+            self._loaded = True
+            log.info("%d items loaded, item log position %d", count, self.version)
+
+    def _reopen(self) -> None:
+        """The way out after a refused write: tables and catalogue are still what the store holds, or it stops."""
+        self._retry.begins()
+        try:
+            self._feed.store.reopen()
+            if self._loaded:
+                self._feed.require_same()
+        except (StateError, LogMismatchError) as error:
+            self._failed(self._at, error)
+            return
+        self._retry.opened(self._clock.seconds())
+        self._error_text, self._cursor = None, None
+        log.warning("the item store is open again and reads on from %d", self._feed.position)
 
     def _open(self) -> None:
         """Ask where the log stands and, with the answer, check the store and take the role."""

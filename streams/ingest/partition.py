@@ -12,6 +12,7 @@ from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.opening import PartitionParts
 from muse_stream.streams.ingest.ports import Store
 from muse_stream.streams.ingest.questions import LogAnswers
+from muse_stream.streams.ingest.retry import Retry
 from muse_stream.streams.ingest.status import PartitionState, Phase, Stopped
 from muse_stream.streams.ingest.stores import StoreMap
 
@@ -25,6 +26,7 @@ class OpenPartition:
     cursors: list[Cursor] = field(default_factory=list)
     error: str | None = None
     stopped: Stopped | None = None
+    retry: Retry = field(default_factory=Retry)
 
     def open(self, parts: PartitionParts, stores: StoreMap[Store], answers: LogAnswers) -> None:
         """Open what is not open, take the role, and make the logs' present ends the target.
@@ -52,6 +54,11 @@ class OpenPartition:
         self.serving = False
         for cursor in self.cursors:
             cursor.stand_by()
+
+    def try_again(self) -> None:
+        """Forget the failure; `open` is next."""
+        self.error = None
+        self.retry.begins()
 
     def fail(self, error: str, stopped: Stopped) -> None:
         """Stop, with the reason and the operator's action."""

@@ -178,5 +178,8 @@ class ItemLog(Protocol):
     def titles(self, items: I64) -> list[str | None]:
         """Titles for display."""
 
+    def reopen(self) -> None:
+        """Close the directory and open it again, after a refused write."""
+
     def close(self) -> None:
         """Release the directory."""

@@ -22,6 +22,7 @@ from muse_stream.streams.ingest.partition import OpenPartition
 from muse_stream.streams.ingest.ports import DeadLetterSink, LogFacts, LogReader, Store, TopicPartition
 from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import Asks, LogAnswers, Questions
+from muse_stream.streams.ingest.retry import NEVER
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats, PartitionState, stopped_by
 from muse_stream.streams.ingest.stores import StoreMap
@@ -136,6 +137,10 @@ class IngestService(LoopThread):
         """Say that a request is being served: batches stay small for the next seconds. Any thread."""
         self._request_at = self._clock.seconds()
 
+    def report(self, partition: int, error: Exception) -> None:
+        """Say that a reader found the store of `partition` damaged: it stops. Any thread; returns at once."""
+        self.call(lambda: self._failed(TopicPartition(self._parts.behaviours, partition), error))
+
     def serves(self, partition: int) -> bool:
         """Whether this worker owns the partition; any thread."""
         known = self._partitions.get(partition)
@@ -164,7 +169,8 @@ class IngestService(LoopThread):
         self._demote([partition for partition, serving in wanted.items() if not serving])
         for partition, serving in wanted.items():
             known = self._partitions.setdefault(partition, OpenPartition(partition))
-            known.serving, known.error = serving, None
+            known.serving = serving
+            known.try_again()
         self._current = number
         self._callers.append(done)
         self._ask()
@@ -218,9 +224,38 @@ class IngestService(LoopThread):
             self._ask_at = self._clock.seconds() + BROKER_PAUSE_SECONDS
         self._answer_callers()
 
+    def _retry(self) -> None:
+        """Open again what stopped for trouble that can pass, when its pause is over."""
+        now, number = self._clock.seconds(), self._current
+        due = [known for known in self._partitions.values() if known.retry.at <= now]
+        if not due:
+            return
+        for known in due:
+            known.retry.at = NEVER
+        answer = self._asks.logs([at for known in due for at in self._parts.topics(known.number)])
+        answer.add_done_callback(lambda done: self.call(lambda: self._retried(number, due, done)))
+
+    def _retried(self, number: int, due: list[OpenPartition], answer: "Future[LogAnswers]") -> None:
+        if number != self._current:
+            return
+        error = answer.exception()
+        for known in due:
+            if self._partitions.get(known.number) is not known:
+                continue
+            if error is not None:
+                known.retry.at = self._clock.seconds() + BROKER_PAUSE_SECONDS
+                continue
+            known.try_again()
+            self._open(known, answer.result())
+            if not known.error:
+                log.warning("partition %d is open again and reads on from %s", known.number, known.position)
+        self._dirty = True
+        self._settle()
+
     def _open(self, known: OpenPartition, answers: LogAnswers) -> None:
         try:
             known.open(self._parts, self.stores, answers)
+            known.retry.opened(self._clock.seconds())
         except Exception as error:
             self._failed(TopicPartition(self._parts.behaviours, known.number), error)
 
@@ -267,7 +302,8 @@ class IngestService(LoopThread):
         known = self._partitions.get(at.partition)
         if known is None or known.error:
             return
-        text = f"{at.topic}-{at.partition}: {error}\n{''.join(traceback.format_exception(error))}"
+        next_try = known.retry.failed(error, self._clock.seconds())
+        text = f"{at.topic}-{at.partition}: {error}{next_try}\n{''.join(traceback.format_exception(error))}"
         known.fail(text, stopped_by(error))
         log.error("partition %d has stopped, others go on: %s", at.partition, known.error)
         self._dirty = True
@@ -278,6 +314,7 @@ class IngestService(LoopThread):
         self._waiters.expire()
         if self._clock.seconds() >= self._ask_at:
             self._ask()
+        self._retry()
         self._settle()
         if self._dirty:
             return self._at_most(BROKER_PAUSE_SECONDS)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muse_stream.esu_scorer import ScoreBatch, Scorer
 from muse_stream.gsu_engine import HistorySource, SearchBatch, SearchResult
 from muse_stream.state.columns import Sequence as History
-from muse_stream.state.errors import StateError
+from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.gather import Catalogue, Ids, Scored, score_batch, user_features
@@ -103,6 +103,7 @@ class Parts:
         scorer: The model in service; None while there is none.
         profile: Decodes a stored profile into feature ids.
         items_moment: Holds the item tables still for a `with` block and gives the log position that they stand at.
+        damaged: Told of a partition whose store a read found damaged.
 
     """
 
@@ -114,6 +115,7 @@ class Parts:
     scorer: Callable[[], Scorer | None]
     profile: Callable[[bytes], Mapping[str, int]]
     items_moment: Callable[[], AbstractContextManager[int]]
+    damaged: Callable[[int, DamagedStoreError], None] = lambda partition, error: None
 
 
 class MomentSource(Protocol):
@@ -212,6 +214,8 @@ class Pipeline:
                     watermark_ms=moment.watermark_ms,
                 )
         except (PartitionNotHereError, StateError) as error:
+            if isinstance(error, DamagedStoreError):
+                self._parts.damaged(partition, error)
             return error
 
     def _answer(self, pass_: _Pass) -> list[Found]:

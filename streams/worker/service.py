@@ -110,6 +110,7 @@ class WorkerService:
             scorer=lambda: self.live.scorer,
             profile=decode_profile,
             items_moment=self.plane.items.moment,
+            damaged=self.plane.ingest.report,
         )
 
     def _request_rules(self) -> RequestRules:

@@ -134,7 +134,7 @@ def test_a_store_that_is_open_in_another_process(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_directory_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(errors.DamagedStoreError, match="permissions"):
+    with pytest.raises(errors.StoreDiskError, match="Permission denied"):
         open_store(tmp_path / "store")
     tmp_path.chmod(0o700)
 
