@@ -25,6 +25,7 @@ PAIR = np.dtype([("user", "<i8"), ("event_id", "<u8")])
 
 Slots = NDArray[np.int32]
 Pairs = NDArray[np.void]
+NO_PAIRS: Pairs = np.empty(0, PAIR)
 
 
 @compiled
@@ -116,7 +117,7 @@ class DuplicateWindow:
         """Per row, whether to keep it (True for erasing rows), and the pairs to write."""
         keep = np.ones(len(batch), np.bool_)
         if self.size == 0 or not batch.event_id.any():
-            return keep, np.empty(0, PAIR)
+            return keep, NO_PAIRS
         keep = self._add(batch.user, batch.event_id, batch.erase)
         kept = np.flatnonzero(keep & ~batch.erase & (batch.event_id != 0))
         pairs = np.empty(len(kept), PAIR)
@@ -139,10 +140,13 @@ class DuplicateWindow:
         """Replace the keys of `stored` in `out` by one that holds exactly its last `size` pairs."""
         for ordinal, _ in stored._keys:
             out.delete(window_key(ordinal))
-        kept = min(len(stored), self.size)
-        if kept:
-            order = np.arange(stored._total - kept, stored._total)
-            out.put(window_key(int(order[0])), stored._ring[order % stored.size].tobytes())
+        pairs = stored.pairs()[-self.size :] if self.size else NO_PAIRS
+        if len(pairs):
+            out.put(window_key(stored._total - len(pairs)), pairs.tobytes())
+
+    def pairs(self) -> Pairs:
+        """`[n] PAIR`: the window, oldest first."""
+        return self._ring[np.arange(self._total - len(self), self._total) % max(self.size, 1)]
 
     def _add(self, user: NDArray[np.int64], event_id: NDArray[np.uint64], skip: NDArray[np.bool_]) -> NDArray[np.bool_]:
         keep = np.ones(len(user), np.bool_)

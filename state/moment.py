@@ -15,6 +15,7 @@ from muse_stream.state.budget import StoreBudget
 from muse_stream.state.columns import BEHAVIOUR, NO_BEHAVIOURS, Sequence
 from muse_stream.state.cursor import Cursor
 from muse_stream.state.database import IDENTITY_KEY, Database
+from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.keys import profile_key, segment_key
 from muse_stream.state.meta import LAYOUT, OLDER_LAYOUTS, Progress, read_rules, read_start, read_undated
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
@@ -108,6 +109,11 @@ class StoreReader(Moment):
 
         """
         return cls(Database.read_only(path, LAYOUT, (budget or StoreBudget()).options(), OLDER_LAYOUTS))
+
+    def window(self) -> NDArray[np.void]:
+        """`[n] PAIR`: users and event ids of the duplicate window, oldest first."""
+        with self._database.gate, self._lock:
+            return DuplicateWindow.load(self._cursor, self.rules[-1].rules.duplicate_window).pairs()
 
     def close(self) -> None:
         """Let go of the view and the directory."""

@@ -3,9 +3,9 @@
 Invariant: a manifest's name ends with a digest of its bytes, so a manifest that was read is the one that was written.
 
 JSON object: `format` (1), `layout` and `identity` as in the store, `position`, `users_position`, `watermark_ms`,
-`start_position`, `rules` (with their offsets), `files` (`name`, `bytes`, `digest`: BLAKE2b with 32 bytes, hexadecimal),
-`created_ms`, `tool` (version of the program). A reader refuses a format that it does not know: a later one may keep
-files elsewhere, and nothing may then be taken for unused.
+`start_position`, `undated_until`, `rules` (with their offsets), `files` (`name`, `bytes`, `digest`: BLAKE2b with 32
+bytes, hexadecimal), `created_ms`, `tool` (version of the program). A reader refuses a format that it does not know: a
+later one may keep files elsewhere, and nothing may then be taken for unused.
 """
 
 import hashlib
@@ -51,6 +51,7 @@ class Manifest:
         users_position: Next users offset wanted.
         watermark_ms: Largest broker time so far.
         start_position: The behaviours offset at which the store began.
+        undated_until: Behaviours before this offset count as arrived when the store was at it; 0 in most stores.
         rules: Its rules, oldest first, each with the offset from which it holds.
         files: All files of the store.
         created_ms: When the snapshot was begun, milliseconds since the epoch.
@@ -64,6 +65,7 @@ class Manifest:
     users_position: int
     watermark_ms: int
     start_position: int
+    undated_until: int
     rules: tuple[RuleChange, ...]
     files: tuple[StoredFile, ...]
     created_ms: int
@@ -79,6 +81,7 @@ class Manifest:
             users_position=store.users_position,
             watermark_ms=store.watermark_ms,
             start_position=store.start_position,
+            undated_until=store.undated_until,
             rules=tuple(store.rules),
             files=files,
             created_ms=created_ms,
@@ -126,9 +129,9 @@ class Manifest:
 
     @classmethod
     def _of_document(cls, document: dict[str, Any]) -> "Manifest":
-        plain = ("layout", "position", "users_position", "watermark_ms", "start_position", "created_ms", "tool")
+        plain = ("layout", "position", "users_position", "watermark_ms", "start_position", "undated_until")
         return cls(
-            **{name: document[name] for name in plain},
+            **{name: document[name] for name in (*plain, "created_ms", "tool")},
             identity=StoreIdentity.from_bytes(json.dumps(document["identity"]).encode()),
             rules=tuple(unpack_rules(json.dumps(document["rules"]).encode())),
             files=tuple(StoredFile(**file) for file in document["files"]),

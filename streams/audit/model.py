@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from muse_stream.state.moment import StoreReader
 from muse_stream.state.rules import RuleChange, Rules
 from muse_stream.streams.audit.decoding import BEHAVIOUR, Contract, Record, Refused, Row, decode
 
@@ -104,6 +105,19 @@ class PartitionModel:
         self._rules = Rules()
         self._window: deque[tuple[int, int]] = deque()
         self._members: set[tuple[int, int]] = set()
+
+    @classmethod
+    def after(cls, beginning: StoreReader, contract: Contract, changes: Iterable[RuleChange]) -> "PartitionModel":
+        """What `beginning` holds, as if the records that it was built from had been fed; `changes` come after it."""
+        model = cls(contract, changes)
+        model.watermark_ms = beginning.watermark_ms
+        model._rules = beginning.rules[-1].rules
+        for user, event_id in beginning.window().tolist():
+            model._remember((user, event_id))
+        for user in beginning.users().tolist():
+            found = beginning.sequence(user)
+            model.users[user] = History(bytearray(found.rows.tobytes()), found.stop)
+        return model
 
     def feed(self, record: Record) -> bool:
         """Take in the next committed record; whether the contract accepts it."""

@@ -20,8 +20,9 @@ class PartitionReport:
     Attributes:
         partition: The partition.
         path: The store's directory.
-        compared: The whole of every sequence, its end (the log has been shortened), or nothing.
-        begin: First offset that was read.
+        compared: The whole of every sequence; the whole, of which a verified snapshot gives the beginning; its end
+            (the log has been shortened); or nothing.
+        begin: First offset that was read; the position of that snapshot.
         position: The store's position, before which everything was read.
         note: Why not the whole.
         counts: What the records were.
@@ -35,7 +36,7 @@ class PartitionReport:
 
     partition: int
     path: str
-    compared: Literal["whole", "end", "nothing"] = "nothing"
+    compared: Literal["whole", "snapshot", "end", "nothing"] = "nothing"
     begin: int = 0
     position: int = 0
     note: str = ""
@@ -53,6 +54,11 @@ class PartitionReport:
         self.doubled += difference.doubled
         if len(self.shown) < SHOWN:
             self.shown.append(difference)
+
+    @property
+    def how(self) -> str:
+        """What was compared, for people."""
+        return f"from snapshot at {self.begin:,} (verified)" if self.compared == "snapshot" else self.compared
 
     @property
     def ok(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from muse_stream.state.moment import StoreReader
+from muse_stream.streams.audit.beginning import Beginnings, NoBeginnings
 from muse_stream.streams.audit.compare import Difference, compare_ends, compare_whole
 from muse_stream.streams.audit.decoding import Contract, Record
 from muse_stream.streams.audit.model import PartitionModel
@@ -29,11 +30,25 @@ class LogSource(Protocol):
         """The committed records with offsets in `[begin, end)`, in pieces."""
 
 
-def audit_store(path: Path, log: LogSource, actions: Mapping[str, int], advance: Advance) -> PartitionReport:
+def audit_store(
+    path: Path,
+    log: LogSource,
+    actions: Mapping[str, int],
+    advance: Advance,
+    beginnings: Beginnings | None = None,
+) -> PartitionReport:
     """Compare the store in `path`, also one that a worker is writing, with the log up to the store's position.
+
+    Args:
+        path: The store.
+        log: The log.
+        actions: Names of actions with their codes.
+        advance: Told of progress.
+        beginnings: Where to begin if the log no longer reaches back to where the store did; None: nowhere.
 
     Raises:
         StoreOpenError: There is no readable store.
+        SnapshotLocationError: The location of snapshots does not answer.
         KafkaError: The brokers cannot be reached.
         AuditError: The log stops giving before its end.
 
@@ -46,23 +61,37 @@ def audit_store(path: Path, log: LogSource, actions: Mapping[str, int], advance:
             text = f"the store stands at {store.position}, the log ends at {end}"
             report.add(Difference(where.partition, None, text))
             return report
-        report.begin = max(first, store.start_position)
-        if report.begin > store.position:
-            report.note = f"the log begins at {first}, after the store's position {store.position}"
-            return report
-        contract = Contract(where.partition, where.partition_count, actions)
         whole = first <= store.start_position
-        model = (PartitionModel if whole else SuffixModel)(contract, store.rules, store.undated_until)
-        report.counts = model.counts
-        done = report.begin
-        for records in log.records(where.topic, where.partition, report.begin, store.position):
-            for record in records:
-                model.feed(record)
-            done = records[-1].offset + 1 if records else done
-            advance(done - report.begin, store.position - report.begin)
-        model.finish(store.position)
+        with (beginnings if beginnings and not whole else NoBeginnings()).of(store, first) as beginning:
+            if beginning:
+                report.note = (
+                    f"the log begins at {first}; what came before is that of the snapshot at {beginning.position}"
+                )
+            report.begin = beginning.position if beginning else max(first, store.start_position)
+            if report.begin > store.position:
+                report.note = f"the log begins at {first}, after the store's position {store.position}"
+                return report
+            model = _model(Contract(where.partition, where.partition_count, actions), store, beginning, whole=whole)
+        _read(report, model, log.records(where.topic, where.partition, report.begin, store.position), advance)
         _compare(report, model, store, first)
         return report
+
+
+def _model(contract: Contract, store: StoreReader, beginning: StoreReader | None, *, whole: bool) -> PartitionModel:
+    if beginning:
+        return PartitionModel.after(beginning, contract, store.rules[len(beginning.rules) :])
+    return (PartitionModel if whole else SuffixModel)(contract, store.rules, store.undated_until)
+
+
+def _read(report: PartitionReport, model: PartitionModel, pieces: Iterator[list[Record]], advance: Advance) -> None:
+    report.counts = model.counts
+    done = report.begin
+    for records in pieces:
+        for record in records:
+            model.feed(record)
+        done = records[-1].offset + 1 if records else done
+        advance(done - report.begin, report.position - report.begin)
+    model.finish(report.position)
 
 
 def _compare(report: PartitionReport, model: PartitionModel, store: StoreReader, first: int) -> None:
@@ -72,7 +101,7 @@ def _compare(report: PartitionReport, model: PartitionModel, store: StoreReader,
         report.users = len(model.endings)
         differences = compare_ends(report.partition, model, store)
     else:
-        report.compared = "whole"
+        report.compared = "snapshot" if report.begin > store.start_position else "whole"
         report.users = len(model.users)
         differences = compare_whole(report.partition, model, store)
     for difference in differences:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from muse_stream.state.moment import StoreReader
+from muse_stream.streams.audit.beginning import SnapshotBeginnings
 from muse_stream.streams.audit.log import Log
 from muse_stream.streams.audit.report import SHOWN, AuditReport, MemoryReport, PartitionReport
 from muse_stream.streams.audit.run import audit_store
@@ -31,10 +32,16 @@ from muse_stream.streams.settings import Settings
 @click.command(epilog=example("muse-stream audit", "muse-stream audit --data-dir /var/lib/muse-stream --json"))
 @click.option("--partition", "wanted", type=click.IntRange(0), multiple=True, help="Only this one; repeatable.")
 @click.option("--url", metavar="URL", help="Base URL of a worker; default: the one of the settings.")
+@click.option(
+    "--snapshots",
+    "location",
+    metavar="LOCATION",
+    help="Snapshots to begin with where the log no longer reaches back; default: the location of the settings.",
+)
 @click.option("--memory/--no-memory", default=True, help="Ask a running worker for what it has in memory.")
 @json_option
 @settings_options
-def command(wanted: tuple[int, ...], url: str | None, memory: bool, as_json: bool) -> None:
+def command(wanted: tuple[int, ...], url: str | None, location: str | None, memory: bool, as_json: bool) -> None:
     """Compare every stored behaviour and its number with the log, read and counted by other means than the worker's.
 
     Stores are read where they lie, also while a worker writes them. The exit code is 1 on any difference, and where a
@@ -43,7 +50,7 @@ def command(wanted: tuple[int, ...], url: str | None, memory: bool, as_json: boo
     settings = load_settings()
     report = AuditReport()
     for path in stores(settings.state.directory, wanted):
-        report.partitions.append(one_store(settings, path))
+        report.partitions.append(one_store(settings, path, location or settings.snapshots.location))
     if memory:
         report.memory = audit_memory(url or f"http://{settings.http.host}:{settings.http.port}")
         if report.memory is None and url is not None:
@@ -68,7 +75,7 @@ def stores(directory: Path, wanted: tuple[int, ...]) -> list[Path]:
     return [path for number, path in sorted(found.items()) if number in (wanted or found)]
 
 
-def one_store(settings: Settings, path: Path) -> PartitionReport:
+def one_store(settings: Settings, path: Path, location: str | None) -> PartitionReport:
     """Audit one store, with progress. Raises `CommandError` for one of another cluster, and what `audit_store` does."""
     with closing(StoreReader.open(path)) as reader:
         identity = reader.identity
@@ -81,9 +88,13 @@ def one_store(settings: Settings, path: Path) -> PartitionReport:
     log = Log(settings.kafka.brokers, settings.kafka.security)
     try:
         with progress(f"offsets of {path.name} read") as show_progress:
-            return audit_store(path, log, settings.actions, show_progress)
+            beginnings = SnapshotBeginnings(location) if location else None
+            report = audit_store(path, log, settings.actions, show_progress, beginnings)
     finally:
         log.close()
+    for refused in beginnings.refused if beginnings else ():
+        click.echo(f"partition {report.partition}: snapshot refused: {refused}", err=True)
+    return report
 
 
 def show(console: Console, report: AuditReport) -> None:
@@ -95,7 +106,7 @@ def show(console: Console, report: AuditReport) -> None:
     for one in report.partitions:
         counts = one.counts
         numbers = (one.position, one.users, counts.behaviours, counts.duplicates, counts.rejected, one.differences)
-        table.add_row(str(one.partition), one.compared, *(f"{number:,}" for number in numbers))
+        table.add_row(str(one.partition), one.how, *(f"{number:,}" for number in numbers))
     console.print(table)
     for one in report.partitions:
         if one.note:

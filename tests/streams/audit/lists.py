@@ -10,6 +10,7 @@ import numpy as np
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.state.store import BehaviourStore
+from muse_stream.streams.audit.beginning import Beginnings
 from muse_stream.streams.audit.decoding import Record
 from muse_stream.streams.audit.report import PartitionReport
 from muse_stream.streams.audit.run import audit_store
@@ -98,5 +99,5 @@ def ingest(store: BehaviourStore, log: ListLog, end: int, batch: int = 10) -> No
         store.append(rows, position=to, begin=store.position)
 
 
-def audited(path: Path, log: ListLog) -> PartitionReport:
-    return audit_store(path, log, DEFAULT_ACTIONS, lambda done, total: None)
+def audited(path: Path, log: ListLog, beginnings: Beginnings | None = None) -> PartitionReport:
+    return audit_store(path, log, DEFAULT_ACTIONS, lambda done, total: None, beginnings)

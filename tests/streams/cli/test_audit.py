@@ -22,7 +22,7 @@ def audit(*arguments: str) -> Result:
 def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stores of partitions 0, 2 and 10, of which 2 is wrong and 10 cannot be compared."""
 
-    def one_store(settings: Settings, path: Path) -> PartitionReport:
+    def one_store(settings: Settings, path: Path, location: str | None) -> PartitionReport:
         number = int(path.name.removeprefix("behaviours-"))
         report = PartitionReport(number, str(path), "whole", position=7, users=3)
         report.counts.behaviours = 1_234
