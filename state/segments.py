@@ -148,7 +148,8 @@ def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, out: WriteBat
     for group in plan.trims.tolist():
         follow, pending, head = plan.before[:, group].tolist()
         floor = min(int(plan.tails[0, group]) - plan.cap, follow - pending)
-        head = trim(cursor, users[group], head, floor, out)
+        if floor > head:
+            head = trim(cursor, users[group], head, floor, out)
         plan.tails[2, group] = trim_expired(
             cursor, users[group], out, head=head, floor=follow - pending, oldest=plan.oldest
         )

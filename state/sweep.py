@@ -83,7 +83,9 @@ class Sweep:
             return Swept(self)
         due = self.due(rules.ttl_seconds, watermark_ms, len(busy))
         if due == 0:
-            return Swept(replace(self, users=self.users + added))
+            sweep = replace(self, users=self.users + added)
+            sweep.put(out)
+            return Swept(sweep)
         oldest = rules.oldest_seconds(watermark_ms)
         gone: list[tuple[int, int]] = []
         at, visited = self.next_user, 0

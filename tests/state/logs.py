@@ -61,7 +61,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
         category=rng.integers(0, 4, rows),
         event_id=np.uint64(2**64 - ids) * rng.integers(0, 2, rows).astype(np.uint64)
         + rng.integers(0, ids, rows).astype(np.uint64),
-        broker_time_ms=rng.integers(0, 50, rows),
+        broker_time_ms=1_000 * np.cumsum(rng.choice([0, 0, 0, 1, 5, 40], rows)) - rng.integers(0, 9_000, rows),
         offset=np.cumsum(rng.choice([0, 1, 1, 1, 3], rows)),
         erase=rng.random(rows) < erased,
     )

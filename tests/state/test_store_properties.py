@@ -16,7 +16,12 @@ from muse_stream.state.store import BehaviourStore
 from tests.state.logs import IDENTITY, USERS, Schedule, between, dump, schedules, thorough
 from tests.state.model import Model, same
 
-rules_drawn = st.builds(Rules, cap=st.sampled_from([1, 3, 8, 1000]), duplicate_window=st.sampled_from([0, 1, 3, 100]))
+rules_drawn = st.builds(
+    Rules,
+    cap=st.sampled_from([1, 3, 8, 1000]),
+    duplicate_window=st.sampled_from([0, 1, 3, 100]),
+    ttl_seconds=st.sampled_from([None, None, 1, 30, 300, 5_000]),
+)
 SMALL = StoreBudget(block_cache_bytes=2**20, write_buffer_bytes=2**22, tail_users=2)
 ROOMY = StoreBudget(block_cache_bytes=2**20, write_buffer_bytes=2**22)
 
@@ -109,5 +114,7 @@ def test_appended_rows_continue_what_a_cache_holds(schedule: Schedule, rules: Ru
                 cache[user] = (start + len(new) - len(rows[-rules.cap :]), rows[-rules.cap :])
         for user, (start, rows) in cache.items():
             found = store.sequence(user)
-            assert (found.start, found.rows.tolist()) == (start, rows)
+            expired = found.start - start if rules.ttl_seconds else 0
+            assert found.start == start + expired
+            assert found.rows.tolist() == rows[expired:]
         store.close()
