@@ -111,6 +111,7 @@ class PythonConsumer:
                 return batches
 
     def _poll_once(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
+        self._free_the_turn()
         try:
             fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except OffsetOutOfRangeError as error:
@@ -127,6 +128,16 @@ class PythonConsumer:
                 self._told[partition] = position
                 batches.append(to_batch(partition, records, position))
         return batches
+
+    def _free_the_turn(self) -> None:
+        """Let a partition that was paused half way through a fetch go on once it is resumed.
+
+        kafka-python 3.0 puts what is left of the fetch aside and gives it its turn again where nobody has it; but who
+        was read to the end keeps the turn, and such a partition would stand still for good.
+        """
+        fetcher = self._consumer._fetcher
+        if not fetcher._next_partition_records:
+            fetcher._next_partition_records = None
 
     def _position(self, partition: TopicPartition) -> int:
         try:

@@ -246,6 +246,21 @@ def test_pause_holds_one_partition_back(topic: str, consumer: BatchConsumer, pro
     assert read_to(consumer, {(topic, 0): 30, (topic, 1): 30})[topic, 0].values == held
 
 
+def test_a_partition_paused_half_way_goes_on(topic: str, consumer: BatchConsumer, producer: RecordProducer) -> None:
+    values = fill(producer, topic, 30)
+    consumer.assign({(topic, 0): 0, (topic, 1): 0})
+    rows = Rows()
+    while rows.next_offset < 7:
+        for batch in consumer.poll(7, PATIENCE_MS):
+            rows.add(batch)
+    consumer.pause([(topic, 0)])
+    for count in (30, 60):
+        fill(producer, topic, 30, partition=1)
+        read_to(consumer, {(topic, 0): 7, (topic, 1): count}, max_records=7)
+    consumer.resume([(topic, 0)])
+    assert rows.values + read_to(consumer, {(topic, 0): 30, (topic, 1): 60})[topic, 0].values == values
+
+
 def test_position_outside_the_log_is_loud(
     kafka: EmbeddedKafka, topic: str, consumer: BatchConsumer, producer: RecordProducer
 ) -> None:
