@@ -77,7 +77,10 @@ def profiles(log: SimLog, partition: int, position: int) -> dict[str, dict[str, 
 
 
 def check_pool(worker: SimWorker) -> None:
-    """What is resident is what the worker's stores hold, of the same users, to the same end."""
+    """What is resident is what the worker's stores hold, of the same users, to the same end.
+
+    What has expired may be resident still: a search asks for what the store shows.
+    """
     open_here = [p for p in worker.service.stores.partitions() if not worker.service.states()[p].error]
     users, starts, stops = (column.tolist() for column in worker.engine.resident())
     for user, start, stop in zip(users, starts, stops, strict=True):
@@ -90,7 +93,8 @@ def check_pool(worker: SimWorker) -> None:
         begin = max(start, history.start)
         held = worker.engine.resident_items(user, begin, stop) if begin < stop else np.empty(0, np.int64)
         items = history.rows["item"][begin - history.start :]
-        if stop != history.stop or start <= history.start - PAGE or held is None or held.tolist() != items.tolist():
+        first = history.start if store.rules.ttl_seconds is None else history.stop - store.rules.cap
+        if stop != history.stop or start <= first - PAGE or held is None or held.tolist() != items.tolist():
             text = f"user {user}: pool [{start}, {stop}), store [{history.start}, {history.stop}), or other items"
             raise Wrong(text)
 

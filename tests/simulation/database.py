@@ -293,7 +293,7 @@ class RocksDisks(Disks):
 def opening(disks: Disks, fuse_of: Callable[[Path], Fuse]) -> AbstractContextManager[object]:
     """Replace how `state` opens a database for writing."""
 
-    def opened(path: Path, options: Any, access: Any) -> Handle:
-        return disks.open(path, options, fuse_of(path))
+    def opened(path: Path, options: Any) -> tuple[Handle, mock.Mock]:
+        return disks.open(path, options, fuse_of(path)), mock.Mock()
 
-    return mock.patch.object(database_module, "_open", opened)
+    return mock.patch.object(database_module, "_open_alone", opened)

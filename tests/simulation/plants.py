@@ -5,17 +5,24 @@ Invariant: a plant changes one behaviour and nothing else, for the length of a `
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from muse_stream.gsu_engine.pool import HistoryPool
+from muse_stream.state import meta as meta_module
+from muse_stream.state import moment as moment_module
 from muse_stream.state import store as store_module
+from muse_stream.state import sweep as sweep_module
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.keys import segment_key
 from muse_stream.state.meta import Progress
+from muse_stream.state.rules import Rules
+from muse_stream.state.segments import last_segment
 from muse_stream.state.store import BehaviourStore
+from muse_stream.state.tails import Tails
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.letters import Delivery
 from tests.simulation.log import MARKER, SimLog
@@ -123,6 +130,63 @@ def erased_numbers_are_given_again() -> Plant:
     return mock.patch.object(store_module, "write_append", write)
 
 
+def time_to_live_by_the_wall_clock() -> Plant:
+    """Behaviours are as old as the clock of this machine says, not the log's."""
+    far = 4_000_000_000_000
+    return mock.patch.object(Rules, "oldest_seconds", lambda rules, now_ms: rules.ttl_seconds and far // 1_000)
+
+
+def arrivals_by_the_end_of_the_batch() -> Plant:
+    """All rows of a batch count as arrived with its last one."""
+
+    def late(batch: Any, watermark_ms: int) -> Any:
+        return np.full(len(batch), max(watermark_ms, *batch.broker_time_ms.tolist(), 0) // 1_000, np.uint32)
+
+    return mock.patch.object(store_module, "arrivals", late)
+
+
+def arrivals_that_go_back() -> Plant:
+    """A record's own broker time counts, also where a later one came before."""
+    return mock.patch.object(
+        store_module, "arrivals", lambda batch, _: (np.maximum(batch.broker_time_ms, 0) // 1_000).astype(np.uint32)
+    )
+
+
+def longer_life_brings_back() -> Plant:
+    """A change of rules leaves on disk what the former time to live hid."""
+    settled = vars(meta_module)["_settle"]
+
+    def settle(cursor: Any, former: Rules, rules: Rules, watermark_ms: int, out: Any) -> None:
+        settled(cursor, replace(former, ttl_seconds=None), replace(rules, ttl_seconds=None), watermark_ms, out)
+
+    return mock.patch.object(meta_module, "_settle", settle)
+
+
+def reads_that_show_what_expired() -> Plant:
+    """Expired behaviours show until they leave the disk."""
+    read = vars(moment_module)["_read_sequence"]
+    return mock.patch.object(
+        moment_module, "_read_sequence", lambda cursor, user, count, _: read(cursor, user, count, 0)
+    )
+
+
+def sweep_that_forgets_numbers() -> Plant:
+    """Of a user of whom all has expired nothing is left, not even the next number."""
+
+    def trim(cursor: Any, user: int, oldest: int, out: Any) -> int:
+        begin, end = segment_key(user, 0), segment_key(user, 2**64 - 1)
+        for key in cursor.keys(begin, end):
+            out.delete(key)
+        return sum(last_segment(cursor, user) or (0, 0))
+
+    return mock.patch.object(sweep_module, "_trim", trim)
+
+
+def sweep_that_memory_does_not_hear_of() -> Plant:
+    """Rows that were swept still count as pending in memory."""
+    return mock.patch.object(Tails, "raise_heads", return_value=None)
+
+
 PLANTS: dict[str, Callable[[], Plant]] = {
     make.__name__: make
     for make in (
@@ -136,5 +200,12 @@ PLANTS: dict[str, Callable[[], Plant]] = {
         dead_letters_after_the_position,
         letters_below_the_store_only,
         erased_numbers_are_given_again,
+        time_to_live_by_the_wall_clock,
+        arrivals_by_the_end_of_the_batch,
+        arrivals_that_go_back,
+        longer_life_brings_back,
+        reads_that_show_what_expired,
+        sweep_that_forgets_numbers,
+        sweep_that_memory_does_not_hear_of,
     )
 }

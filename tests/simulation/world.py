@@ -17,11 +17,11 @@ from tests.simulation.database import Disks
 from tests.simulation.fuse import Crash, Fuse
 from tests.simulation.log import ABORTED, COMMITTED, OPEN, SimLog
 from tests.simulation.schedule import Step
-from tests.simulation.traffic import BEHAVIOURS, COUNT, KEYS, USERS, behaviour_record, burst, user_record
+from tests.simulation.traffic import BEHAVIOURS, COUNT, HOUR_MS, KEYS, USERS, behaviour_record, burst, user_record
 from tests.simulation.worker import SimWorker, Surroundings
 
-CAPS, WINDOWS = (1, 3, 8, 40, 350), (0, 1, 4, 100)
-MACHINES = {"a": (50, Rules(350, 4)), "b": (8, Rules(8, 4)), "c": (3, Rules(8, 4))}
+CAPS, WINDOWS, TTLS = (1, 3, 8, 40, 350), (0, 1, 4, 100), (None, None, 1, 4, 60)
+MACHINES = {"a": (50, Rules(350, 4)), "b": (8, Rules(8, 4)), "c": (3, Rules(8, 4, 4))}
 """Pages of their pools, room for all users or for few, and the rules that they begin with."""
 SLOW = "b"
 """The machine whose dead letters are not acknowledged at once, unless a step says so."""
@@ -65,7 +65,7 @@ class World:
 
     def do_write(self, slot: Slot, dice: Random) -> None:
         """Producers write."""
-        now_ms = self.around.clock.wall_ms() + dice.choice([0, 0, 0, -5_000])
+        now_ms = self.around.clock.wall_ms() + dice.choice([0, 0, 0, 0, 0, -5_000, 3_000, HOUR_MS])
         makes = [user_record if dice.random() < 0.1 else behaviour_record for _ in range(dice.randint(1, 6))]
         for at, record in [make(dice, now_ms) for make in makes]:
             transactional = self.in_transaction and dice.random() < 0.5
@@ -123,7 +123,7 @@ class World:
     def do_rules(self, slot: Slot, dice: Random) -> None:
         """A worker is restarted with other rules."""
         self.do_stop(slot, dice) if dice.random() < 0.5 else self.do_kill(slot, dice)
-        slot.rules = Rules(cap=dice.choice(CAPS), duplicate_window=dice.choice(WINDOWS))
+        slot.rules = Rules(dice.choice(CAPS), dice.choice(WINDOWS), dice.choice(TTLS))
 
     def do_wait(self, slot: Slot, dice: Random) -> None:
         """Time passes."""
