@@ -4,6 +4,7 @@ A worker is a process of its own (`muse-stream worker --config FILE`) with its o
 under the guard that the embedded broker runs under, so it never outlives the tests.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -64,6 +65,12 @@ class Worker:
         """Whether it ended by itself."""
         return self._process is not None and not self._process.running()
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the worker itself; nothing where it has ended."""
+        if self._process is not None and self._process.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
     def start(self) -> "Worker":
         command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self.config)]
         self._process = GuardedJava(command, log=self.log, temporary=None)
@@ -88,8 +95,10 @@ class Worker:
         self._process = None
 
     def close(self) -> None:
+        """Make sure that it does not run."""
         if self._process is not None:
             self._process.end("kill")
+            self._process = None
 
     def get(self, path: str) -> Reply:
         return get_json(self.url + path)

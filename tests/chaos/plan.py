@@ -1,0 +1,56 @@
+"""What may be chosen for a run, and the sizes that are the same in every run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CAP = 200
+"""Behaviours kept per user: small, so that the heads of most sequences are trimmed."""
+DUPLICATE_WINDOW = 2_000
+"""Small enough that repeats from outside it come too."""
+USERS = 400
+ITEMS = 300
+REQUESTS_PER_SECOND = 20.0
+SESSION_SECONDS = 6
+"""Kafka gives up a silent worker after so long: the shortest that the embedded broker's groups bear well."""
+CALM_SECONDS = 30.0
+"""With every worker up, a request that is open for so long is one that nobody is going to answer."""
+PATIENCE_SECONDS = 240.0
+"""How long all workers may take to be up again; 10 s each on an idle machine of two cores."""
+SECONDS_PER_KILL = 13.0
+"""Measured with three workers on two cores: what `--kills` is expected to take for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        seed: Decides what is written, asked and broken.
+        seconds: How long faults go on; with `kills`, not used.
+        kills: Go on until so many processes were ended by kill -9.
+        workers: Workers at the beginning and at the end; in between one more may run.
+        partitions: Partitions of behaviours, users and requests.
+        rate: Records written per second.
+        keep: Directory for stores, logs and Kafka's data, kept; None: a temporary one, kept where something is wrong.
+
+    """
+
+    seed: int = 1
+    seconds: float = 300.0
+    kills: int | None = None
+    workers: int = 3
+    partitions: int = 8
+    rate: float = 500.0
+    keep: Path | None = None
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the faults will go on, roughly."""
+        return self.seconds if self.kills is None else self.kills * SECONDS_PER_KILL
+
+    @property
+    def command(self) -> str:
+        """What runs this plan again."""
+        limit = f"--seconds {self.seconds:g}" if self.kills is None else f"--kills {self.kills}"
+        sizes = f"--workers {self.workers} --partitions {self.partitions} --rate {self.rate:g}"
+        return f"python -m tests.chaos {limit} --seed {self.seed} {sizes}"
