@@ -19,7 +19,7 @@ from muse_stream.streams.clients import open_admin, open_producer, wanted_topics
 from muse_stream.streams.demo import feed
 from muse_stream.streams.demo.worker_process import WorkerProcess, worker_command
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
-from muse_stream.streams.kafka.guarded import GuardedJava
+from muse_stream.streams.kafka.guarded import GuardedProcess
 from muse_stream.streams.kafka.ports import free_ports
 from muse_stream.streams.kafka.topic_admin import ensure_topics
 from muse_stream.streams.settings import Settings
@@ -89,7 +89,7 @@ class Stage:
         rate, items = str(self.sizes.behaviours_per_second), str(len(self.world.item))
         config = str(self.directory / "client.yaml")
         command = [sys.executable, "-m", "muse_stream.benchmarks.serve_feed", config, rate, items, *asked]
-        process = GuardedJava(command, log=self.directory / "feed.log", temporary=None)
+        process = GuardedProcess(command, log=self.directory / "feed.log", temporary=None)
         try:
             yield
             if not process.running():

@@ -24,6 +24,8 @@ INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
 STOP_REASONS = ("position", "other_log", "store", "fault")
 """What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
+STUCK_KINDS = ("assignment", "requests", "ingest")
+"""No assignment, requests that nobody takes or answers, records that nobody reads."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -233,6 +235,11 @@ RETRIEVAL_FOUND = _histogram(
 
 HEALTH_CHECK = _gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")
 HEALTH_READY = _gauge("muse_health_ready", "1 while /health/ready says yes.")
+STUCK = _gauge(
+    "muse_watchdog_stuck_partitions",
+    "Partitions where work has waited too long without any progress while the brokers answer.",
+    "reason",
+)
 SCRAPE_ERRORS = _counter(
     "muse_monitoring_scrape_errors_total",
     "Readings that failed during a scrape; their metrics are then absent.",

@@ -86,6 +86,16 @@ class Metrics:
         """Export which models run."""
         watch_models(self.registry, read, self.errors)
 
+    def watch_watchdog(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Export how many partitions are stuck, by kind."""
+        Scraped(
+            self.registry,
+            "watchdog",
+            (c.STUCK,),
+            lambda: [(c.STUCK, (kind,), read().get(kind, 0)) for kind in c.STUCK_KINDS],
+            self.errors,
+        )
+
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""
         health.export(self.registry, self.errors)

@@ -37,6 +37,7 @@ TITLES = {
     "model": "Model",
     "retrieval": "Retrieval",
     "health": "Health",
+    "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
 }
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from muse_stream.streams.demo.http import get_json
 from muse_stream.streams.errors import DemoError
-from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
 
 READY_SECONDS = 150.0  # 8 s on an idle two-core machine; a first start compiles for up to a minute, busy ones longer
 _POLL_SECONDS = 0.1
@@ -46,13 +46,13 @@ class WorkerProcess:
     def __init__(self, command: list[str], *, url: str, log: Path, temporary: Path | None = None) -> None:
         self._temporary = temporary
         self._command = command
-        self._process: GuardedJava | None = None
+        self._process: GuardedProcess | None = None
         self.url = url
         self.log = log
 
     def start(self) -> Self:
         """Start the process; it is not ready yet. Raises `BrokerError`: it could not be started."""
-        self._process = GuardedJava(self._command, log=self.log, temporary=self._temporary)
+        self._process = GuardedProcess(self._command, log=self.log, temporary=self._temporary)
         return self
 
     def wait_ready(self, seconds: float = READY_SECONDS, *, on_line: Callable[[str], None] = lambda line: None) -> None:

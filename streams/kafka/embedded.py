@@ -28,7 +28,7 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 from muse_stream.streams.errors import BrokerError, UnreachableError
 from muse_stream.streams.kafka.admin import connect_admin
 from muse_stream.streams.kafka.broker_config import Ports, SecureListener, server_properties
-from muse_stream.streams.kafka.guarded import GuardedJava, java_command, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, java_command, log_tail
 from muse_stream.streams.kafka.jars import Report, kafka_jars, no_report
 from muse_stream.streams.kafka.ports import HOST, free_ports, is_free
 
@@ -74,7 +74,7 @@ class EmbeddedKafka:
         self._report = report
         self._ready_seconds = ready_seconds
         self._ports: Ports | None = None
-        self._java: GuardedJava | None = None
+        self._java: GuardedProcess | None = None
         self._log_start = 0
 
     @property
@@ -209,7 +209,7 @@ class EmbeddedKafka:
     def _launch(self, jars: list[Path]) -> None:
         self._log_start = self.log_path.stat().st_size if self.log_path.is_file() else 0
         command = java_command(jars, "kafka.Kafka", str(self.directory / "server.properties"))
-        self._java = GuardedJava(command, log=self.log_path, temporary=self.directory if self._temporary else None)
+        self._java = GuardedProcess(command, log=self.log_path, temporary=self.directory if self._temporary else None)
 
     def _wait_ready(self, ports: Ports, *, give_way: bool) -> bool:
         """Wait until the broker answers; False: somebody took one of the ports, and other ports may be tried."""

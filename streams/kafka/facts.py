@@ -59,9 +59,24 @@ class ClusterFacts:
 
     def high_watermarks(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Where the logs end, records of open transactions included."""
-        wanted = {TopicPartition(*partition): OffsetSpec.LATEST for partition in partitions}
+        return self._offsets(partitions, OffsetSpec.LATEST)
+
+    def beginnings(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """First offsets."""
+        return self._offsets(partitions, OffsetSpec.EARLIEST)
+
+    def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """What a group has committed; partitions without a commit are left out."""
+        wanted = [TopicPartition(*partition) for partition in partitions]
         try:
-            found = self._admin.list_partition_offsets(wanted)
+            found = self._admin.list_group_offsets({group: wanted})[group]
+        except ClientError as error:
+            raise self._unreachable(error) from error
+        return {(at.topic, at.partition): int(one.offset) for at, one in found.items() if one.offset >= 0}
+
+    def _offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        try:
+            found = self._admin.list_partition_offsets({TopicPartition(*partition): spec for partition in partitions})
         except ClientError as error:
             raise self._unreachable(error) from error
         return {(partition.topic, partition.partition): int(one.offset) for partition, one in found.items()}

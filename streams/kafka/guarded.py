@@ -1,6 +1,6 @@
-"""A Java process under guard, as its parent sees it.
+"""A process under guard, as its parent sees it; and how Kafka's own are started.
 
-Invariant: a `GuardedJava` that was started is running or has been waited for; there are no orphans.
+Invariant: a `GuardedProcess` that was started is running or has been waited for; there are no orphans.
 """
 
 import contextlib
@@ -43,11 +43,11 @@ def log_tail(log: Path, *, start: int = 0, lines: int = _TAIL_LINES) -> str:
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
-class GuardedJava:
+class GuardedProcess:
     """Starts a command under the guard and can end it.
 
     Attributes:
-        pid: Process id of the Java process itself.
+        pid: Process id of the guarded process itself.
 
     """
 
@@ -75,12 +75,12 @@ class GuardedJava:
         if not said.isdigit():
             status = self._guard.wait()
             self._close_pipe()
-            found = f"the guard of the embedded broker ended with status {status} before it started {command[0]}"
+            found = f"the guard ended with status {status} before it started {command[0]}"
             raise BrokerError(found)
         self.pid = int(said)
 
     def running(self) -> bool:
-        """Tell whether the Java process is still there."""
+        """Tell whether it is still there."""
         return self._guard.poll() is None
 
     def wait(self) -> int:

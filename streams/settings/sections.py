@@ -54,6 +54,18 @@ class AppSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Name for static membership (KIP-345), unique per worker: a quick restart keeps its partitions.",
     )
+    stuck_seconds: float = Field(
+        120.0,
+        ge=5,
+        le=86_400,
+        description="Work that waits for so long without any progress, while the brokers answer, counts as stuck. Keep "
+        "it above a minute: a rebalance may take so long.",
+    )
+    on_stuck: Literal["report", "not_live", "exit"] = Field(
+        "report",
+        description="What being stuck leads to. `report`: metrics, log and /health/ready. `not_live`: /health/live "
+        "too. `exit`: the worker also ends itself with status 75, for a supervisor that starts it again.",
+    )
 
 
 class KafkaSettings(Section):

@@ -7,13 +7,18 @@ from typing import Any
 import faust
 
 from muse_stream.monitoring.logs import configure
+from muse_stream.streams.ingest.clock import Clock
+from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
+from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
 from muse_stream.streams.worker.service import WorkerService
 from muse_stream.streams.worker.warm_up import warm_up
+from muse_stream.streams.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +30,37 @@ class _Life(faust.Service):
     """Starts and stops the worker's service with Faust's own life."""
 
     service: WorkerService
+    watchdog: Watchdog
 
     async def on_start(self) -> None:
         """Begin to read and compute."""
         self.service.start()
+        self.watchdog.start()
 
     async def on_stop(self) -> None:
         """Drain and close."""
+        self.watchdog.close()
         self.service.drain()
         await self.service.stop()
+
+
+def _watchdog(settings: Settings, service: WorkerService, requests: Requests) -> Watchdog:
+    kafka, name = settings.kafka, f"{settings.app.name}-watchdog"
+    options = ConsumerOptions(kafka.brokers, security=kafka.security, client_id=name)
+    backlog = RequestBacklog(
+        settings.topics.requests,
+        settings.app.name,
+        lambda: ClusterFacts(kafka.brokers, kafka.security, client_id=name),
+        lambda: make_consumer("kafka-python", options),
+        Clock(),
+    )
+    return Watchdog(
+        backlog,
+        requests.moved,
+        lambda: [*service.plane.ingest.states().values(), service.plane.items.state()],
+        seconds=settings.app.stuck_seconds,
+        on_stuck=settings.app.on_stuck,
+    )
 
 
 def run(settings: Settings) -> None:
@@ -62,11 +89,14 @@ def run(settings: Settings) -> None:
     requests = Requests(faust_app.sender(app), service, topics.scores, lambda: app.consumer_generation_id)
     faust_app.follow_assignment(app, topics.requests, requests)
     faust_app.handle_requests(app, topics.requests, requests.take)
+    watchdog = _watchdog(settings, service, requests)
+    faust_app.follow_assignment(app, topics.requests, watchdog)
+    service.watched_by(watchdog)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
-    life = type("Life", (_Life,), {"service": service, "__module__": __name__})
+    life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "__module__": __name__})
     app.service(life)
     worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
     worker.execute_from_commandline()

@@ -7,7 +7,7 @@ again for as long as this worker owns the partition: one unacknowledged event ho
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -85,6 +85,11 @@ class Requests:
         self._tasks: set[asyncio.Task[None]] = set()
         self._partitions: dict[int, _InOrder] = {}
         self._early: list[Any] = []
+        self._moved: Counter[int] = Counter()
+
+    def moved(self, partition: int) -> int:
+        """How many events of a partition were taken and how many answered, together; any thread."""
+        return self._moved[partition]
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Answer for these; Faust reads them again from what is committed, and may begin before it says so."""
@@ -107,6 +112,7 @@ class Requests:
             self._places.release()
             self._early.append(event)
             return
+        self._moved[event.message.partition] += 1
         task = asyncio.get_running_loop().create_task(self._answer(events, events.take(event)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -124,6 +130,7 @@ class Requests:
             began = time.perf_counter()
             if await self._deliver(events, message, reply):
                 events.answered(taken)
+                self._moved[message.partition] += 1
                 self._service.answered(reply, time.perf_counter() - began)
         except Exception:
             log.exception("a request was not answered; the next owner of its partition will be asked again")

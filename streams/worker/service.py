@@ -46,6 +46,7 @@ from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.users import user_document
+from muse_stream.streams.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +203,12 @@ class WorkerService:
         self.desk.start()
         if self._snapshots:
             self._snapshots.start()
+
+    def watched_by(self, watchdog: Watchdog) -> None:
+        """Show what a watchdog finds in metrics and health."""
+        self.metrics_registry.watch_watchdog(watchdog.stuck)
+        self._health.add("progress", Probe.READY, watchdog.ready_check)
+        self._health.add("no_hang", Probe.LIVE, watchdog.live_check)
 
     def drain(self) -> None:
         """Say no to `/health/ready` from now on."""

@@ -115,6 +115,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
     health = Health()
     health.add("model", Probe.READY, lambda: CheckResult(ok=True, detail="warm"))
+    metrics.watch_watchdog(lambda: {"requests": 1})
     metrics.watch_health(health)
     return metrics
 

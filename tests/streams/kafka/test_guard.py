@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from muse_stream.streams.errors import BrokerError
-from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -24,12 +24,12 @@ STUBBORN = [
 PARENT = """
 import os, sys, threading, time
 from pathlib import Path
-from muse_stream.streams.kafka.guarded import GuardedJava
+from muse_stream.streams.kafka.guarded import GuardedProcess
 log, temporary, fork = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "fork"
 started = []
 def start():
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    started.append(GuardedJava(command, log=log, temporary=temporary))
+    started.append(GuardedProcess(command, log=log, temporary=temporary))
 thread = threading.Thread(target=start)
 thread.start()
 thread.join()
@@ -100,7 +100,7 @@ def test_killed_parent_takes_the_process_along(tmp_path: Path, fork: str) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 def test_killed_guard_takes_the_process_along(tmp_path: Path) -> None:
-    process = GuardedJava(SLEEPER, log=tmp_path / "log", temporary=None)
+    process = GuardedProcess(SLEEPER, log=tmp_path / "log", temporary=None)
     guard = psutil.Process(process.pid).parent()
     assert guard is not None
     guard.kill()
@@ -112,7 +112,7 @@ def test_killed_guard_takes_the_process_along(tmp_path: Path) -> None:
 def test_stop_is_orderly_and_kill_is_not(tmp_path: Path) -> None:
     for word, status in (("stop", 7), ("kill", 256 - signal.SIGKILL)):
         log = tmp_path / word
-        process = GuardedJava(STUBBORN, log=log, temporary=None)
+        process = GuardedProcess(STUBBORN, log=log, temporary=None)
         wait_for_log(log)
         assert process.running()
         assert process.end(word) == status
@@ -121,7 +121,7 @@ def test_stop_is_orderly_and_kill_is_not(tmp_path: Path) -> None:
 
 
 def test_end_of_the_process_is_seen(tmp_path: Path) -> None:
-    process = GuardedJava([sys.executable, "-c", "exit(3)"], log=tmp_path / "log", temporary=None)
+    process = GuardedProcess([sys.executable, "-c", "exit(3)"], log=tmp_path / "log", temporary=None)
     assert process.wait() == 3
     assert not process.running()
     assert process.end("stop") == 3
@@ -131,13 +131,13 @@ def test_end_of_the_process_is_seen(tmp_path: Path) -> None:
 def test_directory_goes_only_when_told(tmp_path: Path, word: str, stays: bool) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    GuardedJava(SLEEPER, log=tmp_path / "log", temporary=temporary).end(word)
+    GuardedProcess(SLEEPER, log=tmp_path / "log", temporary=temporary).end(word)
     assert temporary.is_dir() == stays
 
 
 def test_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="no-such-command"):
-        GuardedJava(["/no-such-command"], log=tmp_path / "log", temporary=None)
+        GuardedProcess(["/no-such-command"], log=tmp_path / "log", temporary=None)
 
 
 def test_log_tail_reads_from_a_start(tmp_path: Path) -> None:

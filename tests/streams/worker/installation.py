@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from muse_stream.streams.clients import open_admin, wanted_topics
 from muse_stream.streams.demo.http import Reply, get_json, post_json
-from muse_stream.streams.kafka.guarded import GuardedJava, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
 from muse_stream.streams.kafka.ports import free_ports
 from muse_stream.streams.kafka.topic_admin import ensure_topics
 from muse_stream.streams.settings import Settings
@@ -55,7 +55,7 @@ class Worker:
         self.url = f"http://127.0.0.1:{port}"
         own = {"http": {"port": port}, "state": {**tree.get("state", {}), "directory": str(self.state)}}
         self.config.write_text(yaml.safe_dump({**tree, **own}), encoding="utf-8")
-        self._process: GuardedJava | None = None
+        self._process: GuardedProcess | None = None
 
     @property
     def running(self) -> bool:
@@ -73,7 +73,7 @@ class Worker:
 
     def start(self) -> "Worker":
         command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self.config)]
-        self._process = GuardedJava(command, log=self.log, temporary=None)
+        self._process = GuardedProcess(command, log=self.log, temporary=None)
         return self
 
     def wait_ready(self) -> "Worker":
