@@ -9,4 +9,6 @@ reading of a store (`state.moment.StoreReader`), the shape of the rules, and the
     compare.py     model against store
     run.py         one partition from directory to report
     worker.py      a running worker's memory against its stores
+    stores.py      a state directory, against the cluster that the settings name
+    show.py        a report for people
 """
