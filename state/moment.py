@@ -29,6 +29,7 @@ class Moment:
         position: Next behaviours offset wanted.
         users_position: Next users offset wanted.
         watermark_ms: Largest broker time so far, 0 before the first record.
+        kept_by: The rules that its reads follow.
 
     """
 
@@ -41,7 +42,8 @@ class Moment:
         self.position = progress.position
         self.users_position = progress.users_position
         self.watermark_ms = progress.watermark_ms
-        self._cap, self._oldest = rules.cap, rules.oldest_seconds(progress.watermark_ms)
+        self.kept_by = rules
+        self._oldest = rules.oldest_seconds(progress.watermark_ms)
 
     def sequence(self, user: int, last: int | None = None) -> Sequence:
         """The live behaviours of `user`, only the newest `last` if given; empty for an unknown or erased user.
@@ -55,7 +57,7 @@ class Moment:
             message = f"last is {last}, expected None (all) or a count of 0 or more."
             raise ValueError(message)
         with self._database.gate, self._lock:
-            count = self._cap if last is None else min(last, self._cap)
+            count = self.kept_by.cap if last is None else min(last, self.kept_by.cap)
             return _read_sequence(self._cursor, user, count, self._oldest)
 
     def profile(self, user: int) -> bytes | None:

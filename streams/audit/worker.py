@@ -3,8 +3,9 @@
 The worker reads both sides between two turns of the thread that writes them, and gives digests; they are judged here.
 
 What is right, of a resident user: the pool's run is a part of the live sequence with the same items, up to the store's
-end. Two things are right besides: a run may begin up to a page (512) before the live sequence, because pages go whole;
-and it may end before the store's end where a search loaded it while behaviours came in: the next search loads it again.
+end. Three things are right besides: a run may begin up to a page (512) before the live sequence, because pages go
+whole; it may hold what has expired, because a search asks for what the store shows; and it may end before the store's
+end where a search loaded it while behaviours came in: the next search loads it again.
 
 Invariant: a partition that leaves the worker meanwhile is left out, not called wrong.
 """
@@ -64,9 +65,9 @@ def _wrong(line: dict[str, Any]) -> str | None:
     stored = f"{line['store_start']}..{line['store_stop'] - 1}"
     if line["pool_stop"] > line["store_stop"]:
         return f"memory holds behaviours {held}, the store {stored}: memory is ahead"
-    if line["pool_stop"] == line["store_stop"] and line["pool_start"] <= line["store_start"] - PAGE:
+    if line["pool_stop"] == line["store_stop"] and line["pool_start"] <= line["pool_may_start"] - PAGE:
         return f"memory holds behaviours {held}, the store {stored}: what was trimmed is still in memory"
-    if line["pool_stop"] <= line["store_start"]:
+    if line["pool_stop"] <= line["pool_may_start"]:
         return f"memory holds behaviours {held}, the store {stored}: an erased user is still in memory"
     if line["pool"] != line["store"]:
         return f"memory holds other items than the store in behaviours {held}"

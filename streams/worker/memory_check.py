@@ -54,7 +54,11 @@ def pool_page(plane: DataPlane, partition: int, after: int | None) -> dict[str, 
 
 
 def _pool_line(engine: GsuEngine, moment: Moment, user: int, start: int, stop: int) -> dict[str, int | str] | None:
-    """Where pool and store stand with a user, and digests of what both have; None where one of them has not met it."""
+    """Where pool and store stand with a user, and digests of what both have; None where one of them has not met it.
+
+    `pool_may_start` is the lowest position that may be resident: the store's start, but what has only expired may stay
+    until the cap takes it, because a search asks for what the store shows.
+    """
     history = moment.sequence(user)
     if history.stop == 0:
         return None
@@ -69,6 +73,9 @@ def _pool_line(engine: GsuEngine, moment: Moment, user: int, start: int, stop: i
         "user": user,
         "pool_start": start,
         "pool_stop": stop,
+        "pool_may_start": history.start
+        if moment.kept_by.ttl_seconds is None
+        else max(history.stop - moment.kept_by.cap, 0),
         "store_start": history.start,
         "store_stop": history.stop,
         "compared": high - low,

@@ -71,6 +71,15 @@ class ListLog:
         )
 
 
+def hours_of(log: ListLog) -> ListLog:
+    """The same log with a second between records, and a clock that goes back or jumps at times."""
+    dice, late = random.Random(1), 0
+    for at, one in enumerate(log.entries):
+        late += dice.choice([0] * 30 + [40_000])
+        log.entries[at] = one._replace(broker_time_ms=START_MS + 1_000 * at + late - dice.choice([0, 0, 9_000]))
+    return log
+
+
 def mixed_log(seed: int, rows: int = 120, users: int = 4) -> ListLog:
     """Behaviours with and without event ids, repeats, frames, erasures, poison."""
     dice, log = random.Random(seed), ListLog()

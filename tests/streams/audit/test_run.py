@@ -1,6 +1,10 @@
 """The audit over logs in lists: silent where a store is right, loud where one is wrong, whatever made it so."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -13,7 +17,11 @@ from muse_stream.state.errors import NotAStoreError
 from muse_stream.state.meta import Progress
 from muse_stream.state.rules import Rules
 from muse_stream.state.store import BehaviourStore
-from tests.streams.audit.lists import RULES, ListLog, audited, ingest, mixed_log, open_store
+from muse_stream.streams.audit.decoding import Record
+from muse_stream.streams.audit.run import audit_store
+from muse_stream.streams.wire.formats import DEFAULT_ACTIONS
+from tests.state import sample
+from tests.streams.audit.lists import RULES, ListLog, audited, hours_of, ingest, mixed_log, open_store
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -60,6 +68,72 @@ def test_rules_that_change_twice_at_one_position_both_hold(tmp_path: Path) -> No
     open_store(tmp_path, RULES).close()
     report = audited(tmp_path, log)
     assert report.ok, report.shown
+
+
+TIMES_TO_LIVE = [
+    (35, Rules(cap=6, duplicate_window=5, ttl_seconds=20)),
+    (60, Rules(cap=50, duplicate_window=5, ttl_seconds=7)),
+    (60, Rules(cap=50, duplicate_window=5)),
+    (90, Rules(cap=50, duplicate_window=5, ttl_seconds=100)),
+    (120, Rules(cap=50, duplicate_window=5, ttl_seconds=30)),
+]
+"""End and rules; the second and third change at one position, and the third and fourth are longer than the second."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_expired_is_not_shown_and_never_comes_back(tmp_path: Path, seed: int) -> None:
+    log = hours_of(mixed_log(seed))
+    for end, rules in TIMES_TO_LIVE:
+        store = open_store(tmp_path, rules)
+        ingest(store, log, end)
+        store.close()
+        log.begin = 0
+        report = audited(tmp_path, log)
+        assert report.ok, report.shown
+        log.begin = 1 + end // 3
+        report = audited(tmp_path, log)
+        assert report.ok, report.shown
+        assert report.compared == "end"
+
+
+@pytest.mark.parametrize("begin", [0, 20])
+@pytest.mark.parametrize("ttl_seconds", [None, 10, 40])
+def test_a_store_with_another_time_to_live_differs(tmp_path: Path, begin: int, ttl_seconds: int | None) -> None:
+    log, told = hours_of(mixed_log(2)), Rules(cap=50, duplicate_window=0, ttl_seconds=20)
+    log.begin = begin
+    kept = partial(Rules.oldest_seconds, replace(told, ttl_seconds=ttl_seconds))
+    with mock.patch.object(Rules, "oldest_seconds", kept), closing(open_store(tmp_path, told)) as store:
+        equal = []
+        for end in (50, 60, 70, 80):
+            ingest(store, log, end)
+            equal.append(audited(tmp_path, log).ok)
+    too_long_for_what_is_known = begin > 0 and ttl_seconds != 10
+    assert all(equal) == too_long_for_what_is_known
+
+
+@dataclass
+class SampleLog:
+    """The log of the stored sample, from `begin` on."""
+
+    entries: list[Record]
+    begin: int
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        return self.begin, len(self.entries)
+
+    def records(self, topic: str, partition: int, begin: int, end: int) -> Iterator[list[Record]]:
+        yield self.entries[begin:end]
+
+
+def test_a_converted_store_is_equal_to_its_log(tmp_path: Path) -> None:
+    shutil.copytree(sample.SAMPLE, tmp_path / "store")
+    rules, records = Rules(cap=600, duplicate_window=100, ttl_seconds=200_000), sample.records()
+    BehaviourStore.open(tmp_path / "store", sample.IDENTITY, rules).close()
+    for begin in (0, 700):
+        report = audit_store(tmp_path / "store", SampleLog(records, begin), DEFAULT_ACTIONS, lambda done, total: None)
+        assert report.ok, report.shown
+        assert report.users == 250 or begin
+        assert report.compared == ("end" if begin else "whole")
 
 
 def test_a_store_that_began_later_is_whole_from_there(tmp_path: Path) -> None:

@@ -60,7 +60,20 @@ class World:
             )
         )
 
-    def behave(self, user: int, items: list[int], *, action: int = 4, first_time_ms: int = 1_000) -> None:
+    def close_and_open(self, rules: Rules) -> None:
+        """Let the store go on with other rules, and the engine with what it has in memory."""
+        self.store.close()
+        self.store = BehaviourStore.open(self.store.path, self.store.identity, rules)
+
+    def behave(
+        self,
+        user: int,
+        items: list[int],
+        *,
+        action: int = 4,
+        first_time_ms: int = 1_000,
+        broker_time_ms: int = 5_000_000,
+    ) -> None:
         """Append behaviours one second apart."""
         count, position = len(items), self.store.position
         batch = BehaviourBatch(
@@ -70,7 +83,7 @@ class World:
             action=np.full(count, action, np.uint8),
             category=np.zeros(count, np.int64),
             event_id=np.zeros(count, np.uint64),
-            broker_time_ms=np.full(count, 5_000_000, np.int64),
+            broker_time_ms=np.full(count, broker_time_ms, np.int64),
             offset=position + np.arange(count),
             erase=np.zeros(count, np.bool_),
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from muse_stream.state.rules import Rules
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found
 from muse_stream.streams.serving.stages import StageClock
@@ -70,6 +71,25 @@ def test_a_pass_of_many_equals_each_alone(world: World) -> None:
         assert (alone.probabilities is None) == (single.probabilities is None)
         if alone.probabilities is not None and single.probabilities is not None:
             np.testing.assert_allclose(alone.probabilities, single.probabilities, atol=1e-6)
+
+
+def test_what_has_expired_is_never_found_whatever_is_resident(world: World) -> None:
+    world.behave(1, [2, 9, 2])
+    world.behave(2, [9] * 4)
+    found_by(world, ask(1, [9], k=9), ask(2, [9], k=9))
+    world.close_and_open(Rules(ttl_seconds=10))
+    world.behave(1, [9, 4], broker_time_ms=5_005_000)
+    before, other = found_by(world, ask(1, [9], k=9), ask(2, [9], k=9))
+    assert (before.result.count.tolist(), before.history.start) == ([5], 0)
+    assert other.result.count.tolist() == [4]
+    world.behave(3, [9], broker_time_ms=5_011_000)
+    assert world.engine.resident()[1].tolist() == [0, 0], "the expired ones are in memory still"
+    after, other = found_by(world, ask(1, [9], k=9), ask(2, [9], k=9))
+    assert (after.result.count.tolist(), sorted(after.result.positions[0, :2].tolist())) == ([2], [3, 4])
+    assert other.result.count.tolist() == [0]
+    world.behave(1, [9], broker_time_ms=5_030_000)
+    (last,) = found_by(world, ask(1, [9], k=9))
+    assert (last.result.count.tolist(), last.result.positions[0, 0]) == ([1], 5)
 
 
 def test_an_unknown_user_gets_scores_and_no_behaviours(world: World) -> None:

@@ -35,9 +35,9 @@ URL = "http://worker"
 class Plane:
     """A store of partition 0 of 1, an engine beside it, and items."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ttl_seconds: int | None = None) -> None:
         identity = StoreIdentity("cluster", "behaviours", 0, 1)
-        self.store = BehaviourStore.open(directory / "behaviours-0", identity, Rules(cap=CAP))
+        self.store = BehaviourStore.open(directory / "behaviours-0", identity, Rules(CAP, ttl_seconds=ttl_seconds))
         self.item_store = ItemStore.open(directory / "items", StoreIdentity("cluster", "items", 0, 1))
         index = ItemIndex(1_000)
         self.tables = {"v1": VectorTable("v1", DIMENSION, index, 20 * (DIMENSION + 4))}
@@ -50,9 +50,9 @@ class Plane:
         self.stores.open(0, lambda: self.store)
         self.ingest = SimpleNamespace(stores=self.stores)
 
-    def behave(self, users: list[int], *, erase: bool = False, tell: bool = True) -> None:
-        at = self.store.position
-        rows = [{"user": user, "offset": at + n, "item": at + n + 1, "erase": erase} for n, user in enumerate(users)]
+    def behave(self, users: list[int], *, erase: bool = False, tell: bool = True, broker_time_ms: int = 0) -> None:
+        at, same = self.store.position, {"erase": erase, "broker_time_ms": broker_time_ms}
+        rows = [{"user": user, "offset": at + n, "item": at + n + 1, **same} for n, user in enumerate(users)]
         done = self.store.append(batch_of(rows), position=at + len(rows))
         if tell:
             self.tell(done)
@@ -157,6 +157,20 @@ def test_an_erased_user_who_is_still_in_memory_is_found(plane: Plane) -> None:
     plane.behave([7], erase=True, tell=False)
     (text,) = audited().shown
     assert "an erased user is still in memory" in text
+
+
+def test_what_has_expired_may_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Plane(tmp_path, ttl_seconds=10)) as plane:
+        monkeypatch.setattr(audit, "get_json", plane.get)
+        plane.behave([7] * 5)
+        plane.warm(7)
+        plane.behave([7, 8], broker_time_ms=60_000)
+        plane.warm(8)
+        assert audited().ok
+        plane.behave([9], broker_time_ms=120_000)
+        report = audited()
+        assert report.ok, report.shown
+        assert (report.users, report.behaviours) == (2, 0)
 
 
 def test_a_trim_that_forgets_the_pool_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
