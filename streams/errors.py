@@ -96,12 +96,14 @@ class LogMismatchError(IngestError):
 
     Attributes:
         other_log: The log is another one than the store was built from; otherwise a position lies outside the log.
+        behind: The topic whose log begins after the store's position, where a snapshot may help; None otherwise.
 
     """
 
-    def __init__(self, message: str, *, other_log: bool = False) -> None:
+    def __init__(self, message: str, *, other_log: bool = False, behind: str | None = None) -> None:
         super().__init__(message)
         self.other_log = other_log
+        self.behind = behind
 
 
 class IngestStoppedError(IngestError):

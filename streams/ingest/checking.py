@@ -91,14 +91,14 @@ def check_bounds(at: TopicPartition, position: int, bounds: LogBounds, *, may_st
             f"{name}: the store is empty and the log begins at {bounds.begin}: what came before is gone. Operator "
             f"action: restore the store from a snapshot, or set state.start_at_log_start to begin with what is left."
         )
-        raise LogMismatchError(message)
+        raise LogMismatchError(message, behind=at.topic)
     if 0 < position < bounds.begin:
         message = (
             f"{name}: the store stands at {position}, the log begins at {bounds.begin}: {bounds.begin - position} "
             f"offsets are gone for good. Operator action: restore the store from a newer snapshot, or move its "
             f"directory away and set state.start_at_log_start to begin with what is left."
         )
-        raise LogMismatchError(message)
+        raise LogMismatchError(message, behind=at.topic)
 
 
 def check_end(at: TopicPartition, position: int, bounds: LogBounds) -> None:

@@ -15,6 +15,8 @@ from muse_stream.streams.ingest.ports import (
     Decode,
     DecodeUsers,
     HistorySink,
+    LogBounds,
+    Restores,
     Store,
     TopicPartition,
 )
@@ -33,6 +35,7 @@ class PartitionParts:
         decode_users: The wire's decoder of that topic.
         engine: Told of what was stored.
         start_at_log_start: Whether an empty store may begin where a shortened log now begins.
+        restores: Where a store comes from that is missing, or that the log cannot continue; None: from nowhere.
 
     """
 
@@ -43,10 +46,16 @@ class PartitionParts:
     decode_users: DecodeUsers
     engine: HistorySink
     start_at_log_start: bool = False
+    restores: Restores | None = None
 
     def topics(self, partition: int) -> list[TopicPartition]:
         """Both topic partitions."""
         return [TopicPartition(self.behaviours, partition), TopicPartition(self.users, partition)]
+
+    def bounds(self, partition: int, answers: LogAnswers) -> LogBounds:
+        """The behaviours log of a partition. Raises LogMismatchError: the topic does not have it."""
+        at, _ = self.topics(partition)
+        return require_partition(at, answers.bounds, answers.topics.get(at.topic))
 
     def start(self, partition: int, answers: LogAnswers) -> int:
         """Where a store starts that does not exist yet.

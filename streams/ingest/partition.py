@@ -5,6 +5,7 @@ that have been dead-lettered by the owner before. Until then, and until readers 
 assignment, the partition is not ready.
 """
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from muse_stream.streams.ingest.checking import check_origin, require_partition
@@ -27,6 +28,7 @@ class OpenPartition:
     error: str | None = None
     stopped: Stopped | None = None
     retry: Retry = field(default_factory=Retry)
+    restoring: "Future[bool] | None" = None  # since the assignment, or from before while it is under way
 
     def open(self, parts: PartitionParts, stores: StoreMap[Store], answers: LogAnswers) -> None:
         """Open what is not open, take the role, and make the logs' present ends the target.
@@ -49,11 +51,32 @@ class OpenPartition:
             if self.serving:
                 cursor.serve(answers.committed.get(cursor.at))
 
+    def restore(self, parts: PartitionParts, answers: LogAnswers, *, behind: bool = False) -> "Future[bool] | None":
+        """Look for a snapshot where there is no store, or one that is `behind` the log; once per assignment.
+
+        Returns:
+            What to wait for before `open`; None: nothing.
+
+        """
+        if self.restoring is not None:
+            return None if self.restoring.done() else self.restoring
+        if parts.restores is None or self.cursors or not (behind or parts.restores.missing(self.number)):
+            return None
+        self.restoring = parts.restores.start(self.number, parts.bounds(self.number, answers))
+        return self.restoring
+
     def stand_by(self) -> None:
         """Give up the owner's role."""
         self.serving = False
         for cursor in self.cursors:
             cursor.stand_by()
+
+    def assigned(self, *, serving: bool) -> None:
+        """Take part in a new assignment: what went wrong before is tried again."""
+        self.serving = serving
+        if self.restoring is not None and self.restoring.done():
+            self.restoring = None
+        self.try_again()
 
     def try_again(self) -> None:
         """Forget the failure; `open` is next."""

@@ -138,6 +138,16 @@ class Store(Protocol):
         """Release the directory."""
 
 
+class Restores(Protocol):
+    """Puts a snapshot in the place of a store; contract: `worker.restoring`."""
+
+    def missing(self, partition: int) -> bool:
+        """Whether there is no store of the partition."""
+
+    def start(self, partition: int, bounds: LogBounds) -> "Future[bool]":
+        """Begin, elsewhere; True once a store that such a log continues is in its place."""
+
+
 class HistorySink(Protocol):
     """What the engine is told; the contract is `gsu_engine`'s."""
 

@@ -39,6 +39,10 @@ class Retry:
         """An attempt is under way."""
         self.at, self.opened_at = NEVER, NEVER
 
+    def soon(self, now: float) -> None:
+        """What was waited for has come."""
+        self.at = now
+
     def opened(self, now: float) -> None:
         """The attempt got as far as an open store."""
         self.opened_at = now

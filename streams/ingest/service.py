@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 
+from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
@@ -96,9 +97,9 @@ class IngestService(LoopThread):
     def assign(self, serving: Iterable[int], standby: Iterable[int] = ()) -> "Future[None]":
         """Make exactly these the open partitions: owned ones, and copies kept in step without requests.
 
-        Returns at once; the future is done when every new partition is open or has failed, or the broker did not answer
-        (then it is asked again). Open partitions that stay are read on, and ready again with the log's end as it is
-        now; one that had failed is tried again. One event loop or thread gives assignments.
+        Returns at once; the future is done when every new partition is open, has failed or waits for a snapshot, or the
+        broker did not answer (then it is asked again). Open partitions that stay are read on, and ready again with the
+        log's end as it is now; one that had failed is tried again. One event loop or thread gives assignments.
         """
         wanted = dict.fromkeys(standby, False) | dict.fromkeys(serving, True)
         done: Future[None] = Future()
@@ -169,8 +170,7 @@ class IngestService(LoopThread):
         self._demote([partition for partition, serving in wanted.items() if not serving])
         for partition, serving in wanted.items():
             known = self._partitions.setdefault(partition, OpenPartition(partition))
-            known.serving = serving
-            known.try_again()
+            known.assigned(serving=serving)
         self._current = number
         self._callers.append(done)
         self._ask()
@@ -247,17 +247,30 @@ class IngestService(LoopThread):
                 continue
             known.try_again()
             self._open(known, answer.result())
-            if not known.error:
+            if known.cursors:
                 log.warning("partition %d is open again and reads on from %s", known.number, known.position)
         self._dirty = True
         self._settle()
 
     def _open(self, known: OpenPartition, answers: LogAnswers) -> None:
         try:
-            known.open(self._parts, self.stores, answers)
-            known.retry.opened(self._clock.seconds())
+            if not self._restore(known, answers):
+                known.open(self._parts, self.stores, answers)
+                known.retry.opened(self._clock.seconds())
         except Exception as error:
-            self._failed(TopicPartition(self._parts.behaviours, known.number), error)
+            behind = isinstance(error, LogMismatchError) and error.behind == self._parts.behaviours
+            if behind and self._restore(known, answers, behind=True):
+                self.stores.retire(known.number, broken=True)
+            else:
+                self._failed(TopicPartition(self._parts.behaviours, known.number), error)
+
+    def _restore(self, known: OpenPartition, answers: LogAnswers, *, behind: bool = False) -> bool:
+        """Whether a snapshot is being restored; the partition is opened when that has ended, whatever came of it."""
+        restoring = known.restore(self._parts, answers, behind=behind)
+        if restoring is None:
+            return False
+        restoring.add_done_callback(lambda _: self.call(lambda: known.retry.soon(self._clock.seconds())))
+        return True
 
     def _settle(self) -> None:
         """Read exactly what is open; a client in trouble is asked again by the next turn."""

@@ -30,6 +30,7 @@ from muse_stream.streams.settings.sections import TopicSettings
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.users import UserRules, decode_users
+from muse_stream.streams.worker.restoring import Restorer
 
 ITEMS_DIRECTORY = "items"
 
@@ -73,6 +74,7 @@ class DataPlane:
         item_feed: Where its rows go; holds the gate and the version of the tables.
         letters: Producer of dead letters.
         sink: Takes dead letters from ingest.
+        restorer: Restores snapshots; None where it is not to.
 
     """
 
@@ -88,6 +90,7 @@ class DataPlane:
     item_feed: ItemFeed
     letters: RecordProducer
     sink: KafkaLetterSink
+    restorer: Restorer | None = None
 
     def start(self) -> None:
         """Begin to read items; partitions follow the assignment."""
@@ -96,6 +99,8 @@ class DataPlane:
 
     def close(self) -> None:
         """Stop reading and release every directory and connection."""
+        if self.restorer:
+            self.restorer.close()
         self.ingest.stop()
         self.items.stop()
         self.item_store.close()
@@ -143,8 +148,9 @@ def build(
     )
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters)
+    restorer = _restorer(settings, log)
     ingest = IngestService(
-        _partition_parts(settings, log, budget, engine),
+        _partition_parts(settings, log, budget, engine, restorer),
         partial(make_consumer, settings.kafka.driver, _consumer(settings, "ingest")),
         sink,
         observe=observe,
@@ -164,11 +170,21 @@ def build(
         make_facts=partial(_facts, settings),
     )
     return DataPlane(
-        log.cluster_id, space, budget, tables, engine, catalogue, item_store, ingest, items, feed, letters, sink
+        *(log.cluster_id, space, budget, tables, engine, catalogue, item_store),
+        *(ingest, items, feed, letters, sink, restorer),
     )
 
 
-def _partition_parts(settings: Settings, log: Log, budget: StoreBudget, engine: GsuEngine) -> PartitionParts:
+def _restorer(settings: Settings, log: Log) -> Restorer | None:
+    wanted = settings.snapshots
+    if wanted.location is None or wanted.restore == "never":
+        return None
+    return Restorer(wanted.location, settings.state.directory, log.behaviours)
+
+
+def _partition_parts(
+    settings: Settings, log: Log, budget: StoreBudget, engine: GsuEngine, restorer: Restorer | None
+) -> PartitionParts:
     topics, state = settings.topics, settings.state
     rules = Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_seconds=state.ttl_seconds)
     behaviour_rules = BehaviourRules(partition_count=topics.partitions, actions=settings.actions)
@@ -190,6 +206,7 @@ def _partition_parts(settings: Settings, log: Log, budget: StoreBudget, engine: 
         decode_users=partial(decode_users, rules=UserRules(partition_count=topics.partitions)),
         engine=engine,
         start_at_log_start=state.start_at_log_start,
+        restores=restorer,
     )
 
 
