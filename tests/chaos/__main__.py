@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.chaos.faults import WEIGHTS
 from tests.chaos.plan import Plan
 from tests.chaos.run import HangError, run
 
@@ -20,10 +21,12 @@ def main() -> int:
     options.add_argument("--workers", type=int, default=3)
     options.add_argument("--partitions", type=int, default=8)
     options.add_argument("--rate", type=float, default=500.0, help="records per second")
+    options.add_argument("--script", nargs="+", default=[], choices=list(WEIGHTS), help="these faults, in this order")
     options.add_argument("--json", action="store_true", help="print the report as one object at the end")
     options.add_argument("--keep", type=Path, help="keep stores, logs and Kafka's data in this directory")
     given = vars(options.parse_args())
     as_json = given.pop("json")
+    given["script"] = tuple(given["script"])
     os.environ["PYTHONFAULTHANDLER"] = "1"  # SIGABRT makes a worker that hangs write its stacks to its log
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

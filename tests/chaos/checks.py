@@ -48,7 +48,7 @@ def computed(history: PartitionHistory, asked: Mapping[str, Asked], answers: Ite
         while at < len(history.records) and history.records[at].offset < position:
             model.feed(history.records[at])
             at += 1
-        model.reach(position)
+        model.finish(position)
         yield from _wrong(asked[answer.request_id or ""], answer, model)
 
 

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 LEAVE_SECONDS = 30.0
 """A worker that has not ended so long after SIGTERM is killed, as supervisors do."""
 
+STACK_SECONDS = 1.0
+"""A worker under `PYTHONFAULTHANDLER` writes its stacks to its log at SIGABRT, and ends."""
+
 
 class State(StrEnum):
     RUNNING = "running"
@@ -121,7 +124,9 @@ class Fleet:
             elif time.monotonic() - member.since > LEAVE_SECONDS:
                 self.late += 1
                 log.warning("worker %d did not end within %.0f s of SIGTERM", member.number, LEAVE_SECONDS)
-                member.worker.kill()
+                member.worker.signal(signal.SIGABRT)
+                time.sleep(STACK_SECONDS)
+                member.worker.close()
                 member.state = member.next_state
         for member in self.of(State.RUNNING, State.STOPPED):
             if member.worker.died():
@@ -135,6 +140,6 @@ class Fleet:
         """What running workers say, their stacks included: ends them."""
         for member in self.of(State.RUNNING, State.LEAVING):
             member.worker.signal(signal.SIGABRT)
-        time.sleep(2.0)
+        time.sleep(STACK_SECONDS)
         told = [f"{member.worker.log}:\n{log_tail(member.worker.log, lines=120)}" for member in self.members]
         return "\n\n".join(told)

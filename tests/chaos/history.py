@@ -64,7 +64,7 @@ class PartitionHistory:
         model: PartitionModel = pickle.loads(packed)  # noqa: S301 - packed above
         for at in range(bisect_left(self._offsets, begin), bisect_left(self._offsets, position)):
             model.feed(self.records[at])
-        model.reach(position)
+        model.finish(position)
         return model
 
 

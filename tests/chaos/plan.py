@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CAP = 200
-"""Behaviours kept per user: small, so that the heads of most sequences are trimmed."""
+"""Behaviours kept per user: busy users reach it within seconds."""
+TTL_SECONDS = 60
+"""Behaviours of quiet users leave by age before the cap is reached."""
 DUPLICATE_WINDOW = 2_000
 """Small enough that repeats from outside it come too."""
 USERS = 400
@@ -19,6 +21,9 @@ PATIENCE_SECONDS = 240.0
 SECONDS_PER_KILL = 13.0
 """Measured with three workers on two cores: what `--kills` is expected to take for each."""
 
+SECONDS_PER_FAULT = 10.0
+"""The same for each of a script."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -31,6 +36,7 @@ class Plan:
         workers: Workers at the beginning and at the end; in between one more may run.
         partitions: Partitions of behaviours, users and requests.
         rate: Records written per second.
+        script: These faults, one after another, instead of drawn ones; then neither `seconds` nor `kills` is used.
         keep: Directory for stores, logs and Kafka's data, kept; None: a temporary one, kept where something is wrong.
 
     """
@@ -41,16 +47,21 @@ class Plan:
     workers: int = 3
     partitions: int = 8
     rate: float = 500.0
+    script: tuple[str, ...] = ()
     keep: Path | None = None
 
     @property
     def expected_seconds(self) -> float:
         """How long the faults will go on, roughly."""
+        if self.script:
+            return len(self.script) * SECONDS_PER_FAULT
         return self.seconds if self.kills is None else self.kills * SECONDS_PER_KILL
 
     @property
     def command(self) -> str:
         """What runs this plan again."""
         limit = f"--seconds {self.seconds:g}" if self.kills is None else f"--kills {self.kills}"
+        if self.script:
+            limit = "--script " + " ".join(f"'{kind}'" for kind in self.script)
         sizes = f"--workers {self.workers} --partitions {self.partitions} --rate {self.rate:g}"
         return f"python -m tests.chaos {limit} --seed {self.seed} {sizes}"

@@ -9,7 +9,9 @@ import random
 import time
 import zlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from muse_stream.streams.wire.ids import Id
 from muse_stream.streams.wire.partitioner import partition_of_key
 from tests.chaos.plan import ITEMS, USERS
 
+Drawn = TypeVar("Drawn", bound=Id)
 POISON, ERASURE, FRAME, REPEAT, LATE = 0.02, 0.01, 0.12, 0.15, 0.1
 """Shares of the records."""
 LATE_MS = 3_600_000
@@ -65,7 +68,7 @@ class Maker:
         """The next record."""
         self._count += 1
         kind = self._dice.random()
-        user = self._dice.choice(self._users)
+        user = self._drawn(self._users)
         if kind < POISON:
             return self._poison(user)
         if kind < POISON + ERASURE:
@@ -86,7 +89,7 @@ class Maker:
 
     def _frame(self) -> Record:
         mates = self._dice.choice(list(self._numbers.values()))
-        chosen = self._dice.choices(mates, k=self._dice.randint(1, FRAME_ROWS))
+        chosen = [self._drawn(mates) for _ in range(self._dice.randint(1, FRAME_ROWS))]
         count = len(chosen)
         events = np.arange(count, dtype=np.uint64) + np.uint64(
             zlib.crc32(self._name.encode()) << 32 | self._count << 8 | 1
@@ -119,6 +122,10 @@ class Maker:
                 Record(None, json.dumps(sound).encode(), partition=elsewhere, poison=True),
             ]
         )
+
+    def _drawn(self, among: Sequence[Drawn]) -> Drawn:
+        """One of these, the earlier ones much more often."""
+        return among[int(len(among) * self._dice.random() ** 2)]
 
     def _item(self) -> int:
         return self._dice.randint(1, ITEMS)

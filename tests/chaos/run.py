@@ -35,6 +35,7 @@ from tests.streams.worker.installation import DIMENSION, Installation
 Say = Callable[[str], None]
 TELL_SECONDS = 5.0
 TICK_SECONDS = 0.1
+RULES = {"cap": sizes.CAP, "duplicate_window": sizes.DUPLICATE_WINDOW, "ttl_seconds": sizes.TTL_SECONDS}
 BROKER = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000}
 """A transaction that nobody ends is aborted soon after its time-out, not up to ten seconds later."""
 
@@ -71,8 +72,8 @@ class Run:
         self.fleet = Fleet(self.installation, self.kafka)
         stack.enter_context(everything_continues(self.fleet))
         settings = self.installation.settings
-        rules = Rules(cap=sizes.CAP, duplicate_window=sizes.DUPLICATE_WINDOW)
-        self.history = stack.enter_context(closing(LogHistory(settings, [RuleChange(0, rules)])))
+        rules = RuleChange(0, Rules(**RULES))
+        self.history = stack.enter_context(closing(LogHistory(settings, [rules])))
         self.auditor = Auditor(self.fleet, self.history, directory / "at-kills")
         self.writer = Writer(settings, plan)
         self.requester = Requester(settings, plan, self.writer.written)
@@ -81,6 +82,7 @@ class Run:
         self.faults = Faults(self.fleet, dice, plan.workers, self._owned, self.auditor.killed)
         self._dice = random.Random(f"{plan.seed}-pauses")
         self._told = 0.0
+        self._began_faults: float | None = None
 
     def all(self) -> None:
         """From the first start to the verdict."""
@@ -114,9 +116,16 @@ class Run:
 
     def break_things(self) -> None:
         """Faults, with pauses, until there were enough."""
-        begin = time.monotonic()
+        begin = self._began_faults = time.monotonic()
+        for kind in self.plan.script:
+            self.until(lambda: len(self.watch.owned()) == self.plan.partitions, "each partition has an owner")
+            self.wait(1.0)
+            self.until(lambda kind=kind: bool(self.faults.strike(kind)), f"{kind} can be done")  # type: ignore[misc]
+            self.say(kind)
 
         def more() -> bool:
+            if self.plan.script:
+                return False
             if self.plan.kills is not None:
                 return self.faults.killed_count < self.plan.kills
             return time.monotonic() - begin < self.plan.seconds
@@ -124,7 +133,7 @@ class Run:
         while more():
             self.pause()
             if more():
-                self.say(f"fault: {self.faults.strike()}", quiet=True)
+                self.say(self.faults.strike())
 
     def pause(self) -> None:
         """A while, drawn: hardly any; some seconds; until everything is owned; until everything is as it was."""
@@ -217,18 +226,19 @@ class Run:
         self._told = now
         answered, asked = len(self.requester.answers), len(self.requester.asked)
         faults, kills = self.faults.counts.total(), self.faults.killed_count
-        left = self.plan.expected_seconds - (now - self._began)
+        gone = now - (self._began_faults or now)
+        left = self.plan.expected_seconds - gone
         if self.plan.kills is not None and kills > 4:
-            left = (now - self._began) / kills * (self.plan.kills - kills)
+            left = gone / kills * (self.plan.kills - kills)
         self.say(
             f"{faults} faults, {kills} kill -9, answered {answered:,} of {asked:,}, lag {self.watch.lag():,}, "
             f"{self.auditor.audits.copies} copies audited, {len(self.auditor.audits.differences)} differences, "
             f"about {max(0.0, left):.0f} s left"
         )
 
-    def say(self, line: str, *, quiet: bool = False) -> None:
+    def say(self, line: str) -> None:
         """A line with the time since the beginning."""
-        self._say(f"{time.monotonic() - self._began:6.1f} s  {line}" if not quiet else f"          {line}")
+        self._say(f"{time.monotonic() - self._began:6.1f} s  {line}")
 
 
 @contextmanager
@@ -237,7 +247,7 @@ def installation(plan: Plan, directory: Path, kafka: EmbeddedKafka) -> Iterator[
     sections = {
         "app": {"session_timeout_seconds": sizes.SESSION_SECONDS},
         "topics": {"partitions": plan.partitions},
-        "state": {"cap": sizes.CAP, "duplicate_window": sizes.DUPLICATE_WINDOW},
+        "state": RULES,
         "engine": {"pool_bytes": 1 << 24},
         "ingest": {"batch_records_max": 2_000},
     }

@@ -7,7 +7,6 @@ A sink works as Flink's exactly-once sink does: one transactional id, open for a
 transaction is not known, a new producer under the same id and the same records once more.
 """
 
-import contextlib
 import random
 import threading
 import time
@@ -222,6 +221,12 @@ def _send(producer: Any, topic: str, record: Record) -> Any:
 
 
 def _leave(producer: Any) -> None:
-    if producer is not None:
-        with contextlib.suppress(Exception):
-            producer.close(timeout=1)
+    """Close it, also where its records cannot be sent: then kafka-python's own `close` ends half way."""
+    if producer is None:
+        return
+    try:
+        producer.close(timeout=1)
+    except KafkaError:
+        producer._sender.force_close()
+        producer._sender.join(timeout=5)
+        producer._closed = True
