@@ -62,10 +62,7 @@ def save(url: str | None, wanted: tuple[int, ...], as_json: bool) -> None:
         print_json({"ok": all(one["error"] is None for one in made), "partitions": made})
     else:
         for one in made:
-            text = one["error"] or (
-                f"{one['latest']} at offset {one['position']:,}, {one['total']:,} bytes, {one['sent']:,} of them new"
-            )
-            click.echo(f"partition {one['partition']}: {text}")
+            click.echo(f"partition {one['partition']}: {outcome(one)}")
     if any(one["error"] for one in made):
         raise click.exceptions.Exit(1)
 
@@ -212,6 +209,13 @@ def document(place: SnapshotLocation, snapshots: list[Snapshot]) -> dict[str, An
             {"name": one.name, "state": one.state, "problem": one.problem, **_plain(one.manifest)} for one in snapshots
         ],
     }
+
+
+def outcome(one: dict[str, Any]) -> str:
+    """What a worker says of a snapshot that it was asked for."""
+    if one["error"] or one["latest"] is None:
+        return one["error"] or "nothing is stored yet"
+    return f"{one['latest']} at offset {one['position']:,}, {one['total']:,} bytes, {one['sent']:,} of them new"
 
 
 def row(one: Snapshot) -> Iterator[str]:

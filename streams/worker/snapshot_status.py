@@ -18,6 +18,14 @@ class Copied(Protocol):
     def identity(self) -> StoreIdentity:
         """The log it is built from."""
 
+    @property
+    def position(self) -> int:
+        """Next behaviours offset wanted."""
+
+    @property
+    def start_position(self) -> int:
+        """The behaviours offset at which the store began."""
+
     def checkpoint(self, path: Path) -> None:
         """Write a consistent copy."""
 

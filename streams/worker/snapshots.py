@@ -51,6 +51,10 @@ class _Known:
     due: float = field(default=0.0)
 
 
+class _Empty(Exception):
+    """The store has read nothing: a snapshot of it would only ask for the whole log."""
+
+
 class _Stopped(Exception):
     """The worker ends."""
 
@@ -193,6 +197,8 @@ class Snapshots(LoopThread):
             manifest, sent = self._make(known)
         except _Stopped:
             return
+        except _Empty:
+            known.due = self._clock() + min(RETRY_SECONDS, self._schedule.interval_seconds)
         except Exception as error:
             self._failed(known, error)
         else:
@@ -215,6 +221,8 @@ class Snapshots(LoopThread):
         try:
             with self._lease(number) as store:
                 identity = store.identity
+                if store.position == store.start_position:
+                    raise _Empty
                 store.checkpoint(checkpoint)
             written = write(checkpoint, location, self._schedule.tool, advance=lambda *at: self._advance(known, *at))
         finally:

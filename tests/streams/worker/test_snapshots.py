@@ -158,6 +158,21 @@ def test_the_age_counts_from_the_assignment_where_there_is_none(world: World) ->
     assert world.worker.reading().positions == {}
 
 
+def test_a_store_that_has_read_nothing_waits(world: World) -> None:
+    store = BehaviourStore.open(
+        world.directory / "behaviours-7", StoreIdentity("c", "behaviours", 7, 8), Rules(), start_position=50
+    )
+    world.stores[7] = store
+    world.owned = {7: True}
+    assert world.turns() == 1
+    assert world.positions(7) == []
+    assert (world.shown(7).error, world.worker.reading().failures) == (None, 0)
+    store.append(hashed_log(50, 60), position=60)
+    world.now += RETRY_SECONDS
+    assert world.turns() == 1
+    assert world.positions(7) == [60]
+
+
 def test_a_checkpoint_that_a_killed_worker_left_goes(world: World) -> None:
     left = world.directory / ".behaviours-0.snapshot"
     left.mkdir()
