@@ -8,6 +8,7 @@ was built from. Both are written by the first open, in one batch, and compared b
 first did not know is added by the one that does.
 """
 
+import logging
 import re
 import threading
 import time
@@ -26,6 +27,8 @@ from muse_stream.state.keys import META
 from muse_stream.state.locks import WriterLock
 from muse_stream.state.mending import mend, require_unbroken
 from muse_stream.state.rules import StoreIdentity
+
+log = logging.getLogger(__name__)
 
 LAYOUT_KEY = META + b"layout"
 IDENTITY_KEY = META + b"identity"
@@ -172,7 +175,10 @@ class Database:
                 holder.close()
             try:
                 self.db.close()
+            except Exception as error:
+                log.warning("%s: closed without its last flush, which is in the write-ahead log: %s", self.path, error)
             finally:
+                del self.db  # rocksdict lets go of the directory only with the object when closing fails
                 if self._lock:
                     self._lock.release()
 
@@ -280,6 +286,8 @@ def _require_store_or_nothing(path: Path) -> None:
         raise errors.NotAStoreError(path, "a file, expected a directory.", "choose another data directory.")
     if not path.exists() or (path / "CURRENT").exists():
         return
+    if any(path.glob("*.sst")) or any(file.stat().st_size for file in path.glob("*.log")):
+        raise errors.damaged(path, "CURRENT is missing, which names the list of its files.")
     strangers = sorted(entry.name for entry in path.iterdir() if not _ROCKSDB_FILE.fullmatch(entry.name))
     if strangers:
         found = f"the directory holds {', '.join(strangers[:3])} and no store."
