@@ -8,7 +8,7 @@ users of its own and a few; after a jump of the brokers' clock the round takes l
 account of it is kept in the meta with each append, so that a restart goes on where it was.
 
 Key `sweep` in the meta: 4 x i64 LE: next user, users visited in this round, users of the store as far as known (0 = not
-counted yet: rounds go at their fastest), latest broker time in ms at the last visit.
+counted yet: rounds go at their fastest), the broker time in ms up to which the pace was kept.
 """
 
 import struct
@@ -53,13 +53,13 @@ class Sweep:
         raw = cursor.get(_KEY)
         return cls(*_SWEEP.unpack(raw)) if raw else cls()
 
-    def due(self, ttl_seconds: int, watermark_ms: int, users: int) -> int:
-        """How many users to visit at an append of so many users."""
-        most = users + VISITS_MIN
-        if self.users == 0:
-            return most
-        round_ms = ttl_seconds * 500
-        return min(most, max(self.users, self.visited) * (watermark_ms - self.watermark_ms) // round_ms)
+    def due(self, ttl_seconds: int, watermark_ms: int, users: int) -> tuple[int, int]:
+        """How many users to visit at an append of so many users, and the time up to which the pace is kept then."""
+        most, known, round_ms = users + VISITS_MIN, max(self.users, self.visited), ttl_seconds * 500
+        visits = known * (watermark_ms - self.watermark_ms) // round_ms
+        if self.users == 0 or visits > most:
+            return most, watermark_ms
+        return visits, self.watermark_ms + visits * round_ms // known
 
     def put(self, out: WriteBatch) -> None:
         """Carry this in `out`."""
@@ -81,7 +81,7 @@ class Sweep:
         """
         if rules.ttl_seconds is None:
             return Swept(self)
-        due = self.due(rules.ttl_seconds, watermark_ms, len(busy))
+        due, reached_ms = self.due(rules.ttl_seconds, watermark_ms, len(busy))
         if due == 0:
             sweep = replace(self, users=self.users + added)
             sweep.put(out)
@@ -100,10 +100,10 @@ class Sweep:
                 gone.append((user, _trim(cursor, user, oldest, out)))
         visited += self.visited
         if at > _HIGHEST:
-            sweep = Sweep(users=visited + added, watermark_ms=watermark_ms)
+            sweep = Sweep(users=visited + added, watermark_ms=reached_ms)
         else:
             users = self.users and self.users + added
-            sweep = Sweep(next_user=at, visited=visited, users=users, watermark_ms=watermark_ms)
+            sweep = Sweep(next_user=at, visited=visited, users=users, watermark_ms=reached_ms)
         sweep.put(out)
         return Swept(sweep, *np.array(gone, np.int64).reshape(-1, 2).T)
 
