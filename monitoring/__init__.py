@@ -11,6 +11,7 @@ from muse_stream.monitoring.readings import (
     LagReading,
     ModelReading,
     SnapshotReading,
+    StaleReading,
     StopReading,
     StoreReading,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "ModelReading",
     "Probe",
     "SnapshotReading",
+    "StaleReading",
     "StopReading",
     "StoreReading",
     "Summary",

@@ -185,6 +185,9 @@ STORE_COLD = _counter(
     "Appends to users whose open segments had to be read back first; many mean slow ingest.",
 )
 STORE_WINDOW = _gauge("muse_store_duplicate_window_ids", "Event ids remembered to drop duplicates.")
+STALE_COPIES = _gauge("muse_store_stale_copies", "Copies on disk of partitions that this worker does not own any more.")
+STALE_BYTES = _gauge("muse_store_stale_copy_bytes", "Size of those copies.")
+STALE_DROPPED = _counter("muse_store_stale_copies_dropped_total", "Copies that were dropped because of their age.")
 ITEMS_OFFSET = _gauge("muse_items_offset", "Position in the item log; it is the version of the vector table.")
 
 SNAPSHOT_AGE = _gauge(

@@ -4,7 +4,7 @@ Invariant: one registry per object, nothing global, so that two workers in one p
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from prometheus_client import (
@@ -19,8 +19,8 @@ from prometheus_client.exposition import choose_encoder
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
-from muse_stream.monitoring.instruments import Scraped, ScrapeErrors
-from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StoreReading
+from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
+from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StaleReading, StoreReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.shapes import EngineReading
@@ -85,6 +85,17 @@ class Metrics:
     def watch_models(self, read: Callable[[], Sequence[ModelReading]]) -> None:
         """Export which models run."""
         watch_models(self.registry, read, self.errors)
+
+    def watch_stale_copies(self, read: Callable[[], StaleReading]) -> None:
+        """Export what copies of partitions that left take."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield c.STALE_COPIES, (), found.count
+            yield c.STALE_BYTES, (), found.bytes
+            yield c.STALE_DROPPED, (), found.dropped
+
+        Scraped(self.registry, "stale_copies", (c.STALE_COPIES, c.STALE_BYTES, c.STALE_DROPPED), samples, self.errors)
 
     def watch_watchdog(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Export how many partitions are stuck, by kind."""

@@ -119,6 +119,22 @@ class SnapshotReading:
 
 
 @dataclass(frozen=True, slots=True)
+class StaleReading:
+    """Copies of partitions that this worker does not own any more.
+
+    Attributes:
+        count: How many there are.
+        bytes: Size of their files.
+        dropped: How many were dropped since the start.
+
+    """
+
+    count: int
+    bytes: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReading:
     """What a model slot runs.
 

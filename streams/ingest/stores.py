@@ -88,6 +88,11 @@ class StoreMap(Generic[S]):
         with self._changed:
             return self._available()
 
+    def holds(self, partition: int) -> bool:
+        """Whether the directory of a partition is in use here, also by readers of a store that was given up."""
+        with self._changed:
+            return partition in self._entries
+
     def _available(self) -> list[int]:
         return sorted(number for number, entry in self._entries.items() if not entry.retired)
 

@@ -200,6 +200,13 @@ class StateSettings(Section):
     write_buffer_bytes: int = Field(
         256 << 20, ge=1 << 20, description="RocksDB memtables, shared by all partitions of the worker."
     )
+    stale_copy_hours: float | None = Field(
+        168.0,
+        ge=0,
+        description="Copies of partitions that this worker does not own go when they were last open so long ago. Until "
+        "then a partition that comes back reads only what came since; a week is as long as topics promise to replay. "
+        "None or 0: they stay.",
+    )
     start_at_log_start: bool = Field(
         default=False,
         description="Let an empty store begin where the log now begins, although older records are gone.",

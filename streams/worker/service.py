@@ -45,6 +45,7 @@ from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
+from muse_stream.streams.worker.stale_copies import StaleCopies
 from muse_stream.streams.worker.users import user_document
 from muse_stream.streams.worker.watchdog import Watchdog
 
@@ -84,6 +85,13 @@ class WorkerService:
             self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
         )
         self._snapshots = self._make_snapshots()
+        self._stale = StaleCopies(
+            settings.state.directory,
+            topics.behaviours,
+            self.plane.ingest,
+            hours=settings.state.stale_copy_hours,
+            settled=lambda: self.copies.assigned_once,
+        )
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
             ObservedPipeline(self._parts(), self.metrics_registry.quality, beats),
@@ -176,6 +184,7 @@ class WorkerService:
         health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
         health.add("items", Probe.READY, self._items_check)
         health.add("model", Probe.READY, lambda: model_check(self.live.reading))
+        metrics.watch_stale_copies(self._stale.reading)
         if self._snapshots:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
@@ -201,6 +210,7 @@ class WorkerService:
         """Begin to read and compute; on the event loop."""
         self.plane.start()
         self.desk.start()
+        self._stale.start()
         if self._snapshots:
             self._snapshots.start()
 
@@ -218,6 +228,7 @@ class WorkerService:
         """End passes, reading and stores."""
         await self.desk.stop()
         await self.copies.suspended()
+        self._stale.close()
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()

@@ -18,7 +18,7 @@ NAME = re.compile(r"^muse_[a-z]+(_[a-z]+)+$")
 UNITS = ("_seconds", "_bytes", "_ratio", "_info")
 COUNTED = (
     *("_records", "_behaviours", "_candidates", "_history_length", "_batch_size", "_queue_depth", "_in_flight"),
-    *("_users", "_rows", "_items", "_ids", "_messages", "_offset", "_high_watermark"),
+    *("_users", "_rows", "_items", "_ids", "_copies", "_messages", "_offset", "_high_watermark"),
     *("_partitions_assigned", "_partitions_ready", "_partitions_failed", "_partitions_open", "_stuck_partitions"),
     *("_ok", "_ready"),
 )

@@ -14,6 +14,7 @@ from muse_stream.monitoring import (
     ModelReading,
     Probe,
     SnapshotReading,
+    StaleReading,
     StoreReading,
 )
 
@@ -115,6 +116,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
     health = Health()
     health.add("model", Probe.READY, lambda: CheckResult(ok=True, detail="warm"))
+    metrics.watch_stale_copies(lambda: StaleReading(2, 1_000, 1))
     metrics.watch_watchdog(lambda: {"requests": 1})
     metrics.watch_health(health)
     return metrics
