@@ -27,15 +27,18 @@ REQUEST_RATE = 10.0
 FIXED = {"kafka.brokers", "state.directory"}
 
 
-@click.command(epilog=example("muse-stream demo", "muse-stream demo --once --json"))
+@click.command(epilog=example("muse-stream demo", "muse-stream demo --once --json", "muse-stream demo --once --kill"))
 @click.option("--once", is_flag=True, help="End after the summary instead of staying up until Ctrl-C.")
 @click.option("--rate", default=RATE, show_default=True, type=click.FloatRange(1), help="Behaviours per second.")
 @click.option(
     "--request-rate", default=REQUEST_RATE, show_default=True, type=click.FloatRange(0.1), help="Requests per second."
 )
+@click.option(
+    "--kill", is_flag=True, help="Kill the worker in mid-stream, start it again, audit its stores at the end."
+)
 @json_option
 @pairs_options
-def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None:
+def command(once: bool, rate: float, request_rate: float, kill: bool, as_json: bool) -> None:
     """Start a real Kafka and a worker, replay six weeks of real purchases, rank for customers meanwhile.
 
     Needs nothing but this installation (the first start fetches Kafka, about 44 MB). With --json the last line is one
@@ -48,7 +51,7 @@ def command(once: bool, rate: float, request_rate: float, as_json: bool) -> None
     if fixed:
         message = f"the demo runs a Kafka of its own in a directory of its own; leave out {', '.join(fixed)}"
         raise click.UsageError(message)
-    demo = Demo(console, Options(rate, request_rate, overrides))
+    demo = Demo(console, Options(rate, request_rate, overrides, kill))
     with demo.set_up() as stage:
         summary = demo.play(stage)
         show(console, summary, as_json=as_json)

@@ -8,12 +8,13 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from muse_stream.streams.clients import open_consumer
 from muse_stream.streams.demo import long_history, story
+from muse_stream.streams.demo.blow import PATIENT, PATIENT_MS, Blow, audit
 from muse_stream.streams.demo.live import Figures, View, make_view
 from muse_stream.streams.demo.long_history import LongHistory
 from muse_stream.streams.demo.requester import Asked, Requester
@@ -21,6 +22,7 @@ from muse_stream.streams.demo.scrape import Reading, freshness_ms, scrape
 from muse_stream.streams.demo.stage import Stage, set_up
 from muse_stream.streams.demo.summary import Summary, quantile
 from muse_stream.streams.demo.traffic import Load, Replay, Shop, model_of, stage_times_ms
+from muse_stream.streams.demo.worker_process import READY_SECONDS
 from muse_stream.streams.errors import DemoError
 from muse_stream.streams.settings import Settings
 
@@ -34,11 +36,20 @@ RECENT = 200  # requests whose times the live view shows
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be chosen: behaviours and requests per second, and settings of the worker by their dotted keys."""
+    """What may be chosen.
+
+    Attributes:
+        rate: Behaviours per second.
+        request_rate: Requests per second.
+        overrides: Settings of the worker by their dotted keys.
+        kill: Kill the worker in mid-stream, start it again, and audit its stores at the end.
+
+    """
 
     rate: float
     request_rate: float
     overrides: Mapping[str, object]
+    kill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,8 @@ class Demo:
     def set_up(self) -> AbstractContextManager[Stage]:
         """The stage, as a context manager. Raises `StreamsError`."""
         self._console.print("muse-stream demo: real purchases, a real Kafka, requests answered while they stream in")
-        return set_up(self._say, self._options.overrides)
+        patient = PATIENT if self._options.kill else {}
+        return set_up(self._say, {**patient, **self._options.overrides})
 
     def play(self, stage: Stage) -> Summary:
         """Stream, tell two stories, read everything back. Raises `StreamsError`."""
@@ -77,16 +89,17 @@ class Demo:
             requester.wait(asked, ANSWERED_SECONDS)
             users = [*stage.retail.customers.user.tolist(), long.user]
             stored = read_back(requester, users)
-        return self._summary(stage, streamed, long, asked, (stored, requester.repeated))
+        audited = audit(self._console, stage) if self._options.kill else None
+        return replace(self._summary(stage, streamed, long, asked, (stored, requester.repeated)), audit=audited)
 
     def _stream(self, stage: Stage, requester: Requester, shop: Shop) -> Streamed:
         total = len(stage.retail.behaviours)
         self._say(
             f"replaying {total:,} purchases at {self._options.rate:,.0f}/s, {self._options.request_rate:g} requests/s"
         )
-        before = scrape(stage.url) or Reading()
+        before = self._scrape(stage) or Reading()
         replay = Replay(stage.settings, stage.retail, self._options.rate)
-        load = Load(requester, shop, replay, self._options.request_rate)
+        load = Load(requester, shop, replay, self._options.request_rate, PATIENT_MS if self._options.kill else None)
         replay.start()
         load.start()
         try:
@@ -101,18 +114,21 @@ class Demo:
     def _watch(self, stage: Stage, replay: Replay, load: Load, view: View, before: Reading) -> Reading:
         """Show figures until everything sent is stored; returns the last reading."""
         begun, deadline = time.monotonic(), 0.0
+        blow = Blow(stage.worker, self._say) if self._options.kill else None
         looks = deque([(begun, before)], maxlen=LOOKS)
         while True:
             finished = replay.done.wait(LOOK_SECONDS)
             if replay.failure is not None:
                 raise replay.failure
+            if blow is not None:
+                blow.look(replay.sent, len(replay.retail.behaviours))
             stage.worker.check_running()
-            now = scrape(stage.url) or looks[-1][1]
+            now = max(self._scrape(stage) or looks[-1][1], looks[-1][1], key=lambda reading: reading.records)
             looks.append((time.monotonic(), now))
             view.update(figures(time.monotonic() - begun, replay, load.asked, before, looks))
             if finished:
-                deadline = deadline or time.monotonic() + STORED_SECONDS
-                if now.behaviours - before.behaviours >= replay.acknowledged or time.monotonic() > deadline:
+                deadline = deadline or time.monotonic() + (READY_SECONDS if blow else STORED_SECONDS)
+                if now.records - before.records >= replay.acknowledged or time.monotonic() > deadline:
                     return now
                 time.sleep(LOOK_SECONDS)
 
@@ -161,6 +177,9 @@ class Demo:
             model_trained=stage.trained,
         )
 
+    def _scrape(self, stage: Stage) -> Reading | None:
+        return scrape(stage.url, stage.settings.topics.behaviours)
+
     def _say(self, line: str) -> None:
         self._console.print(f"{time.monotonic() - self._begun:5.1f} s  {line}", highlight=False, soft_wrap=True)
 
@@ -176,8 +195,8 @@ def figures(
         seconds=seconds,
         sent=replay.sent,
         total=len(replay.retail.behaviours),
-        stored=now.behaviours - before.behaviours,
-        events_per_second=(now.behaviours - first.behaviours) / max(1e-9, last_seconds - first_seconds),
+        stored=now.records - before.records,
+        events_per_second=(now.records - first.records) / max(1e-9, last_seconds - first_seconds),
         freshness_p50_ms=freshness_ms(before, now, 0.5),
         freshness_p99_ms=freshness_ms(before, now, 0.99),
         requests_sent=len(asked),

@@ -1,4 +1,4 @@
-"""Reads a worker's /metrics: counters and histograms as the demo needs them.
+"""Reads a worker's /metrics and /v1/status: what it has done, as the demo needs it.
 
 Invariant: a figure is the difference of two readings, so that what happened before the first one does not count.
 """
@@ -7,10 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-ROWS = "muse_ingest_rows_applied_total"
+from muse_stream.streams.demo.http import get_json
+
 FRESHNESS = "muse_freshness_broker_visible_seconds_bucket"
 TIMEOUT_SECONDS = 5.0
 
@@ -20,34 +22,36 @@ class Reading:
     """One scrape.
 
     Attributes:
-        behaviours: Behaviours written by the owner since the worker's start.
-        freshness: Upper bound in seconds -> behaviours that were retrievable within it (cumulative).
+        records: Records of the behaviours topic that the stores have behind them; a restart does not change it.
+        freshness: Upper bound in seconds -> behaviours that were retrievable within it (cumulative, since the start).
 
     """
 
-    behaviours: int = 0
+    records: int = 0
     freshness: Mapping[float, float] = field(default_factory=dict)
 
 
-def scrape(url: str) -> Reading | None:
-    """Read a worker's metrics; None while nobody answers."""
+def scrape(url: str, topic: str) -> Reading | None:
+    """Read what a worker says of the behaviours `topic`; None while nobody answers."""
+    status = get_json(f"{url}/v1/status", timeout_seconds=TIMEOUT_SECONDS)
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            return parse(response.read().decode())
+            text = response.read().decode()
     except (urllib.error.URLError, OSError):
         return None
+    return Reading(records(status.body, topic), freshness(text)) if status.status == 200 else None
 
 
-def parse(text: str) -> Reading:
-    """The figures in a Prometheus exposition."""
-    behaviours, freshness = 0.0, {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == ROWS and sample.labels["topic"] == "behaviours" and sample.labels["role"] == "serving":
-                behaviours += sample.value
-            elif sample.name == FRESHNESS:
-                freshness[float(sample.labels["le"])] = sample.value
-    return Reading(int(behaviours), freshness)
+def records(status: Mapping[str, Any], topic: str) -> int:
+    """Records before the positions of a topic that a status document names, where the log has no transactions."""
+    logs = [partition["logs"].get(topic) for partition in status["partitions"]]
+    return sum(log["position"] for log in logs if log)
+
+
+def freshness(text: str) -> dict[float, float]:
+    """The histogram of a Prometheus exposition."""
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {float(sample.labels["le"]): sample.value for sample in samples if sample.name == FRESHNESS}
 
 
 def freshness_ms(before: Reading, after: Reading, share: float) -> float | None:

@@ -4,8 +4,9 @@ Invariant: a run is good if and only if `failures` is empty; the exit code follo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Summary:
         new_behaviour_visible_ms: From sending one more behaviour to reading an answer that retrieved it.
         model: Name of the model that scored.
         model_trained: False: first weights from a seed.
+        audit: What the audit of the stores found, as `muse-stream audit --json` prints it; None where there was none.
 
     """
 
@@ -56,6 +58,7 @@ class Summary:
     new_behaviour_visible_ms: float | None
     model: str
     model_trained: bool
+    audit: Mapping[str, Any] | None = None
 
     def failures(self) -> list[str]:
         """What did not come out as it must; empty when all is well."""
@@ -71,6 +74,9 @@ class Summary:
             found.append("no request was sent")
         if self.new_behaviour_visible_ms is None:
             found.append("the behaviour added to the long history was not retrieved in time")
+        if self.audit is not None and not self.audit["ok"]:
+            lost, doubled, differences = (self.audit[name] for name in ("lost", "doubled", "differences"))
+            found.append(f"the audit found {differences} differences: {lost} lost, {doubled} doubled")
         return found
 
     def as_json(self) -> dict[str, object]:

@@ -98,6 +98,7 @@ class Load:
     shop: Shop
     replay: Replay
     rate: float
+    deadline_ms: int | None = None
     asked: list[Asked] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -117,7 +118,8 @@ class Load:
         begun = time.monotonic()
         while not self._stopping.wait(max(0.0, begun + len(self.asked) / self.rate - time.monotonic())):
             if self.replay.sent:
-                self.asked.append(self.requester.send(self.shop.customer(self.replay.sent), self.shop.candidates()))
+                user, candidates = self.shop.customer(self.replay.sent), self.shop.candidates()
+                self.asked.append(self.requester.send(user, candidates, deadline_ms=self.deadline_ms))
             else:
                 begun = time.monotonic()
                 self._stopping.wait(0.01)

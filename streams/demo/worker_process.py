@@ -3,7 +3,9 @@
 Invariant: the process never outlives the demo, however the demo ends: it runs under the same guard as the broker.
 """
 
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -83,6 +85,13 @@ class WorkerProcess:
         """Raise `DemoError` if the process has ended."""
         if self._process is None or not self._process.running():
             raise DemoError(self._failure("the worker ended"))
+
+    def kill(self) -> None:
+        """End it as `kill -9` does; `start` starts it again."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.end("kill")
+            self._process = None
 
     def stop(self) -> None:
         """End it in order (SIGTERM)."""

@@ -10,6 +10,20 @@ PURCHASES, LONG, ADDED = 32_181, 100_000, 1
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_killed_loses_and_doubles_nothing() -> None:
+    command = [sys.executable, "-m", "muse_stream.streams.cli", "demo", "--once", "--kill", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=380)
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert "kill -9 after" in done.stdout
+    assert "equal: 0 lost, 0 doubled, of 132,182 behaviours" in done.stdout
+    assert (summary["audit"]["ok"], summary["audit"]["behaviours"]) == (True, PURCHASES + LONG + ADDED)
+    assert summary["failures"] == []
+
+
+@pytest.mark.kafka
 @pytest.mark.timeout(300)
 def test_the_demo_stores_and_answers_everything_it_sends() -> None:
     command = [sys.executable, "-m", "muse_stream.streams.cli", "demo", "--once", "--json", "--rate", "8000"]

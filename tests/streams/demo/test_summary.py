@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from muse_stream.streams.audit.compare import Difference
+from muse_stream.streams.audit.report import AuditReport, PartitionReport
 from muse_stream.streams.demo.summary import Summary, quantile
 
 GOOD = Summary(
@@ -31,6 +33,15 @@ GOOD = Summary(
 
 def test_a_whole_run_has_no_failures() -> None:
     assert GOOD.failures() == []
+    assert replace(GOOD, audit=AuditReport().document()).failures() == []
+
+
+def test_what_the_audit_found_is_a_failure() -> None:
+    store = PartitionReport(0, "behaviours-0", "whole")
+    store.add(Difference(0, 7, "the store has none", lost=3, doubled=1))
+    audited = replace(GOOD, audit=AuditReport([store]).document())
+    assert audited.failures() == ["the audit found 1 differences: 3 lost, 1 doubled"]
+    assert audited.as_json()["audit"] == AuditReport([store]).document()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from muse_stream.streams.demo.blow import Blow
 from muse_stream.streams.demo.worker_process import WorkerProcess, own_lines, worker_command
 from muse_stream.streams.errors import DemoError
 
@@ -26,6 +27,17 @@ def test_a_worker_that_is_never_ready_is_told(tmp_path: Path) -> None:
             worker.wait_ready(seconds=0.2)
     with pytest.raises(DemoError, match="the worker ended"):
         worker.check_running()
+
+
+def test_a_worker_is_struck_once_when_enough_was_sent_and_started_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    told: list[str] = []
+    with WorkerProcess(command, url=NOBODY, log=tmp_path / "log") as worker:
+        blow = Blow(worker, told.append)
+        for sent in (0, 49, 50, 51, 100):
+            blow.look(sent, 100)
+        worker.check_running()
+    assert told == ["kill -9 after 50 purchases; the worker is started again"]
 
 
 def test_what_the_worker_says_of_its_start_is_told_once(tmp_path: Path) -> None:
