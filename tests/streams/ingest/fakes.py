@@ -282,7 +282,7 @@ def open_store(directory: Path, partition: int, start: int, rules: Rules | None 
     return BehaviourStore.open(path, identity, rules or Rules(), budget=BUDGET, start_position=start or None)
 
 
-def make_parts(directory: Path, engine: FakeEngine, **more: bool) -> PartitionParts:
+def make_parts(directory: Path, engine: FakeEngine, *, start_at_log_start: bool = False) -> PartitionParts:
     return PartitionParts(
         behaviours=BEHAVIOURS,
         users=USERS,
@@ -290,7 +290,7 @@ def make_parts(directory: Path, engine: FakeEngine, **more: bool) -> PartitionPa
         decode_behaviours=partial(decode_behaviours, rules=BehaviourRules(partition_count=COUNT)),
         decode_users=partial(decode_users, rules=UserRules(partition_count=COUNT)),
         engine=engine,
-        **more,
+        start_at_log_start=start_at_log_start,
     )
 
 
