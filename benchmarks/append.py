@@ -34,7 +34,9 @@ def _rate(size: int, rows: int, *, event_ids: bool) -> float:
     rng = np.random.default_rng(0)
     rows = min(rows, size * 2_000)
     users = zipf_users(rng, rows)
-    batches = [_batch(rng, users[begin : begin + size], begin, event_ids=event_ids) for begin in range(0, rows, size)]
+    batches = [
+        behaviours(rng, users[begin : begin + size], begin, event_ids=event_ids) for begin in range(0, rows, size)
+    ]
     with tempfile.TemporaryDirectory() as directory:
         store = BehaviourStore.open(Path(directory), StoreIdentity("benchmark", "behaviours", 0, 1), Rules())
         store.append(batches[0], position=size)
@@ -52,7 +54,8 @@ def zipf_users(rng: np.random.Generator, rows: int, users: int = USERS) -> NDArr
     return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(rows)).astype(np.int64) + 1
 
 
-def _batch(rng: np.random.Generator, users: NDArray[np.int64], offset: int, *, event_ids: bool) -> BehaviourBatch:
+def behaviours(rng: np.random.Generator, users: NDArray[np.int64], offset: int, *, event_ids: bool) -> BehaviourBatch:
+    """A batch of made-up behaviours of these users, in log order from `offset` on."""
     rows = len(users)
     ids = rng.integers(1, 2**63, rows) if event_ids else np.zeros(rows, np.int64)
     return BehaviourBatch(
