@@ -130,11 +130,9 @@ def running_worker(settings: Settings, status: Reply) -> Iterator[Finding]:
     if ready.status == 200:
         yield Finding("worker", "ok", f"ready at {base}, owns partitions {status.body.get('owned')}")
         return
-    for name, check in ready.body.get("checks", {}).items():
-        if not check.get("ok"):
-            yield Finding(
-                "worker", "wrong", f"not ready: {name}: {check.get('detail')}", str(check.get("advice") or "")
-            )
+    for check in ready.body.get("checks", ()):
+        if not check["ok"]:
+            yield Finding("worker", "wrong", f"not ready: {check['name']}: {check['detail']}", check["advice"])
 
 
 def gpu(open_backend: Callable[[str], tuple[object, str]] = choose) -> Finding:

@@ -316,7 +316,8 @@ class IngestService(LoopThread):
         if known is None or known.error:
             return
         next_try = known.retry.failed(error, self._clock.seconds())
-        text = f"{at.topic}-{at.partition}: {error}{next_try}\n{''.join(traceback.format_exception(error))}"
+        name = f"{at.topic}-{at.partition}: "
+        text = f"{name}{str(error).removeprefix(name)}{next_try}\n{''.join(traceback.format_exception(error))}"
         known.fail(text, stopped_by(error))
         log.error("partition %d has stopped, others go on: %s", at.partition, known.error)
         self._dirty = True

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from muse_stream.gsu_engine.errors import BackendError
@@ -9,6 +10,7 @@ from muse_stream.state.store import BehaviourStore
 from muse_stream.streams.cli import checks, main
 from muse_stream.streams.cli.check_command import line
 from muse_stream.streams.cli.checks import Cluster, Finding
+from muse_stream.streams.demo.http import Reply
 from muse_stream.streams.settings import Settings
 
 RUNNER = CliRunner()
@@ -60,6 +62,16 @@ def test_a_directory_that_is_no_store_is_wrong(tmp_path: Path) -> None:
     (found,) = checks.stores(settings(tmp_path), Cluster(None))
     assert found.verdict == "wrong"
     assert "behaviours-3" in found.text
+
+
+def test_a_worker_that_is_not_ready_says_which_check_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = {"name": "partitions", "ok": False, "detail": "1 of 2 stopped", "advice": "do this", "age_seconds": 0.0}
+    body = {"status": "failing", "checks": [stopped, {**stopped, "name": "model", "ok": True}]}
+    monkeypatch.setattr(checks, "get_json", lambda url: Reply(503, body))
+    found = list(checks.running_worker(settings(tmp_path), Reply(200, {})))
+    assert found == [Finding("worker", "wrong", "not ready: partitions: 1 of 2 stopped", "do this")]
 
 
 def test_why_there_is_no_gpu() -> None:
