@@ -57,6 +57,7 @@ class SnapshotLocation:
 
     Attributes:
         url: As given, with the partition.
+        topic: The behaviours topic.
         partition: The partition.
 
     """
@@ -68,7 +69,8 @@ class SnapshotLocation:
             SnapshotLocationError: No such kind of file system, or its package is not installed.
 
         """
-        self.url, self.partition = posixpath.join(location, f"{topic}-{partition}"), partition
+        self.url = posixpath.join(location, f"{topic}-{partition}")
+        self.topic, self.partition = topic, partition
         self._fs, root = file_system(location)
         self._root = posixpath.join(root, f"{topic}-{partition}")
 

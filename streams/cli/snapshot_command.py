@@ -203,6 +203,7 @@ def result(place: SnapshotLocation, manifest: Manifest | None, error: str | None
 def document(place: SnapshotLocation, snapshots: list[Snapshot]) -> dict[str, Any]:
     """One partition for `--json`."""
     return {
+        "topic": place.topic,
         "partition": place.partition,
         "needed_from": _needed(snapshots),
         "snapshots": [
