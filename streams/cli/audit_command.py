@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from muse_stream.streams.audit.stores import audit_one, stores
 from muse_stream.streams.audit.report import AuditReport, PartitionReport
 from muse_stream.streams.audit.show import show
+from muse_stream.streams.audit.stores import audit_one, stores
 from muse_stream.streams.audit.worker import audit_memory
 from muse_stream.streams.cli.common import (
     CommandError,

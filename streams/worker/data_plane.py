@@ -133,19 +133,9 @@ def build(
         name: VectorTable(name, dimension, index, settings.items.table_budget_bytes)
         for name, dimension in settings.items.spaces.items()
     }
-    engine = GsuEngine(
-        tables[space],
-        cap=settings.state.cap,
-        pool_bytes=settings.engine.pool_bytes,
-        backend=settings.engine.backend,
-        threads=settings.engine.threads or None,
-    )
+    engine = _engine(settings, tables[space])
     catalogue = Catalogue(index, item_features)
-    item_store = ItemStore.open(
-        settings.state.directory / ITEMS_DIRECTORY,
-        log.items(),
-        budget=budget,
-    )
+    item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters)
     restorer = _restorer(settings, log)
@@ -172,6 +162,16 @@ def build(
     return DataPlane(
         *(log.cluster_id, space, budget, tables, engine, catalogue, item_store),
         *(ingest, items, feed, letters, sink, restorer),
+    )
+
+
+def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
+    return GsuEngine(
+        table,
+        cap=settings.state.cap,
+        pool_bytes=settings.engine.pool_bytes,
+        backend=settings.engine.backend,
+        threads=settings.engine.threads or None,
     )
 
 
