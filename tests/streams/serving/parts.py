@@ -35,6 +35,7 @@ class World:
     scorer: Scorer | None
     version: int = 7
     gone: set[int] = field(default_factory=set)
+    damage: list[tuple[int, Exception]] = field(default_factory=list)
 
     @contextmanager
     def lease(self, partition: int) -> Iterator[BehaviourStore]:
@@ -57,6 +58,7 @@ class World:
                 scorer=lambda: self.scorer,
                 profile=decode_profile,
                 items_moment=self.items_moment,
+                damaged=lambda partition, error: self.damage.append((partition, error)),
             )
         )
 

@@ -2,10 +2,13 @@
 
 import time
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from muse_stream.state.errors import DamagedStoreError
+from muse_stream.state.moment import Moment
 from muse_stream.state.rules import Rules
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found
@@ -149,6 +152,14 @@ def test_a_partition_that_left_and_a_deadline_that_passed_do_not_disturb_the_oth
     assert isinstance(gone, PartitionNotHereError)
     assert isinstance(late, ExpiredError)
     assert isinstance(answered, Found)
+
+
+def test_damage_is_an_error_for_the_ask_and_is_told(world: World) -> None:
+    world.behave(1, [2, 9, 4])
+    broken = DamagedStoreError(world.store.path, "a block is wrong.", "restore a snapshot.")
+    with mock.patch.object(Moment, "sequence", side_effect=broken):
+        assert world.pipeline()([ask(1, [9])]) == [broken]
+    assert world.damage == [(PARTITION, broken)]
 
 
 def test_stages_add_up_to_the_whole(world: World) -> None:
