@@ -125,6 +125,9 @@ class Snapshots(LoopThread):
 
     def check(self) -> CheckResult:
         """Information only: a snapshot that fails makes no worker unready."""
+        ended = self.health().error
+        if ended:
+            return CheckResult(ok=True, detail=f"none are made any more until the worker restarts: {ended}")
         shown = self.shown()
         failing = [f"partition {one.partition}: {one.error}" for one in shown if one.error]
         if failing:

@@ -191,6 +191,19 @@ def test_a_stop_gives_up_the_running_one(world: World) -> None:
     assert not list(world.directory.glob(".*"))
 
 
+def test_a_thread_that_has_ended_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Snapshots) -> float:
+        message = "a fault of the program"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(Snapshots, "_turn", fail)
+    world.worker.start()
+    world.worker._thread.join(30)
+    check = world.worker.check()
+    assert check.ok
+    assert "a fault of the program" in check.detail
+
+
 def test_a_location_that_is_none_is_told_at_once(world: World) -> None:
     world.url = "nowhere://x"
     with pytest.raises(SnapshotLocationError):
