@@ -18,7 +18,7 @@ from tests.chaos.fleet import Fleet, Member, State
 from tests.chaos.plan import SESSION_SECONDS
 
 WEIGHTS = {
-    "kill -9": 42,
+    "kill -9": 50,
     "kill -9 while stopped": 3,
     "SIGSTOP": 14,
     "SIGTERM": 10,
@@ -111,8 +111,12 @@ class Faults:
 
     def come_back(self, *, now: bool = False) -> None:
         """Bring back what is due; with `now`, everything."""
-        while self._due and (now or self._due[0].at <= time.monotonic()):
-            heapq.heappop(self._due).act()
+        until = float("inf") if now else time.monotonic()
+        ripe = [one for one in sorted(self._due) if one.at <= until]
+        self._due = [one for one in self._due if one.at > until]
+        heapq.heapify(self._due)
+        for one in ripe:
+            one.act()
 
     def everybody_back(self) -> None:
         """Bring everything back, and as many workers as there were at the beginning."""

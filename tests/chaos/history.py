@@ -22,6 +22,7 @@ from muse_stream.streams.audit.model import PartitionModel
 from muse_stream.streams.errors import StreamsError
 from muse_stream.streams.settings import Settings
 
+AGAIN_SECONDS = 0.5
 STEP = 2_000
 """Offsets between two kept models: bringing one forward so far takes some 30 ms."""
 
@@ -91,6 +92,7 @@ class LogHistory:
                 self._read_on(positions)
             except (KafkaError, StreamsError, OSError):
                 self.close()
+                time.sleep(AGAIN_SECONDS)
             if time.monotonic() > deadline:
                 behind = {n: (self.partitions[n].end, want) for n, want in positions.items()}
                 message = f"the log could not be read: (read, wanted) by partition {behind}"

@@ -143,7 +143,7 @@ class Run:
         elif kind < 0.55:
             self.wait(self._dice.uniform(0.5, 6.0))
         elif kind < 0.94:
-            self.wait(20.0, lambda: len(self.watch.owned()) == self.plan.partitions)
+            self.wait(12.0, lambda: len(self.watch.owned()) == self.plan.partitions)
             self.wait(self._dice.uniform(0.5, 4.0))
         else:
             self.recover()
