@@ -184,6 +184,15 @@ def test_a_gap_between_two_records_is_damage(tmp_path: Path) -> None:
     assert (found.end, found.next_sequence) == (End.DAMAGED, 12)
 
 
+def test_a_block_of_zeros_ends_a_file_though_whole_records_follow(tmp_path: Path) -> None:
+    size = BLOCK_BYTES - HEADER.size
+    data = framed([struct.pack("<QI", place, 1).ljust(size, b"v") for place in range(5)])
+    file = tmp_path / "000007.log"
+    file.write_bytes(data[: 2 * BLOCK_BYTES] + bytes(BLOCK_BYTES) + data[3 * BLOCK_BYTES :])
+    found = read_journal(file)
+    assert (found.end, found.whole_bytes, found.next_sequence) == (End.DAMAGED, 2 * BLOCK_BYTES, 2)
+
+
 @pytest.mark.parametrize("kind", [0, 5, 6, 7, 8, 9, 10, 11, 255])
 def test_a_header_of_a_type_that_is_not_ours_is_damage(kind: int) -> None:
     data = framed([bytes(20)])
