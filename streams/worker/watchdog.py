@@ -156,9 +156,6 @@ class Watchdog(LoopThread):
     def _reading(self) -> dict[Place, Waiting]:
         found = {}
         for state in self._states():
-            if state.phase is Phase.OPENING:
-                text = f"partition {state.partition}: its store is not open"
-                found[Place("ingest", "", state.partition)] = Waiting(1, None, text)
             for topic, one in state.logs.items():
                 if self._expected_to_move(state, one):
                     text = f"{topic}/{state.partition}: {one.lag_messages:,} records wait"
@@ -166,7 +163,10 @@ class Watchdog(LoopThread):
         return found
 
     def _expected_to_move(self, state: PartitionState, one: LogState) -> bool:
-        """Not while it waits for a reason that is known and said, and not while its end is unknown."""
+        """Not while it waits for a reason that is known and said, and not while its end is unknown.
+
+        The latter also spares a thread that is opening, converting or restoring a store, which may take long.
+        """
         fresh = self._clock.wall_ms() - one.end_seen_ms <= END_STALE_MS
         return state.phase is not Phase.FAILED and one.waiting is None and fresh
 
