@@ -50,7 +50,6 @@ class Member:
         state: See above.
         since: When its process was started, or continued; of the monotonic clock.
         next_state: What it is once it has left.
-        killed_with: Partitions that it owned when it was killed last.
 
     """
 

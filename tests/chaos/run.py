@@ -45,19 +45,17 @@ class HangError(Exception):
 
 
 def run(plan: Plan, say: Say) -> Report:
-    """Run a plan; what is wrong is in the report."""
+    """Run a plan; what is wrong is in the report. Raises `HangError`, with the directory kept."""
     directory = plan.keep or Path(tempfile.mkdtemp(prefix="muse-stream-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
     report, began = Report(plan.command, plan.seed), time.monotonic()
-    try:
-        with ExitStack() as stack:
-            Run(plan, directory, say, report, stack).all()
-    finally:
-        report.seconds = round(time.monotonic() - began, 1)
-        if report.ok and plan.keep is None:
-            shutil.rmtree(directory, ignore_errors=True)
-        else:
-            report.kept = str(directory)
+    with ExitStack() as stack:
+        Run(plan, directory, say, report, stack).all()
+    report.seconds = round(time.monotonic() - began, 1)
+    if report.ok and plan.keep is None:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        report.kept = str(directory)
     return report
 
 
@@ -197,7 +195,7 @@ class Run:
             open_requests = self.requester.open(time.monotonic())[:10]
             owners = {number: [one.number for one in them] for number, them in sorted(self.watch.owned().items())}
             states = {member.number: str(member.state) for member in self.fleet.members}
-            message = f"{seconds:.0f} s passed in vain: {what}; owners {owners}, workers {states}, open {open_requests}"
+            message = f"{self.plan.command}: {seconds:.0f} s in vain: {what}; owners {owners}, workers {states}, open {open_requests}"
             raise HangError(message)
 
     def wait(self, seconds: float, condition: Callable[[], bool] = lambda: False) -> bool:
