@@ -195,7 +195,7 @@ class Run:
             open_requests = self.requester.open(time.monotonic())[:10]
             owners = {number: [one.number for one in them] for number, them in sorted(self.watch.owned().items())}
             states = {member.number: str(member.state) for member in self.fleet.members}
-            message = f"{self.plan.command}: {seconds:.0f} s in vain: {what}; owners {owners}, workers {states}, open {open_requests}"
+            message = f"{seconds:.0f} s in vain: {what}; owners {owners}, workers {states}, open {open_requests}"
             raise HangError(message)
 
     def wait(self, seconds: float, condition: Callable[[], bool] = lambda: False) -> bool:
