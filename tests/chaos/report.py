@@ -6,7 +6,7 @@ Invariant: a run is good if and only if `differences` is empty.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SHOWN = 10
@@ -107,7 +107,8 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"ok": self.ok, **asdict(self), "ended_by_themselves": len(self.ended_by_themselves)}
+        plain = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        return {"ok": self.ok, **plain, "ended_by_themselves": len(self.ended_by_themselves)}
 
     def lines(self) -> Sequence[str]:
         """For people."""
@@ -129,6 +130,13 @@ class Report:
             *self.differences,
             f"{self.found} differences" + (f"; everything is kept in {self.kept}" if self.kept else ""),
         ]
+
+
+def _plain(value: Any) -> Any:
+    """`asdict` would count a Counter's pairs."""
+    if isinstance(value, Times):
+        return asdict(value)
+    return dict(value) if isinstance(value, Counter) else value
 
 
 def counted(counts: Counter[str]) -> str:

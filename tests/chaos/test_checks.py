@@ -1,5 +1,6 @@
 """The checks of a chaos run can fail: each is shown something that is wrong in one place."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +19,7 @@ from tests.chaos import checks
 from tests.chaos.copies import Audits, compare
 from tests.chaos.history import LogHistory, PartitionHistory
 from tests.chaos.records import Record
+from tests.chaos.report import Report, Times
 from tests.chaos.requester import Asked, Got
 from tests.chaos.writer import Written, checksum
 from tests.streams.audit.lists import RULES, START_MS, ListLog, ingest, mixed_log, open_store
@@ -176,3 +178,14 @@ def test_refused_records_need_a_dead_letter_each_and_others_none() -> None:
     assert "has no dead letter" in next(checks.dead_letters("b", [(0, 1)], [history], Counter()))
     assert "refused by nobody" in next(checks.dead_letters("b", [(0, 0)], [history], Counter(["b:0:1"])))
     assert "nothing is wrong" in next(checks.dead_letters("b", [], [history], Counter(["b:0:0", "b:0:1"])))
+
+
+def test_a_report_is_one_object() -> None:
+    report = Report("again", 7, faults=Counter({"kill -9": 3}), takeovers=Times.of([3.0, 1.0, 2.0]))
+    assert json.loads(json.dumps(report.document())) == report.document()
+    assert report.document()["faults"] == {"kill -9": 3}
+    assert report.document()["takeovers"] == {"count": 3, "p50": 2.0, "p95": 3.0, "max": 3.0}
+    assert (report.ok, report.document()["ok"]) == (True, True)
+    report.differ(str(number) for number in range(30))
+    assert (report.ok, report.found, len(report.differences)) == (False, 30, 10)
+    assert any("30 differences" in line for line in report.lines())
