@@ -16,6 +16,7 @@ The last batch writes the new label and rules, and takes the marker away.
 import json
 import logging
 import time
+from collections.abc import Callable
 
 import numpy as np
 from rocksdict import WriteBatch
@@ -37,8 +38,10 @@ SILENT_SECONDS = 2.0
 """Until then nobody asks what takes so long; also the time between two lines of progress."""
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, beat: Callable[[], None] = lambda: None) -> None:
     """Bring a store that was just opened to this layout; nothing to do in most.
+
+    `beat` is called at each step of what may take minutes.
 
     Raises:
         StoreWriteError: RocksDB refused; the next opening goes on.
@@ -59,6 +62,7 @@ def migrate(database: Database) -> None:
             _finish(database, progress.position, out)
         database.write(out)
         told.add(segments, done=done)
+        beat()
 
 
 def _convert(database: Database, arrived_seconds: int, out: WriteBatch) -> int:

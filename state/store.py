@@ -10,6 +10,7 @@ One thread appends at a time (a lock sees to it); any number of threads read mea
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,6 +107,7 @@ class BehaviourStore:
         *,
         budget: StoreBudget | None = None,
         start_position: int | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> "BehaviourStore":
         """Open the store in `path`, or begin one there.
 
@@ -116,6 +118,7 @@ class BehaviourStore:
             budget: Shared memory limits; one of its own if None.
             start_position: Where a store that has read nothing begins; others keep their position. Say it only when
                 the log no longer reaches back to its start: the store then lacks what came before, and says so.
+            beat: Called now and then while a conversion from an older layout takes its time.
 
         Raises:
             StoreOpenError: One of its kinds; the directory is left as it was.
@@ -124,7 +127,7 @@ class BehaviourStore:
         budget = budget or StoreBudget()
         database = Database.open(path, LAYOUT, identity, budget.options(), OLDER_LAYOUTS)
         try:
-            migrate(database)
+            migrate(database, beat)
             begin(database, rules, start_position)
             return cls(database, identity, rules, budget)
         except BaseException:

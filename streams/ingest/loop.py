@@ -77,6 +77,10 @@ class LoopThread(ABC):
         alive = self._thread.is_alive() and not self._ended
         return ServiceHealth(alive, self._error, self._broker_error(), max(0.0, self._seconds() - self._beat))
 
+    def beat(self) -> None:
+        """Say from inside a turn, or a command, that takes long: it moves."""
+        self._beat = self._seconds()
+
     @abstractmethod
     def _turn(self) -> float:
         """Do one round; return how many seconds to rest before the next (0.0: none). A command ends the rest."""
@@ -97,7 +101,7 @@ class LoopThread(ABC):
             rest = 0.0
             while not self._stop.is_set():
                 self._take_commands(rest)
-                self._beat = self._seconds()
+                self.beat()
                 rest = 0.0 if self._stop.is_set() else self._turn()
         except BaseException:
             self._error = traceback.format_exc()

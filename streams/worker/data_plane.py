@@ -140,7 +140,7 @@ def build(
     sink = KafkaLetterSink(letters, settings.topics.dead_letters)
     restorer = _restorer(settings, log)
     ingest = IngestService(
-        _partition_parts(settings, log, budget, engine, restorer),
+        _partition_parts(settings, log, budget, engine, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below
         partial(make_consumer, settings.kafka.driver, _consumer(settings, "ingest")),
         sink,
         observe=observe,
@@ -182,8 +182,13 @@ def _restorer(settings: Settings, log: Log) -> Restorer | None:
     return Restorer(wanted.location, settings.state.directory, log.behaviours)
 
 
-def _partition_parts(
-    settings: Settings, log: Log, budget: StoreBudget, engine: GsuEngine, restorer: Restorer | None
+def _partition_parts(  # noqa: PLR0917 - the parts of the parts
+    settings: Settings,
+    log: Log,
+    budget: StoreBudget,
+    engine: GsuEngine,
+    restorer: Restorer | None,
+    beat: Callable[[], None],
 ) -> PartitionParts:
     topics, state = settings.topics, settings.state
     rules = Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_seconds=state.ttl_seconds)
@@ -196,6 +201,7 @@ def _partition_parts(
             rules,
             budget=budget,
             start_position=start or None,
+            beat=beat,
         )
 
     return PartitionParts(

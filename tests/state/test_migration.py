@@ -160,6 +160,13 @@ def test_long_ones_say_how_far_they_are(path: Path, caplog: pytest.LogCaptureFix
     assert lines[-1].endswith("done")
 
 
+def test_a_caller_hears_of_each_step(path: Path) -> None:
+    beats: list[int] = []
+    with mock.patch.object(migration, "BATCH_BYTES", 4_000):
+        BehaviourStore.open(path, sample.IDENTITY, NOW, beat=lambda: beats.append(1)).close()
+    assert len(beats) > 10
+
+
 def test_rows_get_one_arrival_and_keep_the_rest() -> None:
     rows = np.array([(1, 2, 3, -4), (5, -6, 255, 8)], migration.UNDATED)
     found = np.frombuffer(migration.dated(rows.tobytes(), 77), BEHAVIOUR)

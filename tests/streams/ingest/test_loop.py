@@ -45,6 +45,16 @@ def test_a_command_ends_the_rest_and_runs_in_the_thread(loop: Counting) -> None:
     until(lambda: loop.turns > turns)
 
 
+def test_what_takes_long_can_say_that_it_moves() -> None:
+    now = [0.0]
+    loop = LoopThread.__new__(Counting)
+    LoopThread.__init__(loop, "slow", lambda: now[0])
+    now[0] = 90.0
+    assert loop.health().beat_age_seconds == 90
+    loop.beat()
+    assert loop.health().beat_age_seconds == 0
+
+
 def test_a_command_that_fails_fails_only_its_caller(loop: Counting) -> None:
     with pytest.raises(ZeroDivisionError):
         loop.call(lambda: 1 // 0).result(PATIENCE_SECONDS)
