@@ -1,8 +1,10 @@
 """Time of one exact top-K search, by history length and candidates, beside other libraries' exact searches.
 
-Ours is the whole call: a resident user's window is copied, its rows are gathered out of the shared table, and results
-are made. The peers get each user's rows ready and contiguous in float32. Rounds take turns, and users rotate within a
-round, so that nobody lives off a cache. Before it counts, a peer's best scores are compared with ours.
+Ours is the whole call, from the batch to the result: for hot users over their packed rows, with `--cold` gathering the
+rows of a resident history out of the shared table. The peers get each user's rows ready and contiguous in float32.
+Rounds take turns, users rotate within a round, and each round asks for other candidates, so that nobody lives off a
+cache and no answer of ours stands (see `incremental`). Before it counts, a peer's best
+scores are compared with ours.
 """
 
 import os
@@ -22,7 +24,10 @@ from muse_stream.benchmarks.vectors import history, unit_vectors
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, SearchResult, VectorTable, quantise
 
 USERS = 3
+WARM_UPS = 2  # rounds that do not count: the second makes a user hot
 PUT = 65_536
+PACKED_BYTES = 1 << 30  # all users of a run stay hot
+WARM_UP_ROWS, WARM_UP_CANDIDATES = 10_000, 100  # enough work for all threads of the backend
 CLOSE = 1e-5  # float32 sums in another order, over rows that were divided by their norm first
 
 
@@ -49,7 +54,7 @@ class _Histories:
 class _World:
     """Table, engine and users."""
 
-    def __init__(self, items: int, dimension: int, backend: str, threads: int) -> None:
+    def __init__(self, items: int, dimension: int, backend: str, threads: int, *, cold: bool) -> None:
         self.rng = np.random.default_rng(0)
         self.threads, self.number = threads, items
         index = ItemIndex(max_items=2 * items)
@@ -57,8 +62,15 @@ class _World:
         vectors = quantise(unit_vectors(self.rng, items, dimension))
         for low in range(0, items, PUT):
             self.table.put(np.arange(low, min(low + PUT, items)) + 1, vectors[low : low + PUT])
-        self.engine = GsuEngine(self.table, cap=1_000_000, backend=backend, threads=threads)
+        packed_bytes = 0 if cold else PACKED_BYTES
+        self.engine = GsuEngine(self.table, cap=1_000_000, packed_bytes=packed_bytes, backend=backend, threads=threads)
         self.histories = _Histories()
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Before the peers load: OMP_PROC_BIND ties this thread to a core, and threads made later inherit that."""
+        self.histories.of[0] = history(self.rng, WARM_UP_ROWS, self.number)
+        self.search(self.case(0, {}, WARM_UP_CANDIDATES), 1)
 
     def user(self, length: int) -> tuple[int, dict[str, Peer]]:
         """A new resident user, and the peers over the same rows, newest first."""
@@ -94,6 +106,7 @@ def run(
     backend: str = "auto",
     threads: int = 0,
     rounds: int = 9,
+    cold: bool = False,
     quick: bool = False,
 ) -> list[Row]:
     """One row per length and number of candidates: median milliseconds of a search.
@@ -107,31 +120,34 @@ def run(
         backend: Ours.
         threads: For ours and the peers; 0 = one per core.
         rounds: Per case, each over three users.
+        cold: No packed rows: every search of ours gathers.
         quick: Two rounds.
 
     """
-    world = _World(items, dimension, backend, threads or len(os.sched_getaffinity(0)))
+    world = _World(items, dimension, backend, threads or len(os.sched_getaffinity(0)), cold=cold)
     rows = []
     for length in map(int, lengths.split(",")):
         users = [world.user(length) for _ in range(USERS)]
         for count in map(int, candidates.split(",")):
-            cases = [world.case(user, peers, count) for user, peers in users]
-            rows.append(_measure(world, cases, f"L={length} C={count} K={k}", k, 2 if quick else rounds))
+            turns = 2 if quick else rounds
+            cases = [[world.case(user, peers, count) for user, peers in users] for _ in range(WARM_UPS + turns)]
+            rows.append(_measure(world, cases, f"L={length} C={count} K={k}", k))
     return rows
 
 
-def _measure(world: _World, cases: list[_Case], name: str, k: int, rounds: int) -> Row:
-    peers = [peer for peer in cases[0].peers if _agrees(world, cases[0], peer, k)]
+def _measure(world: _World, rounds: list[list[_Case]], name: str, k: int) -> Row:
+    first = rounds[0][0]
+    peers = [peer for peer in first.peers if _agrees(world, first, peer, k)]
     ways: dict[str, Callable[[_Case], Any]] = {"ours": lambda case: world.search(case, k)}
     for peer in peers:
         ways[peer] = lambda case, peer=peer: case.peers[peer](case.candidates, k)  # type: ignore[misc]
     times: dict[str, list[float]] = {way: [] for way in ways}
-    for number in range(rounds + 1):  # the first warms up
+    for number, cases in enumerate(rounds):
         for way, search in ways.items():
             for case in cases:
                 began = time.perf_counter()
                 search(case)
-                if number:
+                if number >= WARM_UPS:
                     times[way].append(1e3 * (time.perf_counter() - began))
     medians = {way: statistics.median(taken) for way, taken in times.items()}
     print(name, {way: round(value, 3) for way, value in medians.items()}, file=sys.stderr)  # noqa: T201

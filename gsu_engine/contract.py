@@ -16,10 +16,17 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags, plain
 from muse_stream.gsu_engine.errors import BatchError
+from muse_stream.gsu_engine.kernels import checks
+from muse_stream.gsu_engine.kernels.packing import Layout, Packed
 
 K_LIMIT = 1_000  # results per candidate: five times what the paper's K = 50 and our largest test use
 RECENT_LIMIT = 1_000
-SMALLEST_INV_NORM = 1e-4  # 1 / (128 sqrt(1 024)) is 2.4e-4
+SMALLEST = np.array([1e-4], np.float32)  # inverse norm: 1 / (128 sqrt(1 024)) is 2.4e-4
+BROKEN = {
+    checks.BOUNDS: "bounds must rise from 0 to the number of candidates",
+    checks.WINDOWS: "a window must have 0 <= start <= stop",
+    checks.NORMS: "inv_norms must be 1 / |vector| of an int8 vector, or 0 for a candidate without one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +53,8 @@ class SearchBatch:
     inv_norms: F32
     allowed: Sequence[NDArray[Any] | None] | None = None
 
-    def plain(self) -> "SearchBatch":
-        """The same batch in arrays that kernels are compiled for."""
-        return SearchBatch(
-            plain(self.users, np.int64),
-            plain(self.starts, np.int64),
-            plain(self.stops, np.int64),
-            plain(self.bounds, np.int64),
-            plain(self.vectors, np.int8),
-            plain(self.inv_norms, np.float32),
-            self.allowed,
-        )
-
-    def check(self, dimension: int, k: int, recent: int) -> None:
-        """Raise BatchError where the batch breaks the contract."""
+    def checked(self, dimension: int, k: int, recent: int) -> "SearchBatch":
+        """The same batch in arrays that kernels are compiled for; raises BatchError where it breaks the contract."""
         pairs, candidates = len(self.users), len(self.vectors)
         shapes: dict[str, tuple[NDArray[Any], type[np.generic], tuple[int, ...]]] = {
             "starts": (self.starts, np.int64, (pairs,)),
@@ -75,15 +70,23 @@ class SearchBatch:
                 raise BatchError(message)
         _require(1 <= k <= K_LIMIT, f"k is {k}, expected 1..{K_LIMIT}")
         _require(0 <= recent <= RECENT_LIMIT, f"recent is {recent}, expected 0..{RECENT_LIMIT}")
-        covers = self.bounds[0] == 0 and self.bounds[-1] == candidates and bool((np.diff(self.bounds) >= 0).all())
-        _require(covers, f"bounds must rise from 0 to the number of candidates, {candidates}")
-        lengths = self.stops - self.starts
-        _require(bool((self.starts >= 0).all() and (lengths >= 0).all()), "a window must have 0 <= start <= stop")
-        usable = (self.inv_norms == 0) | ((self.inv_norms >= SMALLEST_INV_NORM) & (self.inv_norms <= 1))
-        _require(
-            bool(usable.all()), "inv_norms must be 1 / |vector| of an int8 vector, or 0 for a candidate without one"
-        )
         _require(self.allowed is None or len(self.allowed) == pairs, "allowed needs one entry per pair")
+        batch = self._plain()
+        broken = checks.check(batch.starts, batch.stops, batch.bounds, batch.inv_norms, SMALLEST)
+        if broken != checks.FINE:
+            raise BatchError(BROKEN[broken])
+        return batch
+
+    def _plain(self) -> "SearchBatch":
+        return SearchBatch(
+            plain(self.users, np.int64),
+            plain(self.starts, np.int64),
+            plain(self.stops, np.int64),
+            plain(self.bounds, np.int64),
+            plain(self.vectors, np.int8),
+            plain(self.inv_norms, np.float32),
+            self.allowed,
+        )
 
 
 def _require(condition: bool, message: str) -> None:
@@ -157,9 +160,12 @@ class Work:
 
     Attributes:
         table: The vectors.
-        slots: `[N] uint32` the windows of all pairs, one after the other, oldest row first.
+        slots: `[N] uint32` the windows of all pairs, one after the other, oldest row first; of a packed pair at least
+            the newest `recent` rows.
         offsets: `[P+1] int64`; the window of pair p is `slots[offsets[p]:offsets[p+1]]`.
         starts: `[P] int64` position of each window's first row.
+        stops: `[P] int64` its end.
+        packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `layout`.
         bounds: `[P+1] int64`, `vectors`: `[T, d] int8`, `inv_norms`: `[T] float32` as in `SearchBatch`.
         allowed: `[N] bool` beside `slots`, or None = all.
         k: Results per candidate.
@@ -171,6 +177,8 @@ class Work:
     slots: U32
     offsets: I64
     starts: I64
+    stops: I64
+    packed: Sequence[Packed | None]
     bounds: I64
     vectors: I8
     inv_norms: F32
@@ -187,6 +195,10 @@ class Backend(Protocol):
     """Computes searches. Must be thread-safe; holds no state that an answer depends on."""
 
     name: str
+
+    def layout(self, dimension: int) -> Layout | None:
+        """How hot users' rows are to be packed; None: not at all."""
+        ...
 
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""

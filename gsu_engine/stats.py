@@ -66,6 +66,36 @@ class PoolStats:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedStats:
+    """Hot users' packed copies.
+
+    Attributes:
+        users: Users with a copy.
+        bytes: Bytes that the copies take.
+        budget_bytes: The bound on them.
+        hits: Windows that were searched in a copy.
+        misses: Windows whose rows were gathered.
+        evictions: Copies that left for room.
+        answers: Answers that stand.
+        served: Candidates that were answered by them.
+        rows_scored: Rows that came since, times candidates, that this took.
+        refills: Candidates whose standing answer had lost too many rows, so that they were searched for.
+
+    """
+
+    users: int
+    bytes: int
+    budget_bytes: int
+    hits: int
+    misses: int
+    evictions: int
+    answers: int
+    served: int
+    rows_scored: int
+    refills: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """The engine since its start.
 
@@ -75,6 +105,7 @@ class EngineStats:
         pool: Resident histories.
         table: The vectors.
         index: The item index.
+        packed: Hot users' copies; None where the backend keeps none.
         hits: Windows that were answered from the pool.
         misses: Windows that were loaded from the source.
         searches: Calls of `search`.
@@ -90,6 +121,7 @@ class EngineStats:
     pool: PoolStats
     table: TableStats
     index: IndexStats
+    packed: PackedStats | None
     hits: int = field(default=0)
     misses: int = field(default=0)
     searches: int = field(default=0)

@@ -7,6 +7,8 @@ Bytes: d + 4 per vector, 4 per slot; address space is reserved for the whole bud
 Changes wait for running searches and are applied between them.
 """
 
+from collections import deque
+
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I8, I64, U32, Flags, plain, reserve
@@ -19,6 +21,7 @@ from muse_stream.gsu_engine.stats import TableStats
 
 BUDGET_BYTES = 2 << 30  # 16.2 million vectors of 128
 STEP = 8_192  # vectors written per stop of the searches: about 2 ms at d = 128
+CHANGES = 1 << 16  # slots remembered as changed: a step or a few of them, or a minute of single ones at 1 000 a second
 WIDTHS = range(64, 1_025, 64)  # up to 1 040 a dot product of int8 stays below 2^24 and is exact in float32
 
 
@@ -44,6 +47,8 @@ class VectorTable:
         self._row_of_slot: U32 = reserve((index.slot_limit,), np.uint32)
         self._counters: I64 = np.zeros(kernels.COUNTERS, np.int64)
         self._counters[kernels.NEXT_ROW] = 1
+        self._changes: deque[tuple[int, U32]] = deque()
+        self._changed = 0
         index.hold(self)
 
     def put(self, items: I64, vectors: I8) -> int:
@@ -83,6 +88,10 @@ class VectorTable:
     def _write(self, slots: U32, vectors: I8, norms: F32) -> None:
         kernels.put(slots, vectors, norms, self._row_of_slot, self._rows, self._inv_norms, self._freed, self._counters)
         self.version += 1
+        self._changes.append((self.version, slots))
+        self._changed += len(slots)
+        while self._changed > CHANGES:
+            self._changed -= len(self._changes.popleft()[1])
 
     def forget(self, items: I64) -> None:
         """Take the vectors of items away; those without one are ignored."""
@@ -97,6 +106,14 @@ class VectorTable:
         with self.index.shared():
             rows = self._row_of_slot[self.index.slots(items, create=False)]
             return self._rows[rows], self._inv_norms[rows]
+
+    def changed_since(self, version: int) -> U32 | None:
+        """Slots whose vectors have changed since then, `[n] uint32` ascending; None where that is too long ago.
+
+        Valid while `index.shared()` is held.
+        """
+        recent = [slots for number, slots in self._changes if number > version]
+        return np.unique(np.concatenate(recent)) if len(recent) == self.version - version else None
 
     def view(self) -> TableView:
         """The arrays themselves: valid while `index.shared()` is held."""

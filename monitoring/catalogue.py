@@ -218,6 +218,20 @@ POOL_BUDGET = _gauge("muse_engine_pool_budget_bytes", "Most bytes that resident 
 POOL_EVICTIONS = _counter("muse_engine_pool_evictions_total", "Users that left the pool for room.")
 POOL_HITS = _counter("muse_engine_pool_hits_total", "Histories that were resident when a search needed them.")
 POOL_MISSES = _counter("muse_engine_pool_misses_total", "Histories that had to be loaded from the store first.")
+PACKED_USERS = _gauge("muse_engine_packed_users", "Hot users, whose rows lie packed for the search.")
+PACKED_BYTES = _gauge("muse_engine_packed_bytes", "Bytes of packed rows.")
+PACKED_BUDGET = _gauge("muse_engine_packed_budget_bytes", "Most bytes that packed rows may take.")
+PACKED_EVICTIONS = _counter("muse_engine_packed_evictions_total", "Users whose packed rows left for room.")
+PACKED_HITS = _counter("muse_engine_packed_hits_total", "Histories searched in packed rows.")
+PACKED_MISSES = _counter("muse_engine_packed_misses_total", "Histories whose rows were gathered for the search.")
+STANDING_ANSWERS = _gauge(
+    "muse_engine_standing_candidates", "Candidates whose answer stands: the next one looks at new rows only."
+)
+STANDING_SERVED = _counter("muse_engine_standing_served_total", "Candidates answered by a standing answer.")
+STANDING_ROWS = _counter(
+    "muse_engine_standing_rows_scored_total", "New rows scored to bring standing answers up to date."
+)
+STANDING_REFILLS = _counter("muse_engine_standing_refills_total", "Standing answers that had to be searched for again.")
 SEARCHES = _counter("muse_engine_searches_total", "Search calls; one may serve several requests.")
 SEARCH_CANDIDATES = _counter("muse_engine_search_candidates_total", "Candidates searched for.")
 SEARCH_SECONDS = _counter("muse_engine_search_seconds_total", "Time inside the search backend.")

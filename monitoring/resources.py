@@ -17,6 +17,8 @@ _STORE = (c.STORE_OPEN, c.STORE_BYTES, *_STORE_COUNTERS, c.STORE_WINDOW, c.ITEMS
 _TABLE = (c.TABLE_ROWS, c.TABLE_BYTES, c.TABLE_REFUSED)
 _POOL = (c.POOL_USERS, c.POOL_BEHAVIOURS, c.POOL_BYTES, c.POOL_BUDGET, c.POOL_EVICTIONS, c.POOL_HITS, c.POOL_MISSES)
 _INDEX = (c.INDEX_ITEMS, c.INDEX_BYTES, c.INDEX_REFUSED)
+_PACKED = (c.PACKED_USERS, c.PACKED_BYTES, c.PACKED_BUDGET, c.PACKED_EVICTIONS, c.PACKED_HITS, c.PACKED_MISSES)
+_STANDING = (c.STANDING_ANSWERS, c.STANDING_SERVED, c.STANDING_ROWS, c.STANDING_REFILLS)
 _SEARCH = (c.SEARCHES, c.SEARCH_CANDIDATES, c.SEARCH_SECONDS, c.LOAD_SECONDS)
 
 _SNAPSHOT_COUNTERS = (c.SNAPSHOT_WRITTEN, c.SNAPSHOT_FAILURES, c.SNAPSHOT_SENT, c.SNAPSHOT_SECONDS)
@@ -33,7 +35,7 @@ def watch_engines(
     registry: CollectorRegistry, read: Callable[[], Sequence[EngineReading]], errors: ScrapeErrors
 ) -> None:
     """Export the engines' stats, one engine per vector space; pools and searches are added up."""
-    definitions = (c.ENGINE_INFO, *_TABLE, *_INDEX, *_POOL, *_SEARCH)
+    definitions = (c.ENGINE_INFO, *_TABLE, *_INDEX, *_POOL, *_PACKED, *_STANDING, *_SEARCH)
     Scraped(registry, "engines", definitions, lambda: engine_samples(read()), errors)
 
 
@@ -97,6 +99,17 @@ def engine_samples(readings: Sequence[EngineReading]) -> Iterator[Sample]:
     yield c.POOL_EVICTIONS, (), sum(pool.evictions for pool in pools)
     yield c.POOL_HITS, (), sum(reading.hits for reading in readings)
     yield c.POOL_MISSES, (), sum(reading.misses for reading in readings)
+    packed = [reading.packed for reading in readings if reading.packed]
+    yield c.PACKED_USERS, (), sum(one.users for one in packed)
+    yield c.PACKED_BYTES, (), sum(one.bytes for one in packed)
+    yield c.PACKED_BUDGET, (), sum(one.budget_bytes for one in packed)
+    yield c.PACKED_EVICTIONS, (), sum(one.evictions for one in packed)
+    yield c.PACKED_HITS, (), sum(one.hits for one in packed)
+    yield c.PACKED_MISSES, (), sum(one.misses for one in packed)
+    yield c.STANDING_ANSWERS, (), sum(one.answers for one in packed)
+    yield c.STANDING_SERVED, (), sum(one.served for one in packed)
+    yield c.STANDING_ROWS, (), sum(one.rows_scored for one in packed)
+    yield c.STANDING_REFILLS, (), sum(one.refills for one in packed)
     yield c.SEARCHES, (), sum(reading.searches for reading in readings)
     yield c.SEARCH_CANDIDATES, (), sum(reading.candidates for reading in readings)
     yield c.SEARCH_SECONDS, (), sum(reading.search_seconds for reading in readings)

@@ -183,6 +183,50 @@ class PoolReading(Protocol):
         """Users that left for room, since the start."""
 
 
+class PackedReading(Protocol):
+    """Hot users' packed rows."""
+
+    @property
+    def users(self) -> int:
+        """Users that have some."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in use."""
+
+    @property
+    def budget_bytes(self) -> int:
+        """The bound on them."""
+
+    @property
+    def hits(self) -> int:
+        """Histories searched in packed rows."""
+
+    @property
+    def misses(self) -> int:
+        """Histories whose rows were gathered."""
+
+    @property
+    def evictions(self) -> int:
+        """Users that left for room, since the start."""
+
+    @property
+    def answers(self) -> int:
+        """Answers that stand."""
+
+    @property
+    def served(self) -> int:
+        """Candidates that were answered by them."""
+
+    @property
+    def rows_scored(self) -> int:
+        """New rows that were scored for them."""
+
+    @property
+    def refills(self) -> int:
+        """Candidates that had to be searched for again."""
+
+
 class EngineReading(Protocol):
     """A search engine since its start."""
 
@@ -201,6 +245,10 @@ class EngineReading(Protocol):
     @property
     def index(self) -> IndexReading:
         """The item index."""
+
+    @property
+    def packed(self) -> PackedReading | None:
+        """Packed rows; None where the backend keeps none."""
 
     @property
     def hits(self) -> int:

@@ -42,6 +42,9 @@ class ArrayBackend:
             message = f"{self.name}: float32 matrix products are not exact: switch TF32 and other short formats off"
             raise BackendError(message)
 
+    def layout(self, dimension: int) -> None:
+        """Keeps no packed rows."""
+
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)

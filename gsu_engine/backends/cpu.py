@@ -10,18 +10,25 @@ two parts and merged. A small search stays on the calling thread: waking another
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import F32, I64, U64, reserve
+from muse_stream.gsu_engine.arrays import F32, I64, U64, Flags, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
-from muse_stream.gsu_engine.kernels import scan, tile
+from muse_stream.gsu_engine.kernels import scan, shares, tile
 from muse_stream.gsu_engine.kernels.blocks import Arena, Query
+from muse_stream.gsu_engine.kernels.packing import Layout
+from muse_stream.gsu_engine.kernels.shares import Extents
+from muse_stream.gsu_engine.kernels.standing import Window
+from muse_stream.gsu_engine.standing import SPARE, Standing
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
-ROW_COST = 16  # gathering a row costs about as much as this many products with a candidate
+GATHERED_COST = 16  # gathering a row costs about as much as this many products with a candidate
+PACKED_COST = 6  # and reading a packed one from memory
 SMALL = 1 << 17  # products of a row and a candidate, about 0.1 ms: below, one thread is faster than two
+Stand = tuple[int, Standing, Window]
 LARGEST_ROOM = 3  # room for keys per candidate, in K: the rest is slack for one block
 
 
@@ -31,43 +38,97 @@ class CpuBackend:
     def __init__(self, threads: int | None = None, *, integer: bool = tile.HAS_VNNI) -> None:
         self.integer = integer
         self.name = "cpu"
+        self._rows = (tile.INT8 if integer else tile.FLOAT32).rows
         self.threads = threads or len(os.sched_getaffinity(0))
         self._helpers = ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="muse-gsu")
         self._local = threading.local()
 
+    def layout(self, dimension: int) -> Layout:
+        """Blocks of the tile in use."""
+        return Layout(self.integer, self._rows, self._rows * dimension // (4 if self.integer else 1))
+
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
+        standing = stands(work)
+        return self._search_rest(work, standing) if standing else self._search(work, np.diff(work.bounds), work.k)
+
+    def _search_rest(self, work: Work, pairs: list[Stand]) -> SearchResult:
+        """Take the answers that stand, search for the others, and let those stand from now on."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)
-        query = self._query(work)
-        candidates = np.diff(work.bounds)
-        shares = cut(work.offsets, candidates, self.threads)
-        units = shares[0] if len(shares) == 1 else np.concatenate(shares)
-        first_unit = np.searchsorted(units[:, 0], np.arange(work.pairs + 1))
-        sizes = candidates[units[:, 0]]
-        ends = np.cumsum(sizes)
-        units[:, 3] = ends - sizes
-        parts: U64 = np.empty((int(ends[-1]) if len(ends) else 0, work.k), np.uint64)
-        at = np.cumsum([len(share) for share in shares])[:-1]
-        self._run(query, np.split(units, at), parts, result)
-        scan.merge(parts, units, first_unit, query.bounds, work.starts, result.scores, result.positions, result.count)
+        stood, refills = self._serve(work, pairs, result)
+        asked = np.diff(work.bounds)
+        owner = np.repeat(np.arange(work.pairs), asked)
+        order = np.lexsort((stood, owner))  # within a pair those to search for come first
+        searched = np.bincount(owner[~stood], minlength=work.pairs)
+        if not searched.any() and not work.recent:
+            return result
+        sorted_work = replace(work, vectors=work.vectors[order], inv_norms=work.inv_norms[order])
+        leaves = refills or any(work.starts[pair] > 0 for pair, _, _ in pairs)  # rows do leave the window: list more
+        found = self._search(sorted_work, searched, SPARE * work.k if leaves else work.k)
+        fresh = ~stood[order]
+        for name in ("scores", "positions"):
+            getattr(result, name)[order[fresh]] = getattr(found, name)[fresh, : work.k]
+        result.count[order[fresh]] = np.minimum(found.count[fresh], work.k)
+        result.recent_scores[order], result.recent_present[order] = found.recent_scores, found.recent_present
+        for pair, standing, window in pairs:
+            low = int(work.bounds[pair])
+            standing.keep(sorted_work, found, slice(low, low + int(searched[pair])), window)
         return result
 
-    def _run(self, query: Query, shares: list[I64], parts: U64, result: SearchResult) -> None:
-        def share(units: I64) -> None:
-            if len(units):
-                most = int(np.diff(query.bounds)[units[:, 0]].max())
-                arena = self._arena(query, most, parts.shape[1])
-                scan.run_units(query, arena, units, parts.shape[1], parts, result.recent_scores, result.recent_present)
+    def _serve(self, work: Work, pairs: list[Stand], result: SearchResult) -> tuple[Flags, int]:
+        """Write the answers that stand: which candidates they are of, and how many others would have stood."""
+        query = self._query(work, np.diff(work.bounds))
+        arena = self._arena(query, tile.CANDIDATES, work.k)
+        stood = np.zeros(len(work.vectors), np.bool_)
+        refills = sum(standing.serve(query, arena, pair, window, stood, result) for pair, standing, window in pairs)
+        return stood, refills
 
-        helped = [self._helpers.submit(share, units) for units in shares[1:]]
-        share(shares[0])
+    def _search(self, work: Work, searched: I64, k: int) -> SearchResult:
+        """The `k` best for the first `searched[p]` candidates of each pair, recent scores for all."""
+        result = SearchResult.empty(len(work.vectors), k, work.recent)
+        units: I64 = np.empty((work.pairs + self.threads, 5), np.int64)
+        ends: I64 = np.empty(self.threads + 1, np.int64)
+        first_unit: I64 = np.empty(work.pairs + 1, np.int64)
+        rows = shares.cut(self._extents(work, searched), self.threads, SMALL, units, ends, first_unit)
+        parts: U64 = np.empty((rows, k), np.uint64)
+        query = self._query(work, searched)
+        self._run(query, [units[low:high] for low, high in pairwise(ends.tolist()) if high > low], parts, result)
+        found = result.scores, result.positions, result.count
+        scan.merge(parts, units, first_unit, query.bounds, searched, work.starts, *found)
+        return result
+
+    def _run(self, query: Query, cuts: list[I64], parts: U64, result: SearchResult) -> None:
+        if not cuts:
+            return
+        most = max(int(query.searched.max()), 1)
+
+        def share(units: I64) -> None:
+            arena = self._arena(query, most, parts.shape[1])
+            scan.run_units(query, arena, units, parts.shape[1], parts, result.recent_scores, result.recent_present)
+
+        helped = [self._helpers.submit(share, units) for units in cuts[1:]]
+        share(cuts[0])
         for future in helped:
             future.result()
 
-    def _query(self, work: Work) -> Query:
+    def _extents(self, work: Work, searched: I64) -> Extents:
+        """Per pair the rows to scan: packed ones, or all to be gathered."""
+        lows, highs = work.offsets[:-1].copy(), work.offsets[1:].copy()
+        costs, grains = np.full(work.pairs, GATHERED_COST), np.ones(work.pairs, np.int64)
+        for pair, packed in enumerate(work.packed):
+            if packed is not None:
+                lows[pair], highs[pair], costs[pair], grains[pair] = packed.first, packed.rows, PACKED_COST, self._rows
+        return Extents(lows, highs, costs, grains, searched, np.diff(work.bounds))
+
+    def _query(self, work: Work, searched: I64) -> Query:
         rows = work.table.rows
         vectors = work.vectors
         floats = vectors[:0] if self.integer else vectors
+        packed = np.zeros((work.pairs, 5), np.int64)
+        for pair, copy in enumerate(work.packed):
+            if copy is not None:
+                start = int(work.starts[pair])
+                packed[pair] = (*copy.addresses, copy.base - start, int(work.stops[pair]) - start)
         return Query(
             slots=work.slots,
             offsets=work.offsets,
@@ -80,6 +141,8 @@ class CpuBackend:
             floats=floats.astype(np.float32),
             bias=-128 * vectors.sum(axis=1, dtype=np.int32),
             candidate_inv_norms=work.inv_norms,
+            searched=searched,
+            packed=packed,
             integer=self.integer,
         )
 
@@ -92,6 +155,16 @@ class CpuBackend:
         arena = make_arena(wanted[0], wanted[1], candidates, integer=self.integer)
         self._local.arena = (wanted, arena)
         return arena
+
+
+def stands(work: Work) -> list[Stand]:
+    """The pairs whose answers may stand, with their windows in places of the packed copy."""
+    found = []
+    for pair, packed in enumerate(work.packed):
+        if packed is not None and packed.standing is not None:
+            start, stop = int(work.starts[pair]) - packed.base, int(work.stops[pair]) - packed.base
+            found.append((pair, packed.standing, Window(start, stop, packed.rows, packed.base)))
+    return found
 
 
 def make_arena(dimension: int, room: int, candidates: int, *, integer: bool) -> Arena:
@@ -112,28 +185,3 @@ def make_arena(dimension: int, room: int, candidates: int, *, integer: bool) -> 
         keys=np.zeros((candidates, room), np.uint64),
         counts=np.zeros(candidates, np.int64),
     )
-
-
-def cut(offsets: I64, candidates: I64, threads: int) -> list[I64]:
-    """Cut the rows of all pairs into shares of equal cost: per thread `[u, 4] int64` (pair, low, high, 0).
-
-    A pair without rows or candidates is in no share.
-    """
-    cost = np.where(candidates > 0, candidates + ROW_COST, 0)  # per row
-    ends = np.cumsum(np.diff(offsets) * cost)
-    total = int(ends[-1]) if len(ends) else 0
-    if threads == 1 or total <= SMALL:
-        pairs = np.flatnonzero((offsets[1:] > offsets[:-1]) & (candidates > 0))
-        return [np.stack((pairs, offsets[pairs], offsets[pairs + 1], np.zeros_like(pairs)), axis=1)]
-    cuts = [total * share // threads for share in range(threads + 1)]
-    return [_share(offsets, cost, ends, low, high) for low, high in pairwise(cuts)]
-
-
-def _share(offsets: I64, cost: I64, ends: I64, low: int, high: int) -> I64:
-    """The units between two cuts, which count cost from the first row of the first pair."""
-    begins = np.concatenate(([0], ends[:-1]))
-    pairs = np.flatnonzero((ends > low) & (begins < high) & (ends > begins))
-    first = np.maximum(low - begins[pairs], 0) // cost[pairs]  # same rounding below: neighbours meet
-    last = np.minimum(high - begins[pairs], ends[pairs] - begins[pairs]) // cost[pairs]
-    units = np.stack((pairs, offsets[pairs] + first, offsets[pairs] + last, np.zeros_like(pairs)), axis=1)
-    return np.ascontiguousarray(units[units[:, 2] > units[:, 1]])

@@ -14,6 +14,9 @@ class ReferenceBackend:
 
     name = "reference"
 
+    def layout(self, dimension: int) -> None:
+        """Keeps no packed rows."""
+
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)

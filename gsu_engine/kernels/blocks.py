@@ -1,18 +1,17 @@
 """Gathering rows of a history into the blocks that a tile reads.
 
 Layout: see `kernels.tile`. Rows without a vector and rows that are not allowed never get into a block, so the product
-is spent on rows that can be retrieved. A block's last rows may be padding: row 0, with NaN for its inverse norm.
+is spent on rows that can be retrieved. A block's last rows may be padding: row 0, nowhere in a window.
 """
 
 from typing import NamedTuple
-
-import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, U64, Flags
 from muse_stream.gsu_engine.kernels.jit import Int, inner
 from muse_stream.gsu_engine.kernels.tile import FLOAT32, INT8
 from muse_stream.gsu_engine.kernels.transpose import transpose_float32, transpose_int8
 
+NOWHERE = 2**32 - 1  # place of a lane that is nobody's: beyond any window
 ROWS_INT8, INT8_LANES = INT8.rows, INT8.lanes
 ROWS_FLOAT32, FLOAT32_LANES = FLOAT32.rows, FLOAT32.lanes
 
@@ -31,6 +30,8 @@ class Query(NamedTuple):
     floats: F32  # [T, d], or [0, d] where the int8 tile is used
     bias: I32  # [T] what a sum of the int8 tile starts at
     candidate_inv_norms: F32  # [T]
+    searched: I64  # [P] the first candidates of a pair: only these are searched for, all get their recent scores
+    packed: I64  # [P, 5] addresses of blocks, inverse norms and places, place -> index, length; 0 = gather
     integer: bool
 
 
@@ -54,7 +55,8 @@ def pack(query: Query, arena: Arena, rows: Int) -> Int:
     size = ROWS_INT8 if query.integer else ROWS_FLOAT32
     blocks = (rows + size - 1) // size
     arena.numbers[rows : blocks * size] = 0
-    arena.inv_norms[rows : blocks * size] = np.nan
+    arena.inv_norms[rows : blocks * size] = 0
+    arena.places[rows : blocks * size] = NOWHERE
     table, numbers, width = query.rows.ctypes.data, arena.numbers.ctypes.data, query.rows.shape[1]
     for block in range(blocks):
         if query.integer:

@@ -8,11 +8,14 @@ and nothing else.
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
 
+from typing import NamedTuple
+
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import F32, I32, I64, U32, U64, Flags
+from muse_stream.gsu_engine.arrays import F32, I32, I64, U64, Flags
 from muse_stream.gsu_engine.kernels.blocks import ROWS_FLOAT32, ROWS_INT8, Arena, Query, gather, gather_recent, pack
 from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel
+from muse_stream.gsu_engine.kernels.memory import float32_at, uint32_at, uint64_at
 from muse_stream.gsu_engine.kernels.select import best_of, key_of, score_of, sort_best_first, tighten
 from muse_stream.gsu_engine.kernels.tile import (
     CANDIDATES,
@@ -41,74 +44,125 @@ def limit_of(beat: Real, inv_norm: Real) -> Real:
 
 
 @inner
-def run_tile(query: Query, arena: Arena, block: Int, candidate: Int, own: Int, many: Int) -> Int:
-    """One block against the candidates from `candidate` on, or one; 0 = nothing above the limits from `own` on."""
-    limits, out = arena.limits.ctypes.data + own * 4, arena.products.ctypes.data
+def run_tile(query: Query, block: Int, ahead: Int, norms: Int, limits: Int, out: Int, candidate: Int, many: Int) -> Int:
+    """A block against the candidates from `candidate` on, or one; 0 = nothing above the limits.
+
+    `block`, `norms`, `limits` and `out` are addresses: of the block, of its inverse norms, of the first candidate's
+    limit, and of the room for the products; `ahead` leads from the block to the next one.
+    """
     bias, width = query.bias.ctypes.data + candidate * 4, query.rows.shape[1]
-    at = arena.blocks.ctypes.data
     if query.integer:
-        at += block * width * ROWS_INT8
-        norms = arena.inv_norms.ctypes.data + block * ROWS_INT8 * 4
         vector = query.vectors.ctypes.data + candidate * width
         if many:
-            return tile_int8_many(at, vector, width, width // 4, bias, norms, limits, out)
-        return tile_int8_one(at, vector, width, width // 4, bias, norms, limits, out)
-    at += block * width * ROWS_FLOAT32 * 4
-    norms = arena.inv_norms.ctypes.data + block * ROWS_FLOAT32 * 4
+            return tile_int8_many(block, ahead, vector, width, width // 4, bias, norms, limits, out)
+        return tile_int8_one(block, ahead, vector, width, width // 4, bias, norms, limits, out)
     vector = query.floats.ctypes.data + candidate * width * 4
     if many:
-        return tile_float32_many(at, vector, width * 4, width, bias, norms, limits, out)
-    return tile_float32_one(at, vector, width * 4, width, bias, norms, limits, out)
+        return tile_float32_many(block, ahead, vector, width * 4, width, bias, norms, limits, out)
+    return tile_float32_one(block, ahead, vector, width * 4, width, bias, norms, limits, out)
+
+
+class Rows(NamedTuple):
+    """Blocks to scan, newest first: the arena's own, or those of a user's packed rows."""
+
+    blocks: Int  # address of the first
+    norms: Int  # address of its inverse norms
+    places: Int  # address of its places
+    count: Int
+    step: Int  # from one block to the next: 1, or -1 where later blocks are newer
+    shift: Int  # place + shift = index in the window
+    length: Int  # of the window
 
 
 @inner
-def keep_hits(mask: Int, products: F32, places: U32, inv_norm: Real, keys: U64, count: Int) -> Int:
-    """Append the keys of the rows in `mask`; returns their new number."""
+def keep_hits(rows: Rows, mask: Int, products: Int, places: Int, inv_norm: Real, keys: U64, count: Int) -> Int:
+    """Append the keys of the rows in `mask` that lie in the window; returns their new number."""
     while mask != 0:
         row = lowest_bit(mask)
         mask &= mask - np.uint64(1)
-        keys[count] = key_of(products[row] * inv_norm, places[row])
-        count += 1
+        index = np.int64(uint32_at(places + row * 4)) + rows.shift
+        if 0 <= index < rows.length:
+            keys[count] = key_of(float32_at(products + row * 4) * inv_norm, index)
+            count += 1
     return count
 
 
 @inner
-def scan_group(query: Query, arena: Arena, own: Int, base: Int, group: Int, blocks: Int, k: Int) -> None:
-    """All blocks of a superblock against `group` candidates from `base + own` on: `CANDIDATES` of them, or one."""
+def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, base: Int, group: Int, k: Int) -> None:
+    """All blocks of `rows` against `group` candidates from `base + own` on: `CANDIDATES` of them, or one."""
     size = ROWS_INT8 if query.integer else ROWS_FLOAT32
-    masks = arena.masks[group * size // 2 :]
-    for block in range(blocks):
-        if run_tile(query, arena, block, base + own, own, group > 1) == 0:
-            continue
-        places = arena.places[block * size : (block + 1) * size]
-        for j in range(group):
-            if masks[j] == 0:
-                continue
-            keys, inv_norm = arena.keys[own + j], query.candidate_inv_norms[base + own + j]
-            count = keep_hits(
-                masks[j], arena.products[j * size : (j + 1) * size], places, inv_norm, keys, arena.counts[own + j]
-            )
-            if count > len(keys) - size:
-                arena.limits[own + j] = limit_of(score_of(tighten(keys, count, k)), inv_norm)
-                count = k
-            arena.counts[own + j] = count
+    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
+    limits, products = arena.limits.ctypes.data + own * 4, arena.products.ctypes.data
+    masks = products + group * size * 4
+    at = np.int64(0)
+    for _ in range(rows.count):
+        norms = rows.norms + at * size * 4
+        block = rows.blocks + at * block_bytes
+        if run_tile(query, block, rows.step * block_bytes, norms, limits, products, base + own, group > 1) != 0:
+            places = rows.places + at * size * 4
+            for j in range(group):
+                mask = uint64_at(masks + j * 8)
+                if mask == 0:
+                    continue
+                keys, inv_norm = arena.keys[own + j], query.candidate_inv_norms[base + own + j]
+                count = keep_hits(rows, mask, products + j * size * 4, places, inv_norm, keys, arena.counts[own + j])
+                if count > len(keys) - size:
+                    arena.limits[own + j] = limit_of(score_of(tighten(keys, count, k)), inv_norm)
+                    count = k
+                arena.counts[own + j] = count
+        at += rows.step
+
+
+@inner
+def scan_rows(query: Query, arena: Arena, rows: Rows, pair: Int, k: Int) -> None:
+    """`rows` against all candidates of a pair."""
+    base, candidates = query.bounds[pair], query.searched[pair]
+    own = 0
+    while own < candidates:
+        group = CANDIDATES if own + CANDIDATES <= candidates else 1
+        scan_group(query, arena, rows, own, base, group, k)
+        own += group
+
+
+@inner
+def scan_gathered(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
+    """Rows `slots[low:high]`, gathered a superblock at a time."""
+    base, stop = query.offsets[pair], query.offsets[pair + 1]
+    norms, places = arena.inv_norms.ctypes.data, arena.places.ctypes.data
+    while high > low:
+        high, count = gather(query, arena, low, high, base)
+        blocks = pack(query, arena, count)
+        rows = Rows(arena.blocks.ctypes.data, norms, places, blocks, 1, 0, stop - base)
+        scan_rows(query, arena, rows, pair, k)
+
+
+@inner
+def scan_packed(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
+    """Rows `low:high` of the pair's packed ones, a superblock at a time; `low` is the first of a block."""
+    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
+    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
+    blocks, norms, places, shift, length = query.packed[pair]
+    most = len(arena.places) // size
+    first, last = low // size, (high + size - 1) // size
+    while last > first:
+        count = min(most, last - first)
+        at = last - 1
+        rows = Rows(blocks + at * block_bytes, norms + at * size * 4, places + at * size * 4, count, -1, shift, length)
+        scan_rows(query, arena, rows, pair, k)
+        last -= count
 
 
 @inner
 def scan(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
-    """Rows `slots[low:high]` against all candidates of a pair: leaves their best keys in the arena, unsorted."""
-    base, candidates = query.bounds[pair], query.bounds[pair + 1] - query.bounds[pair]
+    """Rows `low:high` of a pair against all its candidates: leaves their best keys in the arena, unsorted."""
+    base, candidates = query.bounds[pair], query.searched[pair]
     arena.counts[:candidates] = 0
     for own in range(candidates):  # a candidate without a vector is not to be beaten
         arena.limits[own] = -np.inf if query.candidate_inv_norms[base + own] > 0 else np.inf
-    while high > low:
-        high, rows = gather(query, arena, low, high, query.offsets[pair])
-        blocks = pack(query, arena, rows)
-        own = 0
-        while own < candidates:
-            group = CANDIDATES if own + CANDIDATES <= candidates else 1
-            scan_group(query, arena, own, base, group, blocks, k)
-            own += group
+    if query.packed[pair, 0] != 0:
+        scan_packed(query, arena, pair, low, high, k)
+    else:
+        scan_gathered(query, arena, pair, low, high, k)
 
 
 @inner
@@ -130,6 +184,7 @@ def recent(query: Query, arena: Arena, pair: Int, scores: F32, present: Flags) -
     low, high = query.offsets[pair], query.offsets[pair + 1]
     size = ROWS_INT8 if query.integer else ROWS_FLOAT32
     wanted, done = min(scores.shape[1], high - low), 0
+    width, products = query.rows.shape[1] * (1 if query.integer else 4), arena.products.ctypes.data
     while done < wanted:
         rows = min(gather_recent(query, arena, low, high - done), wanted - done)
         pack(query, arena, rows)
@@ -138,7 +193,9 @@ def recent(query: Query, arena: Arena, pair: Int, scores: F32, present: Flags) -
             inv_norm = query.candidate_inv_norms[candidate]
             for place in range(rows if inv_norm > 0 else 0):
                 if place % size == 0:
-                    run_tile(query, arena, place // size, candidate, 0, False)
+                    block = arena.blocks.ctypes.data + place * width
+                    norms = arena.inv_norms.ctypes.data + place * 4
+                    run_tile(query, block, 0, norms, arena.limits.ctypes.data, products, candidate, False)
                 if arena.inv_norms[place] > 0:
                     scores[candidate, done + place] = arena.products[place % size] * inv_norm
                     present[candidate, done + place] = True
@@ -147,13 +204,13 @@ def recent(query: Query, arena: Arena, pair: Int, scores: F32, present: Flags) -
 
 @kernel
 def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
-    """One thread's share: `units` are rows (pair, low, high, first row in parts)."""
+    """One thread's share: `units` are (pair, low, high, first row in parts, whether it holds the newest rows)."""
     for unit in range(len(units)):
-        pair, low, high, first = units[unit]
+        pair, low, high, first, newest = units[unit]
         scan(query, arena, pair, low, high, k)
-        candidates = query.bounds[pair + 1] - query.bounds[pair]
+        candidates = query.searched[pair]
         keep_parts(arena, candidates, k, parts[first : first + candidates])
-        if high == query.offsets[pair + 1]:
+        if newest:
             recent(query, arena, pair, scores, present)
 
 
@@ -163,6 +220,7 @@ def merge(
     units: I64,
     first_unit: I64,
     bounds: I64,
+    searched: I64,
     starts: I64,
     scores: F32,
     positions: I64,
@@ -172,7 +230,7 @@ def merge(
     for pair in range(len(starts)):
         mine = units[first_unit[pair] : first_unit[pair + 1]]
         heads = np.empty(len(mine), np.int64)
-        for candidate in range(bounds[pair], bounds[pair + 1]):
+        for candidate in range(bounds[pair], bounds[pair] + searched[pair]):
             rows = mine[:, 3] + (candidate - bounds[pair])
             found = best_of(parts, rows, heads, starts[pair], scores[candidate], positions[candidate])
             counts[candidate] = found

@@ -10,7 +10,10 @@ forms, one answer (dot products of int8 vectors are integers below 2^24 at d <= 
 A tile multiplies each sum by its row's inverse norm, in float32 and rounded once, as the definition has it, and
 compares with a limit per candidate. It returns 0 when nothing is above: then nothing was written. Else it has
 written all products `float32 [candidates][ROWS]` and, behind them, one 64-bit mask per candidate (bit r = row r is
-above). A row whose inverse norm is NaN is never above.
+above). Inverse norms must be numbers; a lane that is nobody's has 0 there, and may come out above a negative limit.
+
+While it reads a block, a tile asks for the bytes `ahead` of it: blocks are often read from the newest to the oldest,
+against the order that a CPU foresees.
 
 Registers: `candidates x vectors` sums + `vectors` loads + 1 broadcast must fit: 6 x 4 of AVX-512's 32, 6 x 2 of AVX2's
 and SSE's 16, 6 x 4 of NEON's 32.
@@ -18,6 +21,7 @@ and SSE's 16, 6 x 4 of NEON's 32.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from llvmlite import binding, ir
@@ -32,6 +36,7 @@ F32 = ir.FloatType()
 Value = Any  # llvmlite's types, values and builders carry no annotations
 external: Any = cgutils.get_or_insert_function
 CANDIDATES = 6
+CACHE_LINE = 64
 UNROLL = 4  # steps per loop: d is a multiple of 64, so d / 4 is one of 4
 VNNI_TAKES_BYTES_FROM = 22  # LLVM release from which the intrinsic's operands are <64 x i8>, before it <16 x i32>
 
@@ -116,10 +121,14 @@ class _Emitter:
             function, [total, self.builder.bitcast(row, packed), self.builder.bitcast(query, packed)]
         )
 
-    def step(self, totals: list[list[Value]], block: Value, queries: list[Value], at: Value) -> list[list[Value]]:
+    def step(
+        self, totals: list[list[Value]], block: Value, ahead: Value, queries: list[Value], at: Value
+    ) -> list[list[Value]]:
         """One 4-byte step along the width for all candidates and vectors of the block."""
         base = self.builder.add(block, self.builder.mul(at, ir.Constant(I64, 4 * self.shape.rows)))
         size = self.vector_bytes
+        for offset in range(0, 4 * self.shape.rows, CACHE_LINE):
+            self.prefetch(self.builder.add(self.builder.add(base, ahead), ir.Constant(I64, offset)))
         rows = [self.load(base, size * vector, self.vector, size) for vector in range(self.shape.vectors)]
         offset = self.builder.mul(at, ir.Constant(I64, 4))
         after = []
@@ -134,7 +143,17 @@ class _Emitter:
             return [ir.Constant(self.vector, [0.0] * self.shape.lanes)] * self.candidates
         return [self.broadcast(self.load(biases, 4 * c, I32, 4)) for c in range(self.candidates)]
 
-    def sums(self, block: Value, query: Value, stride: Value, steps: Value, first: list[Value]) -> list[list[Value]]:
+    def prefetch(self, address: Value) -> None:
+        """Ask for a cache line that will be read soon."""
+        pointer = ir.PointerType(I8)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32])
+        function = external(self.builder.module, kind, "llvm.prefetch.p0")
+        read, keep, data = (ir.Constant(I32, value) for value in (0, 3, 1))
+        self.builder.call(function, [self.builder.inttoptr(address, pointer), read, keep, data])
+
+    def sums(  # noqa: PLR0917 - as the tile's arguments
+        self, block: Value, ahead: Value, query: Value, stride: Value, steps: Value, first: list[Value]
+    ) -> list[list[Value]]:
         """The loop over the width; returns the sums `[candidates][vectors]`."""
         builder = self.builder
         queries = [builder.add(query, builder.mul(stride, ir.Constant(I64, c))) for c in range(self.candidates)]
@@ -147,7 +166,7 @@ class _Emitter:
         phis = [[builder.phi(self.vector) for _ in range(self.shape.vectors)] for _ in range(self.candidates)]
         totals = phis
         for unrolled in range(UNROLL):
-            totals = self.step(totals, block, queries, builder.add(at, ir.Constant(I64, unrolled)))
+            totals = self.step(totals, block, ahead, queries, builder.add(at, ir.Constant(I64, unrolled)))
         following = builder.add(at, ir.Constant(I64, UNROLL))
         at.add_incoming(following, loop)
         for candidate in range(self.candidates):
@@ -169,6 +188,19 @@ class _Emitter:
             ]
             for vectors in totals
         ]
+
+    def largest(self, first: Value, second: Value) -> Value:
+        """Lane by lane; without NaN this is one instruction."""
+        return self.builder.select(self.builder.fcmp_ordered(">", first, second), first, second)
+
+    def any_above(self, products: list[list[Value]], limits: Value) -> Value:
+        """Whether any product of any candidate is above its limit: fewer compares than a mask for each takes."""
+        builder, found = self.builder, ir.Constant(ir.IntType(self.shape.lanes), 0)
+        for candidate, vectors in enumerate(products):
+            limit = self.broadcast(self.load(limits, 4 * candidate, F32, 4))
+            above = builder.fcmp_ordered(">", reduce(self.largest, vectors), limit)
+            found = builder.or_(found, builder.bitcast(above, ir.IntType(self.shape.lanes)))
+        return builder.icmp_unsigned("!=", found, ir.Constant(ir.IntType(self.shape.lanes), 0))
 
     def masks(self, products: list[list[Value]], limits: Value) -> list[Value]:
         """Per candidate a 64-bit mask of the rows above its limit."""
@@ -193,32 +225,31 @@ class _Emitter:
 
 
 def _tile(shape: Shape, candidates: int, usable: bool) -> Value:
-    """Intrinsic `tile(block, query, stride, steps, biases, inv_norms, limits, out) -> uint64`.
+    """Intrinsic `tile(block, ahead, query, stride, steps, biases, inv_norms, limits, out) -> uint64`, 0 or 1.
 
-    All arguments are int64: addresses (block and out aligned to 64 bytes), the bytes from one candidate to the next,
-    and the number of 4-byte steps along the width. Not `usable` = the CPU lacks the instruction: the code is empty.
+    All arguments are int64: addresses (block and out aligned to 64 bytes), bytes from the block to the next one, from
+    one candidate to the next, and the number of 4-byte steps along the width. Not `usable` = the CPU lacks the
+    instruction: the code is empty.
     """
-    signature = types.uint64(*[types.int64] * 8)
+    signature = types.uint64(*[types.int64] * 9)
 
     def emit(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
         if not usable:
             return ir.Constant(I64, 0)
-        block, query, stride, steps, biases, inv_norms, limits, out = arguments
+        block, ahead, query, stride, steps, biases, inv_norms, limits, out = arguments
         emitter = _Emitter(builder, shape, candidates)
-        totals = emitter.sums(block, query, stride, steps, emitter.first_sums(biases))
+        totals = emitter.sums(block, ahead, query, stride, steps, emitter.first_sums(biases))
         products = emitter.products(totals, inv_norms)
-        masks = emitter.masks(products, limits)
-        found = masks[0]
-        for mask in masks[1:]:
-            found = builder.or_(found, mask)
-        with builder.if_then(builder.icmp_unsigned("!=", found, ir.Constant(I64, 0))):
-            emitter.write(products, masks, out)
-        return found
+        found = emitter.any_above(products, limits)
+        with builder.if_then(found):
+            emitter.write(products, emitter.masks(products, limits), out)
+        return builder.zext(found, I64)
 
     @intrinsic
     def tile(  # noqa: PLR0917 - numba passes positions
         _typing: Value,
         block: Value,
+        ahead: Value,
         query: Value,
         stride: Value,
         steps: Value,

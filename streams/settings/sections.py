@@ -275,6 +275,12 @@ class EngineSettings(Section):
         ge=1 << 20,
         description="Histories kept in memory, 4 bytes a behaviour; least recently used users leave.",
     )
+    packed_bytes: int = Field(
+        256 << 20,
+        ge=0,
+        description="Hot users' rows beside them, packed for the search, 140 bytes a behaviour at 128 dimensions "
+        "(`cpu` only). 0 turns it off: every search then gathers its rows.",
+    )
 
 
 class ModelSettings(Section):

@@ -170,6 +170,7 @@ def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
         table,
         cap=settings.state.cap,
         pool_bytes=settings.engine.pool_bytes,
+        packed_bytes=settings.engine.packed_bytes,
         backend=settings.engine.backend,
         threads=settings.engine.threads or None,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from muse_stream.gsu_engine import packed
 from muse_stream.gsu_engine.backends import MAKERS, choose, cpu
 from muse_stream.gsu_engine.contract import Backend
 
@@ -22,6 +23,14 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def backends() -> list[Backend]:
     """All that run here, the definition first."""
     return [choose(name, threads=3)[0] for name in EVERYWHERE]
+
+
+@pytest.fixture(scope="module")
+def answers_stand() -> Iterator[None]:
+    """Answers stand also over short histories."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "STANDING_FROM_ROWS", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

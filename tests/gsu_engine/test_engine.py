@@ -249,6 +249,9 @@ def test_vector_changes_wait_for_a_running_search_and_appends_do_not() -> None:
     class Slow:
         name = "slow"
 
+        def layout(self, dimension: int) -> None:
+            """Packs nothing."""
+
         def search(self, work: Any) -> Any:
             inside.set()
             assert release.wait(20)

@@ -13,6 +13,7 @@ from tests.gsu_engine.worlds import World, worlds
 RESULTS = st.one_of(st.integers(1, 200), st.sampled_from((1, 2, 50, 200)))
 
 
+@pytest.mark.usefixtures("answers_stand")
 @given(
     world=worlds(),
     data=st.data(),
@@ -29,10 +30,14 @@ def test_every_backend_equals_the_oracle(  # noqa: PLR0917 - hypothesis passes n
     candidates = [data.draw(st.integers(0, 15)) for _ in users]
     batch = world.batch(users, candidates, windows=windows, masks=masks)
     expected = answer(batch, world.histories, world.vectors, k, recent)
+    whole = world.batch(users, [1] * len(users), windows=False, masks=False)
     table = world.table()
     for backend in backends:
         engine = GsuEngine(table, cap=10**6, pool_bytes=1 << 16, backend=backend)
-        for _ in range(2):  # from the source, then from the pool
+        for _ in range(3):  # from the source, from the pool, from packed rows
+            assert_identical(engine.search(batch, k, recent, world), expected)
+        for _ in range(2):  # packed rows of more than the window
+            engine.search(whole, k, recent, world)
             assert_identical(engine.search(batch, k, recent, world), expected)
 
 
@@ -46,7 +51,7 @@ def test_long_histories_cut_between_threads(
     results = []
     for backend in backends_with_small_shares:
         engine = GsuEngine(world.table(), cap=10**6, pool_bytes=1 << 20, backend=backend)
-        results.append(engine.search(batch, k, 20, world))
+        results += [engine.search(batch, k, 20, world) for _ in range(3)]  # gathered, then packed
     for result in results[1:]:
         assert_identical(result, results[0])
 

@@ -50,13 +50,16 @@ def test_before_anything_is_open_everything_is_zero() -> None:
 
 def test_engines_of_two_spaces_keep_their_tables_apart_and_share_the_index() -> None:
     metrics = bare_metrics()
-    metrics.watch_engines(lambda: [Engine(), Engine(table=Table(space="text", rows=4))])
+    metrics.watch_engines(lambda: [Engine(), Engine(table=Table(space="text", rows=4), packed=None)])
     assert value(metrics, "muse_engine_info", backend="cpu") == 1
     assert value(metrics, "muse_engine_table_rows", space="v1") == 10
     assert value(metrics, "muse_engine_table_rows", space="text") == 4
     assert value(metrics, "muse_engine_index_items") == 12
     assert value(metrics, "muse_engine_pool_bytes") == 320
     assert value(metrics, "muse_engine_pool_hits_total") == 10
+    assert value(metrics, "muse_engine_packed_bytes") == 900
+    assert value(metrics, "muse_engine_packed_hits_total") == 3
+    assert value(metrics, "muse_engine_standing_served_total") == 40
     assert value(metrics, "muse_engine_search_seconds_total") == 1.0
 
 

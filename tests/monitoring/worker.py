@@ -85,11 +85,26 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Packed:
+    users: int = 2
+    bytes: int = 900
+    budget_bytes: int = 1_000
+    hits: int = 3
+    misses: int = 4
+    evictions: int = 1
+    answers: int = 30
+    served: int = 40
+    rows_scored: int = 50
+    refills: int = 6
+
+
+@dataclass(frozen=True)
 class Engine:
     backend: str = "cpu"
     pool: Pool = Pool()
     table: Table = Table()
     index: Index = Index()
+    packed: Packed | None = Packed()
     hits: int = 5
     misses: int = 6
     searches: int = 7

@@ -32,6 +32,7 @@ def test_products_and_masks(shape: tile.Shape, candidates: int, run: Any) -> Non
     call: Any = compiled(
         lambda block, query, stride, steps, bias, norms, limits, out: run(
             block.ctypes.data,
+            0,
             query.ctypes.data,
             stride,
             steps,
@@ -47,7 +48,7 @@ def test_products_and_masks(shape: tile.Shape, candidates: int, run: Any) -> Non
         rows = rng.choice([-128, 0, 127, 3], (shape.rows, dimension)).astype(np.int8)
         queries = rng.choice([-128, -1, 127], (candidates, dimension)).astype(np.int8)
         norms = rng.random(shape.rows, np.float32)
-        norms[3] = np.nan
+        norms[3] = 0
         block, vectors, bias = _forms(shape, rows, queries)
         steps = dimension // 4 if shape.integer else dimension
         expected = (queries.astype(np.int64) @ rows.T.astype(np.int64)).astype(np.float32) * norms

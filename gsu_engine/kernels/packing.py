@@ -1,0 +1,161 @@
+"""A user's rows kept as the tile reads them, so that a search need not gather them: writing, renewing, finding.
+
+Layout: rows lie in the order of their positions, `ROWS` to a block (see `kernels.tile`), and within a block from the
+last lane to the first. So lanes in rising order are rows from the newest to the oldest, the order in which a search
+meets the rows it gathers itself. Beside each lane: inverse norm, place (position - base; `NOWHERE` = nobody) and slot.
+Consequences: an append writes into free lanes and moves nothing; the rows that fall off at the old end stay until they
+are many, and a search passes over them by their places; d + 12 bytes a row (4 d + 12 with the float32 tile).
+
+Rows without a vector have no lane; their slots are kept in a list. A vector that comes late belongs between rows that
+are there already, and one that is taken away leaves a hole: then the copy is made anew.
+"""
+
+# ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from muse_stream.gsu_engine.arrays import F32, I8, U8, U32
+from muse_stream.gsu_engine.kernels.blocks import ROWS_FLOAT32, ROWS_INT8
+from muse_stream.gsu_engine.kernels.jit import Int, Truth, inner, kernel
+from muse_stream.gsu_engine.kernels.transpose import PLUS_128
+
+MARKS = 1 << 16  # bytes of the filter for changed slots: fits the first two cache levels
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a backend wants hot users' rows packed.
+
+    Attributes:
+        integer: The int8 tile's form, else the float32 one's.
+        rows: Rows of a block.
+        block_words: 32-bit words of a block.
+
+    """
+
+    integer: bool
+    rows: int
+    block_words: int
+
+
+class Lanes(NamedTuple):
+    """One copy's arrays; lane of row i: `i // ROWS * ROWS + ROWS - 1 - i % ROWS`."""
+
+    blocks: U32  # the tile's bytes (int8) or float32 bits
+    inv_norms: F32
+    places: U32
+    slots: U32
+    absent: U32  # slots of rows without a vector
+
+
+class Packed(NamedTuple):
+    """What one search reads of a copy: appends and renewals made later do not show in its window.
+
+    `standing` is a `standing.Standing`, or None: kernels do not know the class.
+    """
+
+    lanes: Lanes
+    addresses: tuple[int, int, int]  # of blocks, inverse norms and places
+    base: int  # position of place 0
+    first: int  # first row to read, the first of a block
+    rows: int  # end of the rows to read
+    standing: Any = None
+
+
+class Rows(NamedTuple):
+    """The vector table as packing reads it."""
+
+    row_of_slot: U32
+    rows: I8
+    words: U32  # the same bytes, four to a word
+    inv_norms: F32
+
+
+@inner
+def lane_of(row: Int, size: Int) -> Int:
+    """Where a row of the copy lies."""
+    return row // size * size + size - 1 - row % size
+
+
+@inner
+def write(lanes: Lanes, table: Rows, lane: Int, row: Int, integer: Truth) -> None:
+    """Put a table row into a lane."""
+    if integer:
+        words = table.words.shape[1]
+        at = lane // ROWS_INT8 * ROWS_INT8 * words + lane % ROWS_INT8
+        for word in range(words):
+            lanes.blocks[at + word * ROWS_INT8] = table.words[row, word] ^ np.uint32(PLUS_128)
+    else:
+        width = table.rows.shape[1]
+        at = lane // ROWS_FLOAT32 * ROWS_FLOAT32 * width + lane % ROWS_FLOAT32
+        for column in range(width):
+            lanes.blocks[at + column * ROWS_FLOAT32] = np.float32(table.rows[row, column]).view(np.uint32)
+    lanes.inv_norms[lane] = table.inv_norms[row]
+
+
+@kernel
+def append(
+    lanes: Lanes, table: Rows, slots: U32, place: Int, rows: Int, absent: Int, integer: Truth
+) -> tuple[Int, Int]:
+    """Add behaviours from `place` on behind the `rows` there are; returns the new numbers of rows and absent slots."""
+    size = ROWS_INT8 if integer else ROWS_FLOAT32
+    for i in range(len(slots)):
+        row = np.int64(table.row_of_slot[slots[i]])
+        if row == 0:
+            lanes.absent[absent] = slots[i]
+            absent += 1
+        else:
+            lane = lane_of(rows, size)
+            lanes.places[lane] = place + i
+            lanes.slots[lane] = slots[i]
+            write(lanes, table, lane, row, integer)
+            rows += 1
+    return rows, absent
+
+
+@inner
+def is_in(slot: Int, changed: U32, marks: U8) -> Truth:
+    """Whether a slot is among the changed ones, which are sorted; nearly all others end at the mark."""
+    if marks[slot % MARKS] == 0:
+        return False
+    at = np.searchsorted(changed, slot)
+    return at < len(changed) and changed[at] == slot
+
+
+@kernel
+def renew(lanes: Lanes, table: Rows, changed: U32, rows: Int, absent: Int, integer: Truth) -> Int:
+    """Bring the vectors of changed slots up to date; how many, or -1: one came or went, make the copy anew."""
+    renewed = 0
+    size = ROWS_INT8 if integer else ROWS_FLOAT32
+    marks = np.zeros(MARKS, np.uint8)
+    for slot in changed:
+        marks[slot % MARKS] = 1
+    for i in range(absent):
+        if is_in(lanes.absent[i], changed, marks) and table.row_of_slot[lanes.absent[i]] != 0:
+            return -1
+    for i in range(rows):
+        lane = lane_of(i, size)
+        if is_in(lanes.slots[lane], changed, marks):
+            row = np.int64(table.row_of_slot[lanes.slots[lane]])
+            if row == 0:
+                return -1
+            write(lanes, table, lane, row, integer)
+            renewed += 1
+    return renewed
+
+
+@kernel
+def first_alive(lanes: Lanes, rows: Int, place: Int, integer: Truth) -> Int:
+    """First row of the first block that holds a row at or after `place`; places rise with rows."""
+    size = ROWS_INT8 if integer else ROWS_FLOAT32
+    low, high = np.int64(0), np.int64(rows // size)
+    while low < high:
+        middle = (low + high) // 2
+        if lanes.places[lane_of(middle * size + size - 1, size)] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low * size

@@ -1,0 +1,259 @@
+"""Standing answers: what is kept of a search so that the next one need look at new rows only.
+
+Per candidate: the best keys found so far, best first, and `floor`, the best key that was ever left out. Every live row
+that is not listed is at or below the floor, and every listed one above it. So as long as K are listed (or nothing was
+ever left out) the first K of them are the answer, to the bit.
+
+- Rows that come are compared with the floor; what beats it goes into the list, and what falls off its end raises the
+  floor.
+- Rows that leave the window are struck out. When fewer than K remain, the list is made anew by a search.
+
+A candidate is known by its vector and inverse norm, compared byte by byte; the hash only finds the place. Keys are
+those of `kernels.select` with the place in the user's packed copy for an index.
+"""
+
+# ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
+
+from typing import NamedTuple
+
+import numpy as np
+
+from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U8, U32, U64, Flags
+from muse_stream.gsu_engine.kernels import hashing
+from muse_stream.gsu_engine.kernels.blocks import ROWS_FLOAT32, ROWS_INT8, Arena, Query
+from muse_stream.gsu_engine.kernels.hashing import find_one, insert
+from muse_stream.gsu_engine.kernels.jit import Int, Real, Truth, inner, kernel
+from muse_stream.gsu_engine.kernels.memory import float32_at, uint32_at, uint64_at
+from muse_stream.gsu_engine.kernels.scan import limit_of, run_tile
+from muse_stream.gsu_engine.kernels.select import key_of, score_of
+from muse_stream.gsu_engine.kernels.tile import CANDIDATES, lowest_bit
+
+SERVED, ROWS_SCORED, REFILLS = range(3)  # what `serve` counts
+TALLIES = 3
+NOTHING = np.uint64(0)
+
+
+class Answers(NamedTuple):
+    """The standing answers of one user; number 0 is nobody."""
+
+    ids: I64  # [S+1] hash of a candidate
+    tags: U8
+    numbers: U32
+    counters: I64
+    vectors: I8  # [S+1, d]
+    inv_norms: F32  # [S+1]
+    keys: U64  # [S+1, W] best first
+    counts: I64  # [S+1] keys that are listed
+    floors: U64  # [S+1]
+    starts: I64  # [S+1] place from which on rows are counted
+    stops: I64  # [S+1] place up to which
+
+
+class Window(NamedTuple):
+    """The rows of one pair, in places of the packed copy."""
+
+    start: Int
+    stop: Int
+    rows: Int  # lanes in use
+    base: Int  # position of place 0
+
+
+@inner
+def identity(vector: I8) -> Int:
+    """Hash of a candidate's vector, never 0."""
+    h = np.uint64(len(vector))
+    for i in range(0, len(vector), 8):
+        word = np.uint64(0)
+        for j in range(8):
+            word = word << np.uint64(8) | np.uint64(np.uint8(vector[i + j]))
+        h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(29)
+    return np.int64(h | np.uint64(1))
+
+
+@inner
+def number_of(answers: Answers, vector: I8, inv_norm: Real) -> Int:
+    """Number of a candidate's answer, 0 where there is none."""
+    at = find_one(identity(vector), answers.ids, answers.tags, answers.numbers, answers.counters[hashing.SEED])
+    if at < 0:
+        return np.int64(0)
+    number = np.int64(answers.numbers[at])
+    if answers.inv_norms[number] != inv_norm:
+        return np.int64(0)
+    for i in range(len(vector)):
+        if answers.vectors[number, i] != vector[i]:
+            return np.int64(0)
+    return number
+
+
+@inner
+def offer(answers: Answers, number: Int, key: Int) -> None:
+    """A row that came: list it if it beats the floor."""
+    if key <= answers.floors[number]:
+        return
+    keys, count = answers.keys[number], answers.counts[number]
+    if count == len(keys):
+        if key < keys[count - 1]:
+            answers.floors[number] = key
+            return
+        answers.floors[number] = keys[count - 1]
+        count -= 1
+    at = count
+    while at > 0 and keys[at - 1] < key:
+        keys[at] = keys[at - 1]
+        at -= 1
+    keys[at] = key
+    answers.counts[number] = count + 1
+
+
+@inner
+def strike(answers: Answers, number: Int, start: Int) -> None:
+    """Rows before `start` have left the window."""
+    keys, kept = answers.keys[number], 0
+    for i in range(answers.counts[number]):
+        keys[kept] = keys[i]
+        kept += (keys[i] & np.uint64(0xFFFFFFFF)) >= np.uint64(start)
+    answers.counts[number] = kept
+    answers.starts[number] = start
+
+
+@inner
+def first_new(query: Query, window: Window, pair: Int, stop: Int, size: Int) -> Int:
+    """First block with a row at or after place `stop`; places rise with rows."""
+    places, low, high = query.packed[pair, 2], np.int64(0), np.int64(window.rows // size)
+    while low < high:
+        middle = (low + high) // 2
+        if np.int64(uint32_at(places + middle * size * 4)) < stop:  # a block's first lane is its newest row
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner
+def catch_up(
+    answers: Answers, query: Query, arena: Arena, pair: Int, window: Window, own: Int, group: Int, held: I64
+) -> Int:
+    """Compare the rows since their stop with the answers `held[own:own + group]`; returns the rows scored."""
+    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
+    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
+    base, since = query.bounds[pair] + own, answers.stops[held[own]]
+    for j in range(group):
+        floor = answers.floors[held[own + j]]
+        arena.limits[j] = -np.inf
+        if floor != NOTHING:  # an equal score of a newer row beats the floor
+            least = np.nextafter(score_of(floor >> np.uint64(32)), np.float32(-np.inf))
+            arena.limits[j] = limit_of(least, query.candidate_inv_norms[base + j])
+    limits, products = arena.limits.ctypes.data, arena.products.ctypes.data
+    blocks, norms, places = query.packed[pair, 0], query.packed[pair, 1], query.packed[pair, 2]
+    first, last = first_new(query, window, pair, since, size), (window.rows + size - 1) // size
+    for block in range(first, last):
+        at, lanes = blocks + block * block_bytes, block * size * 4
+        if run_tile(query, at, block_bytes, norms + lanes, limits, products, base, group > 1) == 0:
+            continue
+        for j in range(group):
+            mask = uint64_at(products + group * size * 4 + j * 8)
+            while mask != 0:
+                row = lowest_bit(mask)
+                mask &= mask - np.uint64(1)
+                place = np.int64(uint32_at(places + lanes + row * 4))
+                if since <= place < window.stop:
+                    product = float32_at(products + (j * size + row) * 4)
+                    offer(answers, held[own + j], key_of(product * query.candidate_inv_norms[base + j], place))
+    for j in range(group):
+        answers.stops[held[own + j]] = window.stop
+    return max(window.stop - since, 0) * group
+
+
+@inner
+def look_up(answers: Answers, query: Query, pair: Int, window: Window, held: I64, stood: Flags) -> None:
+    """Find the answers that can be brought up to this window, 0 where there is none."""
+    base = query.bounds[pair]
+    for own in range(len(held)):
+        inv_norm = query.candidate_inv_norms[base + own]
+        stood[base + own] = inv_norm == 0  # nothing is retrieved for it, which takes no search
+        held[own] = 0
+        if inv_norm != 0:
+            number = number_of(answers, query.vectors[base + own], inv_norm)
+            if answers.starts[number] <= window.start and answers.stops[number] <= window.stop:
+                held[own] = number
+
+
+@kernel
+def serve(
+    answers: Answers,
+    query: Query,
+    arena: Arena,
+    pair: Int,
+    window: Window,
+    k: Int,
+    stood: Flags,
+    scores: F32,
+    positions: I64,
+    counts: I32,
+    tallies: I64,
+) -> None:
+    """Answer what stands: `stood[T]` says which candidates of the pair; their rows of the results are written."""
+    base = query.bounds[pair]
+    candidates = query.bounds[pair + 1] - base
+    held = np.zeros(candidates, np.int64)
+    look_up(answers, query, pair, window, held, stood)
+    own = 0
+    while own < candidates:
+        group = 1
+        if own + CANDIDATES <= candidates:
+            same = held[own] != 0
+            for j in range(CANDIDATES):
+                same = same and held[own + j] != 0 and answers.stops[held[own + j]] == answers.stops[held[own]]
+            group = CANDIDATES if same else 1
+        if held[own] != 0 and answers.stops[held[own]] < window.stop:
+            tallies[ROWS_SCORED] += catch_up(answers, query, arena, pair, window, own, group, held)
+        own += group
+    for own in range(candidates):
+        number = held[own]
+        if number == 0:
+            continue
+        if answers.starts[number] < window.start:
+            strike(answers, number, window.start)
+        if answers.counts[number] < k and answers.floors[number] != NOTHING:
+            tallies[REFILLS] += 1
+            continue
+        found = min(answers.counts[number], k)
+        for i in range(found):
+            key = answers.keys[number, i]
+            scores[base + own, i] = score_of(key >> np.uint64(32))
+            positions[base + own, i] = window.base + np.int64(key & np.uint64(0xFFFFFFFF))
+        counts[base + own] = found
+        stood[base + own] = True
+        tallies[SERVED] += 1
+
+
+@kernel
+def keep(
+    answers: Answers,
+    vectors: I8,
+    inv_norms: F32,
+    window: Window,
+    scores: F32,
+    positions: I64,
+    counts: I32,
+) -> Truth:
+    """Let the answers of a search stand, `[n, k]` of candidates that have a vector; False: no room, start again."""
+    number, wanted = np.zeros(1, np.uint32), np.zeros(1, np.int64)
+    k = scores.shape[1]
+    for t in range(len(vectors)):
+        wanted[0] = identity(vectors[t])
+        if insert(wanted, answers.ids, answers.tags, answers.numbers, answers.counters, number) == 0 or number[0] == 0:
+            return False
+        at = np.int64(number[0])
+        if answers.stops[at] > window.stop:
+            continue
+        answers.vectors[at, :] = vectors[t]
+        answers.inv_norms[at] = inv_norms[t]
+        count = counts[t]
+        for i in range(count):
+            answers.keys[at, i] = key_of(scores[t, i], positions[t, i] - window.base)
+        answers.counts[at] = count
+        answers.floors[at] = answers.keys[at, k - 1] if count == k else NOTHING
+        answers.starts[at], answers.stops[at] = window.start, window.stop
+    return True
