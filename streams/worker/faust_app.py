@@ -32,12 +32,34 @@ class Assigned(Protocol):
         """A rebalance is under way: nothing is owned until `assigned`."""
 
 
+class _Known:
+    """A cluster as its metadata has it, where a topic that the metadata lacks has the configured partitions."""
+
+    def __init__(self, cluster: Any, count: int) -> None:  # noqa: ANN401 - aiokafka's ClusterMetadata
+        self._cluster, self._count = cluster, count
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """The numbers of the topic's partitions."""
+        return set(self._cluster.partitions_for_topic(topic) or range(self._count))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._cluster, name)
+
+
 class OwnersAssignor(PartitionAssignor):
-    """Faust's assignor without standbys: partitions stay with their owners, and every worker knows the owners' URLs."""
+    """Faust's assignor without standbys: partitions stay with their owners, and every worker knows the owners' URLs.
+
+    A broker that has just started may tell the group's leader of no topics at all. Faust would then give nobody
+    anything, and since nobody joins anew for that, for good.
+    """
 
     def __init__(self, app: faust.App, replicas: int = 0) -> None:
         del replicas  # the setting is not 0 only so that Faust uses this class
         super().__init__(app, replicas=0)
+
+    def assign(self, cluster: Any, member_metadata: Any) -> Any:  # noqa: ANN401 - Faust's and aiokafka's own
+        """Assignments by member."""
+        return super().assign(_Known(cluster, self.app.conf.topic_partitions), member_metadata)
 
 
 def create_app(settings: Settings) -> faust.App:

@@ -18,10 +18,11 @@ class Cluster:
     """What the assignor asks of a cluster."""
 
     partitions: int
+    is_told: bool = True
 
-    def partitions_for_topic(self, topic: str) -> set[int]:
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
         assert topic == TOPIC
-        return set(range(self.partitions))
+        return set(range(self.partitions)) if self.is_told else None
 
     def topics(self) -> set[str]:
         return {TOPIC}
@@ -36,18 +37,28 @@ class Group:
     members: dict[int, Any] = field(default_factory=dict)
 
     def join(self, port: int) -> None:
-        settings = Settings.load(None, {"http.port": port, "state.directory": self.directory})
+        given = {"http.port": port, "state.directory": self.directory, "topics.partitions": self.partitions}
+        settings = Settings.load(None, given)
         self.members[port] = create_app(settings)
 
-    def rebalance(self, leader: int) -> dict[int, set[int]]:
+    def rebalance(self, leader: int, *, is_told: bool = True) -> dict[int, set[int]]:
         """Partitions by port after a rebalance, as each member is told."""
         told = {str(port): app.assignor.metadata({TOPIC}) for port, app in self.members.items()}
-        given = self.members[leader].assignor.assign(Cluster(self.partitions), told)
+        given = self.members[leader].assignor.assign(Cluster(self.partitions, is_told), told)
         for port, app in self.members.items():
             app.assignor.on_assignment(given[str(port)])
         return {
             port: {number for _, numbers in given[str(port)].assignment for number in numbers} for port in self.members
         }
+
+
+def test_a_leader_who_was_told_of_no_topics_assigns_as_configured(tmp_path: Path) -> None:
+    group = Group(tmp_path, 4)
+    group.join(7001)
+    group.join(7002)
+    given = group.rebalance(7001, is_told=False)
+    assert sorted(given[7001] | given[7002]) == [0, 1, 2, 3]
+    assert len(given[7001]) == len(given[7002]) == 2
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 7])
