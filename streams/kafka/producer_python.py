@@ -4,6 +4,7 @@ Invariant: see `producer`.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,8 @@ from muse_stream.streams.errors import DeliveryError
 from muse_stream.streams.kafka.producer import ProducerOptions, Written, refused_text
 from muse_stream.streams.kafka.python_client import connecting
 from muse_stream.streams.records import Headers
+
+log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 10.0
 
@@ -130,5 +133,8 @@ class PythonProducer:
             self._producer.abort_transaction()
 
     def close(self) -> None:
-        """Leave."""
-        self._producer.close(timeout=_CLOSE_SECONDS)
+        """Leave; what no broker has acknowledged by then is given up, and never holds up an exit."""
+        try:
+            self._producer.close(timeout=_CLOSE_SECONDS)
+        except ClientError as error:
+            log.warning("closing a producer although not everything was acknowledged: %s", refused_text(error))
