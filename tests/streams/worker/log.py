@@ -22,6 +22,8 @@ ACTIONS = {"impression": 0, "click": 1, "cart": 2, "favourite": 3, "purchase": 4
 FRAME = [("muse-format", b"frame/1")]
 Row = tuple[int, int, int, int]
 """Item, time in ms, action, category (0 = not sent)."""
+Arrived = tuple[int, int, int, int, int]
+"""The same, and the partition's latest broker time when it came, in whole seconds."""
 
 
 def read_topic(installation: Installation, topic: str) -> list[Any]:
@@ -52,7 +54,7 @@ def read_topic(installation: Installation, topic: str) -> list[Any]:
 class Told:
     """One user: every row by its sequence number, and the live window after each record that changed it."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Arrived] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     windows: list[tuple[int, int]] = field(default_factory=list)
 
@@ -73,8 +75,10 @@ class LogModel:
         self.users: dict[int, Told] = defaultdict(Told)
         self.partition: dict[int, int] = {}
         seen: set[tuple[int, Any]] = set()
+        latest_ms: dict[int, int] = defaultdict(int)
         for record in records:
             for user, row, event in _rows(record):
+                latest_ms[record.partition] = max(latest_ms[record.partition], record.timestamp)
                 self.partition[user] = record.partition
                 told = self.users[user]
                 start = told.windows[-1][0] if told.windows else 0
@@ -82,7 +86,7 @@ class LogModel:
                     told.note(record.offset, len(told.rows))
                 elif event is None or (user, event) not in seen:
                     seen.add((user, event))
-                    told.rows.append(row)
+                    told.rows.append((*row, latest_ms[record.partition] // 1_000))
                     told.note(record.offset, max(start, len(told.rows) - cap))
 
     def differences(self, path: Path, partition: int) -> list[str]:
