@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from muse_stream.state.disk import sync_directory
 from muse_stream.state.errors import DamagedStoreError, damaged
 from muse_stream.state.journal import End, Journal, read_journal
 from muse_stream.state.manifest import Manifest, ManifestError, read_manifest
@@ -72,7 +73,7 @@ def mend(path: Path) -> None:
     for journal in reversed(found.behind):
         journal.path.rename(_aside(journal))
     _cut(found.at, found.keep_bytes)
-    _sync(path)
+    sync_directory(path)
 
 
 def require_unbroken(path: Path) -> None:
@@ -127,12 +128,3 @@ def _cut(journal: Journal, keep_bytes: int) -> None:
 
 def _aside(journal: Journal) -> Path:
     return journal.path.with_name(journal.path.name + TORN)
-
-
-def _sync(path: Path) -> None:
-    """Make renames durable before RocksDB goes on from them."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
+from muse_stream.state.disk import sync_directory
 from muse_stream.state.errors import SnapshotDamagedError, SnapshotLocationError, SnapshotTargetError
 from muse_stream.state.moment import StoreReader
 from muse_stream.state.snapshot_keeping import WRITE_HOURS, latest
@@ -107,7 +108,7 @@ def fetch(manifest: Manifest, location: SnapshotLocation, into: Path, advance: A
                 target.flush()
                 os.fsync(target.fileno())
         _require_same(arriving, manifest)
-        _sync_directory(arriving)
+        sync_directory(arriving)
         _rename(arriving, into)
 
 
@@ -217,12 +218,4 @@ def _rename(arrived: Path, into: Path) -> None:
     except OSError:
         _require_free(into)
         raise
-    _sync_directory(into.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(into.parent)

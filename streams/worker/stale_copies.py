@@ -9,7 +9,6 @@ finds the whole copy or none. What a crash leaves has a name that nobody opens a
 """
 
 import logging
-import os
 import re
 import shutil
 import time
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muse_stream.monitoring import StaleReading
+from muse_stream.state.disk import sync_directory
 from muse_stream.state.errors import StateError, StoreLockedError
 from muse_stream.state.locks import WriterLock
 from muse_stream.state.moment import StoreReader
@@ -163,7 +163,7 @@ class StaleCopies(LoopThread):
             return False
         try:
             copy.path.rename(aside)
-            _sync(copy.path.parent)
+            sync_directory(copy.path.parent)
         except OSError as error:
             log.warning("%s stays: %s", copy.path, error)
             return aside.exists() and not copy.path.exists()
@@ -176,12 +176,3 @@ class StaleCopies(LoopThread):
 
     def _release(self) -> None:
         """Nothing is held."""
-
-
-def _sync(directory: Path) -> None:
-    """Let a rename reach the disk before what follows it."""
-    file = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
