@@ -172,6 +172,7 @@ class Demo:
             latency_p99_ms=quantile(latencies, 0.99),
             long_history=long.length,
             long_history_retrieval_ms=long.retrieval_ms,
+            long_history_again_ms=long.again_ms,
             new_behaviour_visible_ms=long.added.visible_ms,
             model=model.version if model else "",
             model_trained=stage.trained,

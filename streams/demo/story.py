@@ -53,7 +53,8 @@ def show_long(console: Console, catalogue: Catalogue, long: LongHistory) -> None
     lines = [
         f"{long.length:,} behaviours in {long.frames} packed frames: sent and stored within {long.ingest_ms:,.0f} ms",
         f"exact top {long.k} of {long.length:,} behaviours for {long.candidates} candidates: "
-        f"{long.retrieval_ms:.1f} ms (first time, history loaded from disk: {long.cold_ms:.1f} ms)",
+        f"{long.retrieval_ms:.1f} ms (first time, history loaded from disk: {long.cold_ms:.1f} ms; "
+        f"asked again: {long.again_ms:.1f} ms)",
         f"one more behaviour: a purchase of {escape(catalogue.title_of(added.item))}",
     ]
     if added.visible_ms is None or added.cosine is None:

@@ -31,7 +31,8 @@ class Summary:
         latency_p50_ms: Request sent to answer read, by the requester's clock.
         latency_p99_ms: The same.
         long_history: Behaviours of the synthetic user with the long history.
-        long_history_retrieval_ms: One retrieval over it, inside the worker.
+        long_history_retrieval_ms: One retrieval over it, inside the worker, for candidates not asked for before.
+        long_history_again_ms: One for candidates asked for before, whose answers may stand.
         new_behaviour_visible_ms: From sending one more behaviour to reading an answer that retrieved it.
         model: Name of the model that scored.
         model_trained: False: first weights from a seed.
@@ -55,6 +56,7 @@ class Summary:
     latency_p99_ms: float | None
     long_history: int
     long_history_retrieval_ms: float | None
+    long_history_again_ms: float | None
     new_behaviour_visible_ms: float | None
     model: str
     model_trained: bool

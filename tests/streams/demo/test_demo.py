@@ -41,6 +41,7 @@ def test_the_demo_stores_and_answers_everything_it_sends() -> None:
     assert 0 < summary["freshness_p50_ms"] <= summary["freshness_p99_ms"]
     assert 0 < summary["latency_p50_ms"] <= summary["latency_p99_ms"]
     assert summary["long_history_retrieval_ms"] > 0
+    assert summary["long_history_again_ms"] > 0
     assert summary["new_behaviour_visible_ms"] > 0
     assert not summary["model_trained"]
     assert "first weights from a seed" in done.stdout

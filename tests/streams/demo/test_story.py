@@ -68,7 +68,7 @@ def test_untrained_scores_are_called_so() -> None:
 
 
 def long(added: Added) -> LongHistory:
-    return LongHistory(-12748, 12748, 100_000, 100, 400.0, 200, 50, 9.0, 3.14, added, [])
+    return LongHistory(-12748, 12748, 100_000, 100, 400.0, 200, 50, 9.0, 3.14, 0.55, added, [])
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,7 @@ def test_the_long_history_is_marked_and_its_end_told(
     text = printed(lambda console: story.show_long(console, retail.catalogue, long(added)))
     assert "Synthetic user -12748: customer 12748's purchases repeated to 100,000" in text
     assert "3.1 ms" in text
+    assert "asked again: 0.6 ms" in text
     assert "a purchase of WHITE METAL LANTERN" in text
     assert said in text
 

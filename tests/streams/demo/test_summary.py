@@ -25,6 +25,7 @@ GOOD = Summary(
     latency_p99_ms=80.0,
     long_history=100_000,
     long_history_retrieval_ms=3.0,
+    long_history_again_ms=0.5,
     new_behaviour_visible_ms=30.0,
     model="untrained",
     model_trained=False,
