@@ -148,12 +148,11 @@ class CpuBackend:
 
     def _arena(self, query: Query, candidates: int, k: int) -> Arena:
         """This thread's arena, made anew only when a search needs more room than any before."""
-        wanted = (query.rows.shape[1], LARGEST_ROOM * k + 64)
-        held: tuple[tuple[int, int], Arena] | None = getattr(self._local, "arena", None)
-        if held is not None and held[0] == wanted and len(held[1].keys) >= candidates:
-            return held[1]
-        arena = make_arena(wanted[0], wanted[1], candidates, integer=self.integer)
-        self._local.arena = (wanted, arena)
+        dimension, room = query.rows.shape[1], LARGEST_ROOM * k + 64
+        width, arena = getattr(self._local, "arena", (0, None))
+        if arena is None or width != dimension or arena.keys.shape[0] < candidates or arena.keys.shape[1] < room:
+            arena = make_arena(dimension, room, candidates, integer=self.integer)
+            self._local.arena = (dimension, arena)
         return arena
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from muse_stream.gsu_engine import SearchBatch, standing
+from muse_stream.gsu_engine.backends import cpu
 from muse_stream.gsu_engine.contract import Backend
 from tests.gsu_engine.oracle import answer, assert_identical
 from tests.gsu_engine.test_packed import Follower
@@ -64,6 +65,17 @@ def test_rows_that_leave_cost_a_refill_only_when_too_few_remain(asker: Asker) ->
         result = asker.ask()
         served, scored, refilled = served + result[0], scored + result[1], refilled + result[2]
     assert 0 < refilled < served // 20
+
+
+def test_serving_and_searching_share_a_thread_s_buffers(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    asker.append(1, [5])
+    asker.ask(range(1, 31))  # rows have left: more keys are listed than are asked for
+    made: list[int] = []
+    monkeypatch.setattr(cpu, "make_arena", lambda *_, **__: made.append(1))
+    for first in (31, 41, 51):
+        asker.append(1, [5])
+        asker.ask(range(first, first + 10))
+    assert made == []
 
 
 def test_fewer_results_come_from_the_same_answer_and_more_make_new_ones(asker: Asker) -> None:
