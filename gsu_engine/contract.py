@@ -42,6 +42,8 @@ class SearchBatch:
         inv_norms: `[T] float32`; 0 = the candidate has no vector: nothing is retrieved for it.
         allowed: Per pair None (all rows) or `[stop-start] bool`, or the same as bits, first row lowest
             (`np.packbits(..., bitorder="little")`, uint8). It limits what is retrieved, not the recent scores.
+        excluded: `[T] int64` per candidate the id of an item that is not retrieved for it, 0 = none; None = none for
+            all. It too limits what is retrieved, not the recent scores.
 
     """
 
@@ -52,6 +54,7 @@ class SearchBatch:
     vectors: I8
     inv_norms: F32
     allowed: Sequence[NDArray[Any] | None] | None = None
+    excluded: I64 | None = None
 
     def checked(self, dimension: int, k: int, recent: int) -> "SearchBatch":
         """The same batch in arrays that kernels are compiled for; raises BatchError where it breaks the contract."""
@@ -64,6 +67,8 @@ class SearchBatch:
             "vectors": (self.vectors, np.int8, (candidates, dimension)),
             "inv_norms": (self.inv_norms, np.float32, (candidates,)),
         }
+        if self.excluded is not None:
+            shapes["excluded"] = (self.excluded, np.int64, (candidates,))
         for name, (array, dtype, shape) in shapes.items():
             if array.dtype != dtype or array.shape != shape:
                 message = f"{name} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
@@ -86,6 +91,7 @@ class SearchBatch:
             plain(self.vectors, np.int8),
             plain(self.inv_norms, np.float32),
             self.allowed,
+            None if self.excluded is None else plain(self.excluded, np.int64),
         )
 
 
@@ -168,6 +174,7 @@ class Work:
         packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `layout`.
         bounds: `[P+1] int64`, `vectors`: `[T, d] int8`, `inv_norms`: `[T] float32` as in `SearchBatch`.
         allowed: `[N] bool` beside `slots`, or None = all.
+        excluded: `[T] uint32` the slot that is not retrieved for a candidate, 0 = none; None = none for all.
         k: Results per candidate.
         recent: Recent scores per candidate.
 
@@ -183,6 +190,7 @@ class Work:
     vectors: I8
     inv_norms: F32
     allowed: Flags | None
+    excluded: U32 | None
     k: int
     recent: int
     pairs: int = field(init=False)

@@ -190,6 +190,7 @@ class GsuEngine:
                 vectors=batch.vectors,
                 inv_norms=batch.inv_norms,
                 allowed=_allowed(batch, views.offsets),
+                excluded=self._excluded(batch),
                 k=k,
                 recent=recent,
             )
@@ -279,6 +280,15 @@ class GsuEngine:
                 raise WindowError(_uncovered(user, start, stop, history))
             slots[offsets[pair] : offsets[pair + 1]] = history.slots[low:high]
         return slots, int(found.sum())
+
+    def _excluded(self, batch: SearchBatch) -> U32 | None:
+        """Slots of the items that candidates exclude; an item without one has no vector: there is nothing to exclude.
+
+        Inside `index.shared()`.
+        """
+        if batch.excluded is None or not batch.excluded.any():
+            return None
+        return self.index.slots(batch.excluded, create=False)
 
     def _usable(self, history: _Loaded | None, start: int, stop: int) -> bool:
         """Whether the loaded slots cover the window and still mean the same items."""

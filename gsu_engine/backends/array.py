@@ -19,6 +19,7 @@ from muse_stream.gsu_engine.errors import BackendError
 CELLS = 1 << 25  # scores at a time: 128 MiB of float32, and their keys 256 MiB
 SIGN = 1 << 31
 INDEX = (1 << 32) - 1
+BARRED = -(1 << 63)  # below the key of any score
 
 
 class ArrayBackend:
@@ -54,24 +55,29 @@ class ArrayBackend:
             eligible = rows != 0 if work.allowed is None else (rows != 0) & work.allowed[low:high]
             first, last = int(work.bounds[pair]), int(work.bounds[pair + 1])
             candidates = first + np.flatnonzero(work.inv_norms[first:last] != 0)
-            self._retrieve(work, candidates, rows, np.flatnonzero(eligible), result)
+            found = np.flatnonzero(eligible)
+            self._retrieve(work, candidates, work.slots[low:high][found], found, result)
             result.positions[candidates] += np.where(result.positions[candidates] >= 0, work.starts[pair], 0)
             self._recent(work, candidates, rows, result)
         return result
 
-    def _retrieve(self, work: Work, candidates: I64, rows: U32, found: I64, result: SearchResult) -> None:
+    def _retrieve(self, work: Work, candidates: I64, slots: U32, found: I64, result: SearchResult) -> None:
+        """The best of the rows at the places `found`, which hold `slots`."""
         count = min(work.k, len(found))
         if count == 0:
             return
-        vectors, inv_norms = self._rows(work, rows[found])
-        places = self.xp.asarray(found)
+        vectors, inv_norms = self._rows(work, work.table.row_of_slot[slots])
+        places, held = self.xp.asarray(found), self.xp.asarray(slots)
         step = max(CELLS // len(found), 1)
         for chunk in (candidates[low : low + step] for low in range(0, len(candidates), step)):
             keys = self._keys(self._scores(work, chunk, vectors, inv_norms), places)
+            if work.excluded is not None:
+                keys = self.xp.where(self.xp.asarray(work.excluded[chunk])[:, None] == held, BARRED, keys)
             best = self._best(keys, count)
-            result.scores[chunk, :count] = self._host(self._score_of(best >> 32))
-            result.positions[chunk, :count] = self._host(best & INDEX)
-            result.count[chunk] = count
+            kept = best != BARRED
+            result.scores[chunk, :count] = self._host(self.xp.where(kept, self._score_of(best >> 32), np.float32(0)))
+            result.positions[chunk, :count] = self._host(self.xp.where(kept, best & INDEX, -1))
+            result.count[chunk] = self._host(kept.sum(axis=1))
 
     def _recent(self, work: Work, candidates: I64, rows: U32, result: SearchResult) -> None:
         newest = rows[::-1][: work.recent]
