@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags, plain
 from muse_stream.gsu_engine.errors import BatchError
 from muse_stream.gsu_engine.kernels import checks
-from muse_stream.gsu_engine.kernels.packing import Layout, Packed
+from muse_stream.gsu_engine.kernels.forms import Form
+from muse_stream.gsu_engine.kernels.packing import Packed
 
 K_LIMIT = 1_000  # results per candidate: five times what the paper's K = 50 and our largest test use
 RECENT_LIMIT = 1_000
@@ -171,7 +172,7 @@ class Work:
         offsets: `[P+1] int64`; the window of pair p is `slots[offsets[p]:offsets[p+1]]`.
         starts: `[P] int64` position of each window's first row.
         stops: `[P] int64` its end.
-        packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `layout`.
+        packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `form`.
         bounds: `[P+1] int64`, `vectors`: `[T, d] int8`, `inv_norms`: `[T] float32` as in `SearchBatch`.
         allowed: `[N] bool` beside `slots`, or None = all.
         excluded: `[T] uint32` the slot that is not retrieved for a candidate, 0 = none; None = none for all.
@@ -204,7 +205,8 @@ class Backend(Protocol):
 
     name: str
 
-    def layout(self, dimension: int) -> Layout | None:
+    @property
+    def form(self) -> Form | None:
         """How hot users' rows are to be packed; None: not at all."""
         ...
 

@@ -93,8 +93,8 @@ class GsuEngine:
         self._pool = HistoryPool(pool_bytes, cap)
         self._dropped = LatelyDropped(clock)
         self._backend, self._why = choose(backend, threads) if isinstance(backend, str) else (backend, "given")
-        layout = self._backend.layout(table.dimension) if packed_bytes else None
-        self._packed = PackedCopies(table, layout, packed_bytes, cap) if layout else None
+        form = self._backend.form if packed_bytes else None
+        self._packed = PackedCopies(table, form, packed_bytes, cap) if form else None
         self._totals = _Totals()
         self._totals_lock = threading.Lock()
         self.index.on_reclaim(self._pool.clear)

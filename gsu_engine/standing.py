@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, Flags, reserve
-from muse_stream.gsu_engine.contract import SearchResult, Work
+from muse_stream.gsu_engine.contract import SearchResult
 from muse_stream.gsu_engine.kernels import hashing, standing
 from muse_stream.gsu_engine.kernels.blocks import Arena, Query
 from muse_stream.gsu_engine.kernels.standing import Answers, Window
@@ -43,6 +43,7 @@ class Standing:
             counters=counters,
             vectors=reserve((size, dimension), np.int8),
             inv_norms=reserve((size,), np.float32),
+            excluded=reserve((size,), np.uint32),
             keys=reserve((size, self.k), np.uint64),
             counts=reserve((size,), np.int64),
             floors=reserve((size,), np.uint64),
@@ -57,7 +58,7 @@ class Standing:
     def bytes(self) -> int:
         """Bytes in use."""
         answers = self.answers
-        per_candidate = answers.vectors.shape[1] + 8 * self.k + 8 + 4 + 4 * 8
+        per_candidate = answers.vectors.shape[1] + 8 * self.k + 8 + 2 * 4 + 4 * 8
         return len(self) * int(per_candidate) + answers.tags.nbytes + answers.numbers.nbytes
 
     def serve(  # noqa: PLR0917 - what the kernel takes
@@ -72,14 +73,13 @@ class Standing:
         self._tally(tallies)
         return int(tallies[standing.REFILLS])
 
-    def keep(self, work: Work, found: SearchResult, rows: slice, window: Window) -> None:
+    def keep(self, query: Query, found: SearchResult, rows: slice, window: Window) -> None:
         """Let these answers of a search stand; where there is no room for them, nothing does."""
-        some = work.inv_norms[rows] != 0
-        columns = work.vectors, work.inv_norms
-        vectors, inv_norms = (column[rows][some] for column in columns)
-        scores, positions, counts = (column[rows][some] for column in (found.scores, found.positions, found.count))
+        some = rows.start + np.flatnonzero(query.candidate_inv_norms[rows])
+        asked = query.vectors[some], query.candidate_inv_norms[some], query.excluded[some]
+        answered = found.scores[some], found.positions[some], found.count[some]
         with self.lock:
-            if not standing.keep(self.answers, vectors, inv_norms, window, scores, positions, counts):
+            if not standing.keep(self.answers, *asked, window, *answered):
                 self.clear()
 
     def clear(self) -> None:
