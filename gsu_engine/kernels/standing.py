@@ -92,20 +92,23 @@ def number_of(answers: Answers, vector: I8, inv_norm: Real, excluded: Int) -> In
 
 @inner
 def offer(answers: Answers, number: Int, key: Int) -> None:
-    """A row that came: list it if it beats the floor."""
+    """A row that came: list it if it beats the floor; once, also where a candidate is asked for twice in one search."""
+    keys, count = answers.keys[number], answers.counts[number]
     if key <= answers.floors[number]:
         return
-    keys, count = answers.keys[number], answers.counts[number]
+    at = count
+    while at > 0 and keys[at - 1] < key:
+        at -= 1
+    if at > 0 and keys[at - 1] == key:
+        return
     if count == len(keys):
-        if key < keys[count - 1]:
+        if at == count:
             answers.floors[number] = key
             return
         answers.floors[number] = keys[count - 1]
         count -= 1
-    at = count
-    while at > 0 and keys[at - 1] < key:
-        keys[at] = keys[at - 1]
-        at -= 1
+    for i in range(count, at, -1):
+        keys[i] = keys[i - 1]
     keys[at] = key
     answers.counts[number] = count + 1
 
