@@ -187,9 +187,10 @@ class PackedCopies:
         return copy.stop - self._cap - copy.base > self._cap // SLACK + self._form.rows
 
     def _packed(self, copy: PackedCopy, start: int) -> Packed:
-        place = start - copy.base
-        first = packing.first_alive(copy.lanes, copy.rows, place, self._form.rows)
-        return Packed(copy.lanes, copy.ends, copy.base, int(first), copy.rows, copy.standing)
+        place, first = start - copy.base, 0
+        if place:
+            first = int(packing.first_alive(copy.lanes, copy.rows, place, self._form.rows))
+        return Packed(copy.lanes, copy.ends, copy.base, first, copy.rows, copy.standing)
 
     def _is_renewed(self, copy: PackedCopy) -> bool:
         version = self._table.version
@@ -234,10 +235,12 @@ class PackedCopies:
 
     def _account(self, copy: PackedCopy) -> None:
         """Count what a copy takes now; least recently used ones go until the budget is kept."""
+        size = copy.bytes + (copy.standing.bytes if copy.standing is not None else 0)
+        if size == copy.accounted:
+            return
         with self._lock:
             if self._copies.get(copy.user) is not copy:
                 return
-            size = copy.bytes + (copy.standing.bytes if copy.standing is not None else 0)
             self._bytes += size - copy.accounted
             copy.accounted = size
             while self._bytes > self.budget_bytes:

@@ -50,6 +50,8 @@ class Standing:
             starts=reserve((size,), np.int64),
             stops=reserve((size,), np.int64),
         )
+        self._fixed_bytes = self.answers.tags.nbytes + self.answers.numbers.nbytes
+        self._candidate_bytes = dimension + 8 * self.k + 8 + 2 * 4 + 4 * 8
 
     def __len__(self) -> int:
         return int(self.answers.counters[hashing.COUNT])
@@ -57,9 +59,7 @@ class Standing:
     @property
     def bytes(self) -> int:
         """Bytes in use."""
-        answers = self.answers
-        per_candidate = answers.vectors.shape[1] + 8 * self.k + 8 + 2 * 4 + 4 * 8
-        return len(self) * int(per_candidate) + answers.tags.nbytes + answers.numbers.nbytes
+        return self._fixed_bytes + len(self) * self._candidate_bytes
 
     def serve(  # noqa: PLR0917 - what the kernel takes
         self, query: Query, arena: Arena, pair: int, window: Window, stood: Flags, result: SearchResult
@@ -75,9 +75,8 @@ class Standing:
 
     def keep(self, query: Query, found: SearchResult, rows: slice, window: Window) -> None:
         """Let these answers of a search stand; where there is no room for them, nothing does."""
-        some = rows.start + np.flatnonzero(query.candidate_inv_norms[rows])
-        asked = query.vectors[some], query.candidate_inv_norms[some], query.excluded[some]
-        answered = found.scores[some], found.positions[some], found.count[some]
+        asked = query.vectors[rows], query.candidate_inv_norms[rows], query.excluded[rows]
+        answered = found.scores[rows], found.positions[rows], found.count[rows]
         with self.lock:
             if not standing.keep(self.answers, *asked, window, *answered):
                 self.clear()

@@ -14,19 +14,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import F32, I64, U32, U64, Flags, reserve
+from muse_stream.gsu_engine.arrays import F32, I64, U64, Flags, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
 from muse_stream.gsu_engine.errors import BackendError
 from muse_stream.gsu_engine.kernels import forms, scan, shares
-from muse_stream.gsu_engine.kernels.blocks import Arena, Query
+from muse_stream.gsu_engine.kernels.blocks import PACKED_COLUMNS, Arena, Query
 from muse_stream.gsu_engine.kernels.forms import Form
-from muse_stream.gsu_engine.kernels.shares import Extents
 from muse_stream.gsu_engine.kernels.standing import Window
 from muse_stream.gsu_engine.standing import SPARE, Standing
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
-GATHERED_COST = 16  # gathering a row costs about as much as this many products with a candidate
-PACKED_COST = 6  # and reading a packed one from memory
+COSTS = (16, 6)  # gathering a row, and reading a packed one, cost about as much as so many products with a candidate
 SMALL = 1 << 17  # products of a row and a candidate, about 0.1 ms: below, one thread is faster than two
 Stand = tuple[int, Standing, Window]
 ROOM = 3  # length of a list, in K, at which it is cut to K
@@ -87,15 +85,18 @@ class CpuBackend:
 
     def _search(self, work: Work, query: Query, k: int) -> SearchResult:
         """The `k` best for the first `searched[p]` candidates of each pair, recent scores for all."""
-        result = SearchResult.empty(len(work.vectors), k, work.recent)
+        result = SearchResult.room(len(work.vectors), k, work.recent)
+        found = result.scores, result.positions, result.count, result.recent_scores, result.recent_present
+        candidates = len(query.vectors)
+        if self.threads == 1 or work.rows * candidates <= SMALL:
+            scan.search_alone(query, self._arena(query, candidates, k), COSTS, work.starts, k, *found)
+            return result
         units: I64 = np.empty((work.pairs + self.threads, shares.COLUMNS), np.int64)
         ends: I64 = np.empty(self.threads + 1, np.int64)
         first_unit: I64 = np.empty(work.pairs + 1, np.int64)
-        rows = shares.cut(self._extents(work, query.searched), self.threads, SMALL, units, ends, first_unit)
-        parts: U64 = np.empty((rows, k), np.uint64)
+        parts: U64 = np.empty((scan.plan(query, COSTS, self.threads, units, ends, first_unit), k), np.uint64)
         self._run(query, [units[low:high] for low, high in pairwise(ends.tolist()) if high > low], parts, result)
-        found = result.scores, result.positions, result.count
-        scan.merge(parts, units, first_unit, query.bounds, query.searched, work.starts, *found)
+        scan.merge(parts, units, first_unit, query, work.starts, *found[:3])
         return result
 
     def _run(self, query: Query, cuts: list[I64], parts: U64, result: SearchResult) -> None:
@@ -112,45 +113,24 @@ class CpuBackend:
         for future in helped:
             future.result()
 
-    def _extents(self, work: Work, searched: I64) -> Extents:
-        """Per pair the rows to scan: packed ones, or all to be gathered."""
-        lows, highs = work.offsets[:-1].copy(), work.offsets[1:].copy()
-        costs, grains = np.full(work.pairs, GATHERED_COST), np.ones(work.pairs, np.int64)
-        for pair, packed in enumerate(work.packed):
-            if packed is not None:
-                lows[pair], highs[pair], costs[pair], grains[pair] = (
-                    packed.first,
-                    packed.rows,
-                    PACKED_COST,
-                    self.form.rows,
-                )
-        return Extents(lows, highs, costs, grains, searched, np.diff(work.bounds))
-
     def _query(self, work: Work) -> Query:
-        rows = work.table.rows
-        vectors = work.vectors
-        floats = vectors[:0] if self.form.integer else vectors
-        packed = np.zeros((work.pairs, 6), np.int64)
-        for pair, copy in enumerate(work.packed):
-            if copy is not None:
-                start = int(work.starts[pair])
-                packed[pair] = (*copy.ends, copy.base - start, int(work.stops[pair]) - start)
-        excluded: U32 = np.zeros(len(vectors), np.uint32) if work.excluded is None else work.excluded
+        table, vectors = work.table, work.vectors
+        floats = np.empty((0, vectors.shape[1]), np.float32) if self.form.integer else vectors.astype(np.float32)
         return Query(
             marker=self.form.marker,
             slots=work.slots,
             offsets=work.offsets,
             bounds=work.bounds,
             allowed=NOBODY if work.allowed is None else work.allowed,
-            row_of_slot=work.table.row_of_slot,
-            rows=rows,
-            inv_norms=work.table.inv_norms,
+            row_of_slot=table.row_of_slot,
+            rows=table.rows,
+            inv_norms=table.inv_norms,
             vectors=vectors,
-            floats=floats.astype(np.float32),
+            floats=floats,
             candidate_inv_norms=work.inv_norms,
-            excluded=excluded,
-            searched=np.diff(work.bounds),
-            packed=packed,
+            excluded=np.zeros(len(vectors), np.uint32) if work.excluded is None else work.excluded,
+            searched=work.bounds[1:] - work.bounds[:-1],
+            packed=_packed(work),
         )
 
     def _arena(self, query: Query, candidates: int, k: int) -> Arena:
@@ -161,6 +141,19 @@ class CpuBackend:
             arena = make_arena(self.form, dimension, room, candidates)
             self._local.arena = (dimension, arena)
         return arena
+
+
+def _packed(work: Work) -> I64:
+    """See `Query.packed`."""
+    gathered = (0,) * PACKED_COLUMNS
+    windows = zip(work.packed, work.starts.tolist(), work.stops.tolist(), strict=True)
+    return np.array(
+        [
+            gathered if copy is None else (*copy.ends, copy.base - start, stop - start, copy.first, copy.rows)
+            for copy, start, stop in windows
+        ],
+        np.int64,
+    ).reshape(-1, PACKED_COLUMNS)
 
 
 def stands(work: Work) -> list[Stand]:

@@ -13,6 +13,8 @@ from muse_stream.gsu_engine.kernels.forms import Marker, cell_bytes_of, is_integ
 from muse_stream.gsu_engine.kernels.jit import Int, inner
 from muse_stream.gsu_engine.kernels.transpose import transpose
 
+# Ends of blocks, inverse norms, places and slots; place -> index; length; first row and end of the rows. 0 = gather.
+PACKED_COLUMNS = 8
 NOWHERE = 2**32 - 1  # place of a lane that is nobody's: beyond any window
 
 
@@ -32,7 +34,7 @@ class Query(NamedTuple):
     candidate_inv_norms: F32  # [T]
     excluded: U32  # [T] slot that is not retrieved for the candidate, 0 = none
     searched: I64  # [P] the first candidates of a pair: only these are searched for, all get their recent scores
-    packed: I64  # [P, 6] ends of blocks, inverse norms, places and slots; place -> index; length; 0 = gather
+    packed: I64  # [P, PACKED_COLUMNS]; see there
 
 
 class Arena(NamedTuple):

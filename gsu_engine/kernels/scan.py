@@ -26,7 +26,7 @@ from muse_stream.gsu_engine.kernels.blocks import (
 from muse_stream.gsu_engine.kernels.forms import CANDIDATES, WORD_BYTES, cell_bytes_of, is_integer, rows_of
 from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel
 from muse_stream.gsu_engine.kernels.select import BEYOND, best_of, sort_best_first, tighten
-from muse_stream.gsu_engine.kernels.shares import FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART
+from muse_stream.gsu_engine.kernels.shares import COLUMNS, FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART, Extents, cut
 from muse_stream.gsu_engine.kernels.tile import tile_many, tile_one
 
 
@@ -147,7 +147,7 @@ def scan_gathered(query: Query, arena: Arena, unit: I64, base: Int, candidates: 
 def scan_packed(query: Query, arena: Arena, unit: I64, base: Int, candidates: Int, k: Int) -> None:
     """Rows `low:high` of the pair's packed ones, a superblock at a time; `low` is the first of a block."""
     lanes, size = rows_of(query.marker), block_bytes(query)
-    blocks, norms, places, slots, shift, length = query.packed[unit[PAIR]]
+    blocks, norms, places, slots, shift, length, _, _ = query.packed[unit[PAIR]]
     most = len(arena.places) // lanes
     first, last = unit[LOW] // lanes, (unit[HIGH] + lanes - 1) // lanes
     while last > first:
@@ -217,9 +217,9 @@ def recent(query: Query, arena: Arena, pair: Int, base: Int, last: Int, scores: 
         done += count
 
 
-@kernel
-def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
-    """One thread's share: see `kernels.shares` for `units`."""
+@inner
+def run(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
+    """Units, one after the other, into the parts and the recent scores."""
     for unit in units:
         candidates = unit[LAST] - unit[FIRST]
         scan(query, arena, unit, k)
@@ -231,27 +231,73 @@ def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores
             recent(query, arena, unit[PAIR], base + unit[FIRST], last, scores, present)
 
 
-@kernel
-def merge(
-    parts: U64,
-    units: I64,
-    first_unit: I64,
-    bounds: I64,
-    searched: I64,
-    starts: I64,
-    scores: F32,
-    positions: I64,
-    counts: I32,
+@inner
+def extents_of(query: Query, costs: tuple[Int, Int]) -> Extents:
+    """Per pair the rows to scan: packed ones, or all to be gathered; `costs` of a gathered row, and of a packed one."""
+    pairs = len(query.searched)
+    lows, highs = query.offsets[:-1].copy(), query.offsets[1:].copy()
+    cost, grains = np.full(pairs, costs[0]), np.ones(pairs, np.int64)
+    for pair in range(pairs):
+        if query.packed[pair, 0] != 0:
+            lows[pair], highs[pair] = query.packed[pair, 6], query.packed[pair, 7]
+            cost[pair], grains[pair] = costs[1], rows_of(query.marker)
+    return Extents(lows, highs, cost, grains, query.searched, query.bounds[1:] - query.bounds[:-1])
+
+
+@inner
+def merge_units(
+    parts: U64, units: I64, first_unit: I64, query: Query, starts: I64, scores: F32, positions: I64, counts: I32
 ) -> None:
     """Results of all pairs from the parts of their units `first_unit[p]:first_unit[p+1]`."""
     for pair in range(len(starts)):
         mine = units[first_unit[pair] : first_unit[pair + 1]]
         rows, heads = np.empty(len(mine), np.int64), np.empty(len(mine), np.int64)
-        for candidate in range(searched[pair]):
+        for candidate in range(query.searched[pair]):
             held = 0
             for unit in mine:
                 if unit[FIRST] <= candidate < unit[LAST]:
                     rows[held] = unit[PART] + candidate - unit[FIRST]
                     held += 1
-            row = bounds[pair] + candidate
+            row = query.bounds[pair] + candidate
             counts[row] = best_of(parts, rows[:held], heads, starts[pair], scores[row], positions[row])
+
+
+@kernel
+def plan(query: Query, costs: tuple[Int, Int], threads: Int, units: I64, ends: I64, first_unit: I64) -> Int:
+    """Share a search out: see `shares.cut`."""
+    return cut(extents_of(query, costs), threads, units, ends, first_unit)
+
+
+@kernel
+def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
+    """One thread's share: see `kernels.shares` for `units`."""
+    run(query, arena, units, k, parts, scores, present)
+
+
+@kernel
+def merge(
+    parts: U64, units: I64, first_unit: I64, query: Query, starts: I64, scores: F32, positions: I64, counts: I32
+) -> None:
+    """See `merge_units`."""
+    merge_units(parts, units, first_unit, query, starts, scores, positions, counts)
+
+
+@kernel
+def search_alone(
+    query: Query,
+    arena: Arena,
+    costs: tuple[Int, Int],
+    starts: I64,
+    k: Int,
+    scores: F32,
+    positions: I64,
+    counts: I32,
+    recent_scores: F32,
+    present: Flags,
+) -> None:
+    """A whole search on the calling thread, in one call: for a small one, calls are most of the time."""
+    pairs = len(starts)
+    units, ends, first_unit = np.empty((pairs, COLUMNS), np.int64), np.empty(2, np.int64), np.empty(pairs + 1, np.int64)
+    parts = np.empty((cut(extents_of(query, costs), 1, units, ends, first_unit), k), np.uint64)
+    run(query, arena, units[: ends[1]], k, parts, recent_scores, present)
+    merge_units(parts, units, first_unit, query, starts, scores, positions, counts)

@@ -99,6 +99,7 @@ def best_of(parts: U64, rows: I64, heads: I64, start: Int, scores: F32, position
     """Merge sorted rows of `parts`, 0 behind their last key, into the `[K]` best of one candidate; returns how many.
 
     `rows` are the rows to merge, `heads` has room for as many, `start` is the position of the window's first row.
+    Behind the last one comes score 0 at position -1.
     """
     heads[: len(rows)] = 0
     k = len(scores)
@@ -108,6 +109,7 @@ def best_of(parts: U64, rows: I64, heads: I64, start: Int, scores: F32, position
             if heads[j] < parts.shape[1] and parts[rows[j], heads[j]] > best:
                 best, winner = parts[rows[j], heads[j]], j
         if best == 0:
+            scores[found:], positions[found:] = 0, -1
             return found
         heads[winner] += 1
         scores[found] = score_of(best >> np.uint64(32))

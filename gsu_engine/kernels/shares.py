@@ -14,7 +14,7 @@ import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64
 from muse_stream.gsu_engine.kernels.forms import CANDIDATES
-from muse_stream.gsu_engine.kernels.jit import Int, inner, kernel
+from muse_stream.gsu_engine.kernels.jit import Int, inner
 
 # FIRST and LAST of the pair's candidates, PART: first row in the parts, NEWEST: whether the pair's last row is in.
 PAIR, LOW, HIGH, FIRST, LAST, PART, NEWEST = range(7)
@@ -65,14 +65,13 @@ def whole(extents: Extents) -> Int:
     return total
 
 
-@kernel
-def cut(extents: Extents, threads: Int, small: Int, units: I64, shares: I64, first_unit: I64) -> Int:
-    """Cut all pairs into shares of equal cost, a single one where all cost no more than `small`.
+@inner
+def cut(extents: Extents, threads: Int, units: I64, shares: I64, first_unit: I64) -> Int:
+    """Cut all pairs into shares of equal cost.
 
     Args:
         extents: The pairs; one that is asked for nothing is in no share.
         threads: Most shares.
-        small: In products.
         units: Out: `[P + threads, COLUMNS]`.
         shares: Out: `[threads + 1]` share j: `units[shares[j]:shares[j + 1]]`.
         first_unit: Out: `[P + 1]` pair p: `units[first_unit[p]:first_unit[p + 1]]`.
@@ -82,7 +81,6 @@ def cut(extents: Extents, threads: Int, small: Int, units: I64, shares: I64, fir
 
     """
     total = whole(extents)
-    count = 1 if total <= small else threads
     at, spent, share = np.zeros(2, np.int64), np.int64(0), 1
     shares[0] = 0
     for pair in range(len(extents.lows)):
@@ -91,20 +89,20 @@ def cut(extents: Extents, threads: Int, small: Int, units: I64, shares: I64, fir
         if extents.asked[pair] > 0 and (candidates == 0 or rows <= 0):
             put(units, at, pair, (extents.highs[pair], extents.highs[pair]), (0, candidates), 1)
             continue
-        by_candidates = candidates >= CANDIDATES_PER_COST * extents.costs[pair] * count
+        by_candidates = candidates >= CANDIDATES_PER_COST * extents.costs[pair] * threads
         steps, cost, grain = rows, candidates + extents.costs[pair], extents.grains[pair]
         if by_candidates:
             steps, cost, grain = candidates, rows + rows * extents.costs[pair] // candidates, np.int64(CANDIDATES)
         done = np.int64(0)
         while candidates > 0 and done < steps:
             end = steps
-            if share < count:
-                left = max(total * share // count - spent, 0)
+            if share < threads:
+                left = max(total * share // threads - spent, 0)
                 end = min(done + (left // cost + grain) // grain * grain, steps)  # at least one grain
             put_range(units, at, extents, pair, (done, end), by_candidates)
             spent += (end - done) * cost
             done = end
-            while share < count and spent >= total * share // count:
+            while share < threads and spent >= total * share // threads:
                 shares[share] = at[0]
                 share += 1
     first_unit[len(extents.lows)] = at[0]

@@ -156,7 +156,7 @@ def catch_up(
     for j in range(group):
         arena.limits[j] = must_exceed(answers.floors[held[own + j]], query.candidate_inv_norms[base + j])
         arena.biases[j] = bias_of(query, base + j)
-    blocks, norms, places, slots, _, _ = query.packed[pair]
+    blocks, norms, places, slots, _, _, _, _ = query.packed[pair]
     for block in range(first_new(query, window, pair, since), (window.rows + lanes - 1) // lanes):
         beside = (block + 1) * lanes * 4
         newer = Rows(
@@ -253,10 +253,12 @@ def keep(
     positions: I64,
     counts: I32,
 ) -> Truth:
-    """Let the answers of a search stand, `[n, k]` of candidates that have a vector; False: no room, start again."""
+    """Let the answers of a search stand, `[n, k]`; False: no room, start again."""
     number, wanted = np.zeros(1, np.uint32), np.zeros(1, np.int64)
     k = scores.shape[1]
     for t in range(len(vectors)):
+        if inv_norms[t] == 0:
+            continue
         wanted[0] = identity(vectors[t], excluded[t])
         if insert(wanted, answers.ids, answers.tags, answers.numbers, answers.counters, number) == 0 or number[0] == 0:
             return False

@@ -3,8 +3,8 @@
 A tile sums the products (see `kernels.forms`), multiplies each sum by its row's inverse norm, in float32 and rounded
 once as the definition has it, and compares with a limit per candidate. Mostly nothing is above: then nothing is written
 and it returns 0. Else the rows above the limit that lie in the window, and are not the one that the candidate excludes,
-are appended to the candidate's list, scores and indices apart, without a branch: each vector is compressed and stored
-whole, so a list needs room for `ROWS` more than it may ever hold. It returns the length of the longest list.
+are appended to the candidate's list, scores and indices apart, without a branch for each: vectors are compressed and
+stored whole, so a list needs room for `ROWS` more than it may ever hold. It returns the length of the longest list.
 
 Inverse norms must be numbers; a lane that is nobody's has 0 there, and a place outside every window.
 """
@@ -169,25 +169,34 @@ class _Tile(Emitter):
         builder = self.builder
         shift, length = (self.broadcast(builder.trunc(number, I32)) for number in (self.at.shift, self.at.length))
         indices = [builder.add(places, shift) for places in self.numbers_at(self.at.places)]
-        inside = [builder.icmp_unsigned("<", index, length) for index in indices]
-        slots = self.numbers_at(self.at.slots)
-        longest = ir.Constant(I64, 0)
         for candidate, vectors in enumerate(products):
             limit = self.broadcast_at(self.at.limits, 4 * candidate, F32)
-            norm = self.broadcast_at(self.at.candidate_norms, 4 * candidate, F32)
-            excluded = self.broadcast_at(self.at.excluded, 4 * candidate, I32)
-            offset = builder.mul(self.at.list_bytes, ir.Constant(I64, candidate))
-            lists = builder.add(self.at.scores, offset), builder.add(self.at.indices, offset)
-            count = self.load(self.at.counts, 8 * candidate, I64, 8)
-            for v, product in enumerate(vectors):
-                mask = builder.and_(builder.fcmp_ordered(">", product, limit), inside[v])
-                mask = builder.and_(mask, builder.icmp_unsigned("!=", slots[v], excluded))
-                for base, values in zip(lists, (builder.fmul(product, norm), indices[v]), strict=True):
-                    self.store(self.compress(values, mask), self.bytes_to(base, count))
-                count = builder.add(count, self.count(mask))
-            self.store(count, self.at.counts, 8 * candidate, 8)
-            longest = builder.select(builder.icmp_signed(">", count, longest), count, longest)
-        return longest
+            above = [builder.fcmp_ordered(">", product, limit) for product in vectors]
+            found = reduce(builder.or_, map(self.bits, above))
+            with builder.if_then(builder.icmp_unsigned("!=", found, ir.Constant(found.type, 0))):
+                self.append_one(candidate, vectors, above, indices, length)
+        counts = [self.load(self.at.counts, 8 * candidate, I64, 8) for candidate in range(self.candidates)]
+        return reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), counts)
+
+    def append_one(
+        self, candidate: int, products: list[Value], above: list[Value], indices: list[Value], length: Value
+    ) -> None:
+        """The same for one candidate."""
+        builder = self.builder
+        norm = self.broadcast_at(self.at.candidate_norms, 4 * candidate, F32)
+        excluded = self.broadcast_at(self.at.excluded, 4 * candidate, I32)
+        offset = builder.mul(self.at.list_bytes, ir.Constant(I64, candidate))
+        lists = builder.add(self.at.scores, offset), builder.add(self.at.indices, offset)
+        count = self.load(self.at.counts, 8 * candidate, I64, 8)
+        for product, mask, index, slots in zip(
+            products, above, indices, self.numbers_at(self.at.slots), strict=True
+        ):
+            inside = builder.and_(mask, builder.icmp_unsigned("<", index, length))
+            inside = builder.and_(inside, builder.icmp_unsigned("!=", slots, excluded))
+            for base, values in zip(lists, (builder.fmul(product, norm), index), strict=True):
+                self.store(self.compress(values, inside), self.bytes_to(base, count))
+            count = builder.add(count, self.count(inside))
+        self.store(count, self.at.counts, 8 * candidate, 8)
 
     def write(self) -> Value:
         """All of it."""

@@ -125,9 +125,7 @@ def _summary(seed: int, outcome: Outcome, missing: dict[str, list[str]], seconds
         "searches": outcome.searches,
         "seconds": round(seconds, 1),
         "cases_per_second": round(outcome.cases / seconds, 1),
-        "differ": [
-            {"case": failure.case, "path": failure.path, "what": failure.what} for failure in outcome.failures
-        ],
+        "differ": [{"case": failure.case, "path": failure.path, "what": failure.what} for failure in outcome.failures],
         "never_taken": missing,
         "paths": {path: dict(sorted(taken.items())) for path, taken in outcome.taken.items()},
     }

@@ -51,9 +51,7 @@ class Outcome:
     def add(self, compared: Compared) -> None:
         self.searches += 1
         self.cases += len(compared.ways)
-        self.failures += [
-            Failure(compared.number, path, what, compared.text) for path, what in compared.wrong.items()
-        ]
+        self.failures += [Failure(compared.number, path, what, compared.text) for path, what in compared.wrong.items()]
         for path, taken in compared.ways.items():
             self.taken.setdefault(path, Counter()).update(taken)
 

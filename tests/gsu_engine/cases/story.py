@@ -28,7 +28,16 @@ from tests.gsu_engine.cases.truth import Lived, Truth, difference, inverse_norms
 from tests.gsu_engine.forced import small_shares, standing_from_the_first_row
 
 SEARCHES = 12  # of one story
-EVENTS = ("an append", "an append", "an append", "many appends", "a changed vector", "a late vector", "nothing", "nothing")
+EVENTS = (
+    "an append",
+    "an append",
+    "an append",
+    "many appends",
+    "a changed vector",
+    "a late vector",
+    "nothing",
+    "nothing",
+)
 RARE_EVENTS = ("a forgotten vector", "an erasure")
 FOREIGN = 8  # candidates that are no items
 

@@ -34,9 +34,7 @@ ON_ALL = (
 ON_PACKED = ("packed", "packed range", "packed exclusion", "packed after a changed vector", "standing", "refills")
 
 
-def of_search(
-    batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], expected: SearchResult
-) -> "Counter[str]":
+def of_search(batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], expected: SearchResult) -> "Counter[str]":
     """What holds for every path."""
     lengths = batch.stops - batch.starts
     bitmap = batch.allowed is not None and any(mask is not None for mask in batch.allowed)

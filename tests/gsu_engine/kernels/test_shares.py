@@ -1,5 +1,7 @@
 """How a search is cut between threads."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,17 +9,19 @@ from hypothesis import strategies as st
 from muse_stream.gsu_engine.arrays import I64
 from muse_stream.gsu_engine.kernels import shares
 from muse_stream.gsu_engine.kernels.forms import CANDIDATES
+from muse_stream.gsu_engine.kernels.jit import compiled
 from muse_stream.gsu_engine.kernels.shares import FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART, Extents
 
+compiled_cut: Any = compiled(lambda *arguments: shares.cut(*arguments))  # noqa: PLW0108
 GATHERED, PACKED = (16, 1), (6, 64)
 
 
-def cut(extents: Extents, threads: int, small: int = 0) -> tuple[list[I64], I64, int]:
+def cut(extents: Extents, threads: int) -> tuple[list[I64], I64, int]:
     """Shares, first units, and rows of the parts."""
     pairs = len(extents.lows)
     units: I64 = np.full((pairs + threads, shares.COLUMNS), -1)
     ends, first_unit = np.full(threads + 1, -1), np.full(pairs + 1, -1)
-    parts = shares.cut(extents, threads, small, units, ends, first_unit)
+    parts = compiled_cut(extents, threads, units, ends, first_unit)
     return [units[ends[j] : ends[j + 1]] for j in range(threads)], first_unit, parts
 
 
@@ -65,14 +69,6 @@ def alone(rows: int, candidates: int, kind: tuple[int, int] = PACKED) -> Extents
     """One pair."""
     one = np.ones(1, np.int64)
     return Extents(0 * one, rows * one, kind[0] * one, kind[1] * one, candidates * one, candidates * one)
-
-
-def test_a_small_search_stays_on_one_thread() -> None:
-    def busy(rows: int, candidates: int) -> int:
-        return sum(len(share) > 0 for share in cut(alone(rows, candidates), 4, small=1 << 17)[0])
-
-    assert busy(100, 2) == 1
-    assert busy(100_000, 100) == 4
 
 
 def test_many_candidates_are_shared_out_and_of_few_the_rows() -> None:
