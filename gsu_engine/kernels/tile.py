@@ -188,9 +188,7 @@ class _Tile(Emitter):
         offset = builder.mul(self.at.list_bytes, ir.Constant(I64, candidate))
         lists = builder.add(self.at.scores, offset), builder.add(self.at.indices, offset)
         count = self.load(self.at.counts, 8 * candidate, I64, 8)
-        for product, mask, index, slots in zip(
-            products, above, indices, self.numbers_at(self.at.slots), strict=True
-        ):
+        for product, mask, index, slots in zip(products, above, indices, self.numbers_at(self.at.slots), strict=True):
             inside = builder.and_(mask, builder.icmp_unsigned("<", index, length))
             inside = builder.and_(inside, builder.icmp_unsigned("!=", slots, excluded))
             for base, values in zip(lists, (builder.fmul(product, norm), index), strict=True):
