@@ -25,6 +25,8 @@ BARRED = -(1 << 63)  # below the key of any score
 class ArrayBackend:
     """Works on the arrays of module `xp`."""
 
+    form = None
+
     def __init__(self, xp: Any, name: str) -> None:  # noqa: ANN401 - two modules share this interface, no type names it
         """Take a module and make sure that its matrix product is exact.
 
@@ -42,9 +44,6 @@ class ArrayBackend:
         if not np.array_equal(self._host(self._dots(worst, self._floats(worst))), expected):
             message = f"{self.name}: float32 matrix products are not exact: switch TF32 and other short formats off"
             raise BackendError(message)
-
-    def layout(self, dimension: int) -> None:
-        """Keeps no packed rows."""
 
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""

@@ -13,9 +13,7 @@ class ReferenceBackend:
     """Obvious and slow."""
 
     name = "reference"
-
-    def layout(self, dimension: int) -> None:
-        """Keeps no packed rows."""
+    form = None
 
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""

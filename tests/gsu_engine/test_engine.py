@@ -279,9 +279,7 @@ def test_vector_changes_wait_for_a_running_search_and_appends_do_not() -> None:
 
     class Slow:
         name = "slow"
-
-        def layout(self, dimension: int) -> None:
-            """Packs nothing."""
+        form = None
 
         def search(self, work: Any) -> Any:
             inside.set()

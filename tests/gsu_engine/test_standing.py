@@ -34,10 +34,10 @@ class Asker(Follower):
         )
 
 
-@pytest.fixture(params=[1, 2], ids=["cpu", "cpu-float32"])
-def asker(request: pytest.FixtureRequest, backends: list[Backend]) -> Asker:
+@pytest.fixture
+def asker(packing: Backend) -> Asker:
     """A user with 300 behaviours, whose answers stand."""
-    made = Asker(backends[request.param], cap=300)
+    made = Asker(packing, cap=300)
     made.append(1, made.rng.integers(1, 60, 300).tolist())
     for _ in range(3):
         made.ask()

@@ -20,7 +20,7 @@ from tests.gsu_engine.cases.story import SEARCHES
 PIECE = 8  # stories per task of a process: a second or two
 SHOWN = 10  # failures
 EPILOG = """examples:
-  python -m tests.gsu_engine.cases --cases 3000                a look, about half a minute
+  python -m tests.gsu_engine.cases --cases 3000                a look, some seconds once kernels are compiled
   python -m tests.gsu_engine.cases --cases 100000 --jobs 2     what `make cases` does
   python -m tests.gsu_engine.cases --seed 1 --case 4711        that case alone, with what led to it
   python -m tests.gsu_engine.cases --paths array-numpy         another backend than the cpu ones
@@ -73,14 +73,16 @@ def again(seed: int, case: int, paths: list[str]) -> int:
 def many(seed: int, cases: int, jobs: int, paths: list[str]) -> Outcome:
     """Tell as many stories as it takes, in several processes, with progress; stop at a failure."""
     stories = -(-cases // (SEARCHES * len(paths)))
-    began, total = time.monotonic(), Outcome()
     _say(f"{stories} stories of {SEARCHES} searches on {len(paths)} paths: {', '.join(paths)}; seed {seed}")
+    with ProcessPoolExecutor(1) as pool:  # one process compiles what is not in the cache yet, and not each
+        pool.submit(_piece, seed, range(1), tuple(paths)).result()
+    began, total = time.monotonic(), Outcome()
     pieces = [range(at, min(at + PIECE, stories)) for at in range(0, stories, PIECE)]
     with ProcessPoolExecutor(jobs) as pool:
         running = [pool.submit(_piece, seed, piece, tuple(paths)) for piece in pieces]
         for done in as_completed(running):
             total.join(done.result())
-            seconds = time.monotonic() - began
+            seconds = max(time.monotonic() - began, 1e-3)
             left = max(cases - total.cases, 0) * seconds / total.cases
             _say(f"{total.cases:,} of {cases:,} cases, {total.cases / seconds:.0f}/s, {left:.0f} s left")
             if total.failures:

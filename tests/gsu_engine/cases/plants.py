@@ -67,11 +67,11 @@ def _without_newest(work: Work) -> Work:
     """The newest row of what is gathered counts as absent."""
     slots = work.slots.copy()
     slots[work.offsets[1:][np.diff(work.offsets) > 0] - 1] = 0
-    return replace(work, slots=slots)
+    return work._replace(slots=slots)
 
 
 def _bitmap_shifted(work: Work) -> Work:
-    return work if work.allowed is None else replace(work, allowed=np.roll(work.allowed, 1))
+    return work if work.allowed is None else work._replace(allowed=np.roll(work.allowed, 1))
 
 
 def _one_bit_off(result: SearchResult) -> SearchResult:
@@ -89,7 +89,7 @@ def _exclusion_hides_recent(work: Work) -> Work:
         return work
     inv_norms = work.inv_norms.copy()
     inv_norms[work.excluded != 0] = 0
-    return replace(work, inv_norms=inv_norms)
+    return work._replace(inv_norms=inv_norms)
 
 
 def answers_outlive_vectors() -> AbstractContextManager[object]:
@@ -114,9 +114,9 @@ PLANTS: Mapping[str, Plant] = {
     "two tied positions swapped": _searching(result=swapped_ties),
     "a score one bit off": _searching(result=_one_bit_off),
     "the newest row dropped": _searching(work=_without_newest),
-    "the exclusion ignored": _searching(work=lambda work: replace(work, excluded=None)),
+    "the exclusion ignored": _searching(work=lambda work: work._replace(excluded=None)),
     "the exclusion hides recent scores": _searching(work=_exclusion_hides_recent),
-    "the bitmap ignored": _searching(work=lambda work: replace(work, allowed=None)),
+    "the bitmap ignored": _searching(work=lambda work: work._replace(allowed=None)),
     "the bitmap shifted by one": _searching(work=_bitmap_shifted),
     "answers outlive vectors": _elsewhere(answers_outlive_vectors),
     "packed rows outlive vectors": _elsewhere(packed_rows_outlive_vectors),

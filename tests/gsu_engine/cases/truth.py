@@ -73,6 +73,7 @@ class Truth:
             offsets=np.cumsum([0, *map(len, windows)], dtype=np.int64),
             starts=batch.starts,
             stops=batch.stops,
+            rows=sum(map(len, windows)),
             packed=[None] * len(windows),
             bounds=batch.bounds,
             vectors=batch.vectors,
