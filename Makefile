@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all check lint types gpu-test simulate chaos bench-env bench wheel-test clean
+.PHONY: help setup demo test test-all check lint types gpu-test simulate cases chaos bench-env bench wheel-test clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ gpu-test:  ## The engine's tests on an NVIDIA GPU (setup with CUDA=1)
 simulate:  ## A hundred thousand crash schedules of stores and ingest (SEEDS=, START=)
 	@scripts/setup.sh dev
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000) --start $(or $(START),0) --jobs $$(nproc)
+
+cases:  ## A hundred thousand random searches, every cpu path against the definition, bit for bit (CASES=, SEED=)
+	@scripts/setup.sh dev
+	$(BIN)/python -m tests.gsu_engine.cases --cases $(or $(CASES),100000) --seed $(or $(SEED),1) --jobs $$(nproc)
 
 chaos:  ## Workers and Kafka killed, stopped, restarted under load, then all compared (CHAOS_SECONDS=, CHAOS_KILLS=, SEED=)
 	@scripts/setup.sh dev

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from muse_stream.gsu_engine import packed
-from muse_stream.gsu_engine.backends import MAKERS, choose, cpu
+from muse_stream.gsu_engine.backends import MAKERS, choose
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.kernels import forms
+from tests.gsu_engine.forced import small_shares, standing_from_the_first_row
 
 LACKING = {f"cpu-{form.name}" for form in forms.FORMS if form not in forms.usable_forms(forms.FEATURES)}
 EVERYWHERE = [name for name in MAKERS if name != "cuda" and name not in LACKING]
@@ -37,14 +37,12 @@ def packing(request: pytest.FixtureRequest, backends: list[Backend]) -> Backend:
 @pytest.fixture(scope="module")
 def answers_stand() -> Iterator[None]:
     """Answers stand also over short histories."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed, "STANDING_FROM_ROWS", 0)
+    with standing_from_the_first_row():
         yield
 
 
 @pytest.fixture(scope="module")
 def backends_with_small_shares(backends: list[Backend]) -> Iterator[list[Backend]]:
     """The same; the cpu ones cut even a small search between their threads."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "SMALL", 1)
+    with small_shares():
         yield backends

@@ -1,6 +1,6 @@
 """What a story is drawn from. Invariant: a draw depends on the generator alone, not on what any engine does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from tests.gsu_engine.worlds import KINDS, draw_vectors
 LONG = 100_000
 PRODUCTS_MAX = 20_000_000  # int8 products of one search: the definition takes about a nanosecond for each
 PRODUCTS_MAX_LONG = 60_000_000
+ITEMS = ((1, 6), (6, 60), (60, 3_000))
+CANDIDATES = ((0, 1), (1, 2), (2, 8), (8, 70), (70, 400))  # of a pair, as far as `PRODUCTS_MAX` allows
 UNHEARD_OF = 2**61
 
 
@@ -31,6 +33,7 @@ class Shape:
         stands_early: Whether answers stand over short histories too.
         k: Results mostly asked for.
         recent: Recent scores asked for.
+        slides: Whether it is mostly about one user, whose history slides on by a good part between searches.
 
     """
 
@@ -47,6 +50,7 @@ class Shape:
     stands_early: bool
     k: int
     recent: int
+    slides: bool
 
     @property
     def is_long(self) -> bool:
@@ -60,20 +64,37 @@ def draw_shape(rng: np.random.Generator) -> Shape:
     if is_long:
         lengths = (int(rng.integers(LONG + 1, LONG + 20_000)), *lengths[1:])
     longest = max(*lengths, 1)
-    return Shape(
+    shape = Shape(
         dimension=dimension,
         kind=str(rng.choice([*KINDS, "mixture", "mixture", "mixture"])),
-        items=int(rng.choice([rng.integers(1, 6), rng.integers(6, 60), rng.integers(60, 3_000)], p=[0.1, 0.3, 0.6])),
+        items=int(rng.integers(*ITEMS[int(rng.choice(3, p=[0.1, 0.3, 0.6]))])),
         with_vector=float(rng.choice([0.0, 0.2, 0.9, 1.0], p=[0.03, 0.17, 0.4, 0.4])),
         lengths=lengths,
-        cap=int(rng.choice([longest, longest + 7, 2 * longest, 10**6], p=[0.3, 0.2, 0.2, 0.3])),
-        packed_bytes=int(rng.choice([0, 300_000, 256 << 20], p=[0.1, 0.1, 0.8])),
+        cap=(longest, longest + 7, 2 * longest, 10**6)[int(rng.choice(4, p=[0.3, 0.2, 0.2, 0.3]))],
+        packed_bytes=int(rng.choice([0, 300_000, 256 << 20], p=[0.06, 0.07, 0.87])),
         pool_bytes=int(rng.choice([1 << 14, 1 << 22], p=[0.2, 0.8])),
         threads=int(rng.integers(1, 3)),
         small_shares=bool(rng.random() < 0.7),
-        stands_early=bool(rng.random() < 0.6),
+        stands_early=bool(rng.random() < 0.7),
         k=draw_k(rng),
-        recent=int(rng.choice([0, rng.integers(1, 90)])),
+        recent=int(rng.integers(1, 90)) if rng.random() < 0.5 else 0,
+        slides=False,
+    )
+    return _sliding(rng, shape) if rng.random() < 0.15 and not is_long else shape
+
+
+def _sliding(rng: np.random.Generator, shape: Shape) -> Shape:
+    """A user who is asked about again and again while a short history fills and moves on: standing answers run dry."""
+    length = int(rng.integers(80, 500))
+    return replace(
+        shape,
+        slides=True,
+        lengths=(length, *(min(length, other) for other in shape.lengths[1:])),
+        with_vector=max(shape.with_vector, 0.2),
+        cap=length + int(rng.integers(20, 150)),
+        packed_bytes=256 << 20,
+        stands_early=True,
+        k=50 if rng.random() < 0.5 else int(rng.integers(1, 40)),
     )
 
 
@@ -83,7 +104,8 @@ def _length(rng: np.random.Generator) -> int:
 
 
 def draw_k(rng: np.random.Generator) -> int:
-    return int(rng.choice([50, 200, 1, 1_000, rng.integers(1, 1_001)], p=[0.4, 0.25, 0.05, 0.05, 0.25]))
+    some = int(rng.integers(1, 1_001))
+    return (50, 200, 1, 1_000, some)[int(rng.choice(5, p=[0.4, 0.25, 0.05, 0.05, 0.25]))]
 
 
 def rows_of(rng: np.random.Generator, kind: str, count: int, dimension: int) -> I8:
@@ -92,7 +114,8 @@ def rows_of(rng: np.random.Generator, kind: str, count: int, dimension: int) -> 
         return draw_vectors(rng, kind, count, dimension)
     centres: F32 = rng.standard_normal((8, dimension), np.float32)
     rows = centres[rng.integers(0, 8, count)] + 0.5 * rng.standard_normal((count, dimension), np.float32)
-    return np.rint(127 * rows / np.abs(rows).max(axis=1, keepdims=True)).astype(np.int8)
+    made: I8 = np.rint(127 * rows / np.abs(rows).max(axis=1, keepdims=True)).astype(np.int8)
+    return made
 
 
 def draw_ids(rng: np.random.Generator, count: int) -> I64:
@@ -107,6 +130,7 @@ def draw_counts(rng: np.random.Generator, lengths: I64, shape: Shape) -> list[in
     counts = []
     for length in lengths.tolist():
         most = products // len(lengths) // (shape.dimension * max(length, 200))
-        count = int(rng.choice([0, 1, rng.integers(2, 8), rng.integers(8, 70), 300], p=[0.05, 0.25, 0.3, 0.35, 0.05]))
+        low, high = CANDIDATES[int(rng.choice(5, p=[0.05, 0.25, 0.3, 0.35, 0.05]))]
+        count = int(rng.integers(low, high))
         counts.append(min(count, max(most, 1)))
     return counts

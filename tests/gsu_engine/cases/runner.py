@@ -4,17 +4,18 @@ Invariant: the outcome follows from seed, numbers of stories and paths; not from
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from muse_stream.gsu_engine.backends import MAKERS, choose
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.errors import BackendError
 from tests.gsu_engine.cases import ways
-from tests.gsu_engine.cases.story import SEARCHES, Compared, Story, story_of
+from tests.gsu_engine.cases.story import SEARCHES, Compared, story_of
 
 THREADS = (1, 2)
-COVERED_FROM_CASES = 2_000  # per path: from so many on, a way that was never taken is a failure too
+COVERED_FROM_CASES = 1_000  # per path: from so many on, a way that was never taken is a failure too
 Backends = Mapping[tuple[str, int], Backend]
 
 
@@ -62,13 +63,10 @@ class Outcome:
         for path, taken in other.taken.items():
             self.taken.setdefault(path, Counter()).update(taken)
 
-    def never_taken(self, backends: Backends) -> dict[str, list[str]]:
+    def never_taken(self) -> dict[str, list[str]]:
         """Per path with enough cases the ways that it never took."""
-        packs = {path: backend.layout(128) is not None for (path, _), backend in backends.items()}
         missing = {
-            path: ways.never_taken(taken, packs=packs[path])
-            for path, taken in self.taken.items()
-            if taken["cases"] >= COVERED_FROM_CASES
+            path: ways.never_taken(taken) for path, taken in self.taken.items() if taken["cases"] >= COVERED_FROM_CASES
         }
         return {path: names for path, names in missing.items() if names}
 
@@ -91,32 +89,19 @@ def backends_of(paths: Sequence[str]) -> Backends:
     return {(path, threads): choose(path, threads)[0] for path in paths for threads in THREADS}
 
 
-def run_stories(
-    seed: int, numbers: Iterable[int], backends: Backends, *, look: Callable[[Compared], None] = lambda _: None
-) -> Outcome:
+def run_stories(seed: int, numbers: Iterable[int], backends: Backends) -> Outcome:
     """Tell stories, up to the first one with a failure."""
     outcome = Outcome()
     for number in numbers:
-        for compared in _told(story_of(seed, number, backends)):
-            look(compared)
-            outcome.add(compared)
-            if outcome.failures:
-                return outcome
+        with closing(story_of(seed, number, backends).searches()) as searches:
+            for compared in searches:
+                outcome.add(compared)
+                if outcome.failures:
+                    return outcome
     return outcome
 
 
 def run_case(seed: int, case: int, backends: Backends) -> Compared:
     """One case again, after what came before it in its story."""
-    for compared in story_of(seed, case // SEARCHES, backends).searches():
-        if compared.number == case:
-            return compared
-    message = f"story {case // SEARCHES} has no case {case}"
-    raise AssertionError(message)
-
-
-def _told(story: Story) -> Iterable[Compared]:
-    searches = story.searches()
-    try:
-        yield from searches
-    finally:
-        searches.close()
+    with closing(story_of(seed, case // SEARCHES, backends).searches()) as searches:
+        return next(compared for compared in searches if compared.number == case)

@@ -4,7 +4,7 @@ Invariant: what happens in a story follows from its seed and number; the paths t
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ class Story:
         self.number, self.shape = number, shape
         self.truth = Truth(draw_ids(self.rng, shape.items), shape.dimension)
         for user, length in enumerate(shape.lengths, 1):
-            start = int(self.rng.choice([0, 5, 1_023, 10**12]))
+            start = 0 if shape.slides else int(self.rng.choice([0, 5, 1_023, 10**12]))
             self.truth.histories[user] = Lived(start, self._numbers(length))
         index = ItemIndex(max_items=1 << 13)
         room = (shape.items + 1) * (shape.dimension + 4)
@@ -98,7 +98,7 @@ class Story:
         self.asked_about = self._some_items(int(self.rng.integers(1, 70)))
         self.foreign = rows_of(self.rng, shape.kind, FOREIGN, shape.dimension)
 
-    def searches(self) -> Iterator[Compared]:
+    def searches(self) -> Generator[Compared]:
         """All of them, in order."""
         with ExitStack() as forced:
             if self.shape.small_shares:
@@ -128,6 +128,8 @@ class Story:
 
     def _live(self) -> list[str]:
         """What happens between two searches."""
+        if self.shape.slides and self.rng.random() < 0.8:
+            return self._slide()
         events = [str(self.rng.choice(EVENTS)) for _ in range(int(self.rng.integers(1, 3)))]
         if self.rng.random() < 0.03:
             events.append(str(self.rng.choice(RARE_EVENTS)))
@@ -153,10 +155,20 @@ class Story:
             return False
         return True
 
+    def _slide(self) -> list[str]:
+        """Some of the first user's rows leave for new ones; half of the times for rows without a vector."""
+        count = int(self.rng.integers(1, 50))
+        without = np.flatnonzero(self.truth.inv_norms == 0)
+        poor = len(without) > 0 and self.rng.random() < 0.5
+        self._tell(np.array([1]), [self.rng.choice(without, count) if poor else self._numbers(count)])
+        return ["an append"]
+
     def _append(self, most: int) -> None:
         """New behaviours of some users in one batch."""
         users = np.flatnonzero(self.rng.random(len(self.shape.lengths)) < 0.6) + 1
-        news = [self._numbers(int(self.rng.integers(1, most + 1))) for _ in users]
+        self._tell(users, [self._numbers(int(self.rng.integers(1, most + 1))) for _ in users])
+
+    def _tell(self, users: I64, news: Sequence[I64]) -> None:
         alive = [self.truth.append(int(user), new, self.shape.cap) for user, new in zip(users, news, strict=True)]
         starts = np.array([start for start, _ in alive], np.int64)
         bounds = np.cumsum([0, *(len(items) for _, items in alive)], dtype=np.int64)
@@ -189,11 +201,13 @@ class Story:
     def _ask(self, since: list[str]) -> Asked:
         """The next search: mostly plain, of one user again and again, so that rows lie packed and answers stand."""
         rng, everybody = self.rng, len(self.shape.lengths)
-        pairs = 1 if rng.random() < 0.6 else int(rng.integers(2, 6))
-        users: I64 = np.where(rng.random(pairs) < 0.5, 1, rng.integers(1, everybody + 1, pairs)).astype(np.int64)
+        steady = self.shape.slides and rng.random() < 0.8
+        pairs = 1 if steady or rng.random() < 0.6 else int(rng.integers(2, 6))
+        first = rng.random(pairs) < (1.0 if steady else 0.5)
+        users: I64 = np.where(first, 1, rng.integers(1, everybody + 1, pairs)).astype(np.int64)
         starts = np.array([self.truth.histories[user].start for user in users.tolist()], np.int64)
         stops = np.array([self.truth.histories[user].stop for user in users.tolist()], np.int64)
-        ranges, bitmaps, exclusions = rng.random(3) < (0.25, 0.15, 0.35)
+        ranges, bitmaps, exclusions = rng.random(3) < ((0.1, 0.0, 0.2) if steady else (0.3, 0.12, 0.35))
         whole = stops - starts
         if ranges:
             starts, stops = self._ranges(starts, stops)
@@ -207,14 +221,17 @@ class Story:
         excluded = self._excluded(numbers) if exclusions else None
         batch = SearchBatch(users, starts, stops, bounds, vectors, inv_norms, allowed, excluded)
         narrowed = bool((stops - starts < whole).any())
-        return Asked(batch, draw_k(rng) if rng.random() < 0.2 else self.shape.k, since, narrowed)
+        another_k = not steady and rng.random() < 0.2
+        return Asked(batch, draw_k(rng) if another_k else self.shape.k, since, narrowed)
 
     def _ranges(self, starts: I64, stops: I64) -> tuple[I64, I64]:
-        """A part of each history: any, or nearly all of it, as a hot user's rows may serve."""
-        if self.rng.random() < 0.5:
+        """A part of each history: any; its newer half or more; or nearly all of it, as a hot user's rows may serve."""
+        kind, lengths = int(self.rng.integers(3)), stops - starts
+        if kind == 0:
             edges = np.sort(self.rng.integers(starts, stops + 1, (2, len(starts))), axis=0)
             return edges[0], edges[1]
-        lengths = stops - starts
+        if kind == 1:
+            return starts + self.rng.integers(0, lengths // 2 + 1), stops
         return starts + self.rng.integers(0, lengths // 8 + 1), stops - self.rng.integers(0, lengths // 8 + 1)
 
     def _candidates(self, count: int) -> I64:

@@ -7,6 +7,7 @@ pool, no packed rows. (That the reference itself is right is what the oracle's s
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,7 @@ class Truth:
             offsets=np.cumsum([0, *map(len, windows)], dtype=np.int64),
             starts=batch.starts,
             stops=batch.stops,
+            rows=sum(map(len, windows)),
             packed=[None] * len(windows),
             bounds=batch.bounds,
             vectors=batch.vectors,
@@ -96,9 +98,8 @@ class Truth:
         return np.concatenate(parts)
 
 
-def _flags(mask: NDArray[np.bool_] | NDArray[np.uint8], length: int) -> Flags:
-    bits = np.unpackbits(mask, count=length, bitorder="little") if mask.dtype == np.uint8 else mask
-    return bits.astype(np.bool_)
+def _flags(mask: NDArray[Any], length: int) -> Flags:
+    return np.unpackbits(mask, count=length, bitorder="little") != 0 if mask.dtype == np.uint8 else mask
 
 
 def inverse_norms(vectors: I8) -> F32:
@@ -118,7 +119,9 @@ def difference(got: SearchResult, expected: SearchResult) -> str | None:
         same = _bits(ours) == _bits(theirs)
         if not same.all():
             at = tuple(int(x) for x in np.argwhere(~same)[0])
-            return f"{name}{list(at)} is {ours[at]!r}, expected {theirs[at]!r}; {int((~same).sum())} differ"
+            return (
+                f"{name}{list(at)} is {ours[at].item()!r}, expected {theirs[at].item()!r}; {int((~same).sum())} differ"
+            )
     return None
 
 

@@ -34,7 +34,7 @@ ON_ALL = (
 ON_PACKED = ("packed", "packed range", "packed exclusion", "packed after a changed vector", "standing", "refills")
 
 
-def of_search(batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], expected: SearchResult) -> "Counter[str]":
+def of_search(batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], expected: SearchResult) -> Counter[str]:
     """What holds for every path."""
     lengths = batch.stops - batch.starts
     bitmap = batch.allowed is not None and any(mask is not None for mask in batch.allowed)
@@ -62,8 +62,8 @@ def of_search(batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], ex
 
 
 def of_path(
-    batch: SearchBatch, common: "Counter[str]", before: PackedStats | None, after: PackedStats | None
-) -> "Counter[str]":
+    batch: SearchBatch, common: Counter[str], before: PackedStats | None, after: PackedStats | None
+) -> Counter[str]:
     """What one path did besides."""
     searched = int((batch.stops > batch.starts).sum())
     if before is None or after is None:
@@ -72,6 +72,7 @@ def of_path(
     taken = Counter(
         {
             "cases": 1,
+            "rows may be packed": 1,
             "gathered": int(hits < searched),
             "packed": int(hits > 0),
             "standing": after.served - before.served,
@@ -85,12 +86,12 @@ def of_path(
     return taken
 
 
-def never_taken(taken: "Counter[str]", *, packs: bool) -> list[str]:
+def never_taken(taken: Counter[str]) -> list[str]:
     """Ways that a long run must have taken and did not."""
-    return [way for way in (*ON_ALL, *(ON_PACKED if packs else ())) if not taken[way]]
+    return [way for way in (*ON_ALL, *(ON_PACKED if taken["rows may be packed"] else ())) if not taken[way]]
 
 
-def told(batch: SearchBatch, k: int, recent: int, common: "Counter[str]") -> str:
+def told(batch: SearchBatch, k: int, recent: int, common: Counter[str]) -> str:
     """A search in one line."""
     named = sorted(way for way in common if common[way])
     lengths, candidates = (batch.stops - batch.starts).tolist(), np.diff(batch.bounds).tolist()
