@@ -18,7 +18,7 @@ from muse_stream.gsu_engine.arrays import F32, I64, U64, Flags, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
 from muse_stream.gsu_engine.errors import BackendError
 from muse_stream.gsu_engine.kernels import forms, scan, shares
-from muse_stream.gsu_engine.kernels.blocks import PACKED_COLUMNS, Arena, Query
+from muse_stream.gsu_engine.kernels.blocks import PACKED_COLUMNS, SEEN_BUCKETS, Arena, Query
 from muse_stream.gsu_engine.kernels.forms import Form
 from muse_stream.gsu_engine.kernels.standing import Window
 from muse_stream.gsu_engine.standing import SPARE, Standing
@@ -140,6 +140,11 @@ class CpuBackend:
         if arena is None or width != dimension or arena.scores.shape[0] < candidates or arena.scores.shape[1] < room:
             arena = make_arena(self.form, dimension, room, candidates)
             self._local.arena = (dimension, arena)
+        if len(arena.older) < len(query.slots):
+            longest = int((query.offsets[1:] - query.offsets[:-1]).max())
+            if len(arena.older) < longest:
+                arena = arena._replace(older=reserve((longest + longest // 8,), np.uint32))
+                self._local.arena = (dimension, arena)
         return arena
 
 
@@ -185,10 +190,14 @@ def make_arena(form: Form, dimension: int, room: int, candidates: int) -> Arena:
     blocks: F32 = reserve((count * block_bytes // 4,), np.float32)
     return Arena(
         blocks=blocks,
+        looked_up=np.zeros(count * form.rows, np.uint32),
         numbers=np.zeros(count * form.rows, np.uint32),
         places=np.zeros(count * form.rows, np.uint32),
         slots=np.zeros(count * form.rows, np.uint32),
         inv_norms=np.zeros(count * form.rows, np.float32),
+        seen_rows=np.zeros(SEEN_BUCKETS, np.uint32),
+        seen_last=np.zeros(SEEN_BUCKETS, np.uint32),
+        older=np.zeros(1, np.uint32),
         biases=np.zeros(candidates, np.int32),
         limits=np.zeros(candidates, np.float32),
         cuts=np.zeros(candidates, np.float32),
@@ -196,4 +205,5 @@ def make_arena(form: Form, dimension: int, room: int, candidates: int) -> Arena:
         indices=np.zeros((candidates, room), np.uint32),
         counts=np.zeros(candidates, np.int64),
         keys=np.zeros(room, np.uint64),
+        sorted=np.zeros(room, np.uint64),
     )

@@ -17,8 +17,10 @@ from muse_stream.gsu_engine.kernels.blocks import (
     NOWHERE,
     Arena,
     Query,
+    Unit,
     bias_of,
     block_bytes,
+    forget,
     gather,
     gather_recent,
     pack,
@@ -131,16 +133,19 @@ def scan_rows(query: Query, arena: Arena, rows: Rows, base: Int, candidates: Int
 
 
 @inner
-def scan_gathered(query: Query, arena: Arena, unit: I64, base: Int, candidates: Int, k: Int) -> None:
-    """Rows `slots[low:high]`, gathered a superblock at a time."""
+def scan_gathered(query: Query, arena: Arena, unit: I64, base: Int, candidates: Int, k: Int) -> Int:
+    """Rows `slots[low:high]`, gathered a superblock at a time; returns how many were repeats."""
     low, high = unit[LOW], unit[HIGH]
     start, stop = query.offsets[unit[PAIR]], query.offsets[unit[PAIR] + 1]
     beside = arena.inv_norms.ctypes.data, arena.places.ctypes.data, arena.slots.ctypes.data
+    place, repeats = Unit(start, low, forget(arena, high - low)), 0
     while high > low:
-        high, count = gather(query, arena, low, high, start)
+        high, count, repeated = gather(query, arena, low, high, place)
+        repeats += repeated
         blocks = pack(query, arena, count)
         rows = Rows(arena.blocks.ctypes.data, *beside, blocks, 0, stop - start)
         scan_rows(query, arena, rows, base, candidates, k)
+    return repeats
 
 
 @inner
@@ -168,25 +173,52 @@ def start_lists(query: Query, arena: Arena, base: Int, candidates: Int) -> None:
 
 
 @inner
-def scan(query: Query, arena: Arena, unit: I64, k: Int) -> None:
-    """A unit's rows against its candidates: leaves their best in the lists, unsorted."""
+def scan(query: Query, arena: Arena, unit: I64, k: Int) -> Int:
+    """A unit's rows against its candidates: leaves their best in the lists, unsorted; returns how many were repeats."""
     base, candidates = query.bounds[unit[PAIR]] + unit[FIRST], unit[LAST] - unit[FIRST]
     start_lists(query, arena, base, candidates)
     if query.packed[unit[PAIR], 0] != 0:
         scan_packed(query, arena, unit, base, candidates, k)
-    else:
-        scan_gathered(query, arena, unit, base, candidates, k)
+        return np.int64(0)
+    return scan_gathered(query, arena, unit, base, candidates, k)
 
 
 @inner
-def keep_parts(query: Query, arena: Arena, candidates: Int, k: Int, parts: U64) -> None:
-    """Sort each candidate's best into its row of `parts`, 0 behind the last."""
+def expand(arena: Arena, uniques: U64, shift: Int, out: U64) -> Int:
+    """Rows at all their places: the best of them into `out`, best first; returns how many. Place + shift = index.
+
+    `uniques` are the best rows at their newest places, best first. As many of them as results are wanted are enough:
+    each that is better has at least that one place.
+    """
+    filled = 0
+    for unique in uniques:
+        place = np.int64(unique & np.uint64(NOWHERE)) - shift
+        key = unique
+        while place != NOWHERE and (filled < len(out) or key > out[filled - 1]):
+            at = min(filled, len(out) - 1)
+            while at > 0 and out[at - 1] < key:
+                out[at] = out[at - 1]
+                at -= 1
+            out[at] = key
+            filled = min(filled + 1, len(out))
+            place = np.int64(arena.older[place])
+            key = (unique >> np.uint64(32) << np.uint64(32)) | np.uint64(place + shift)
+    return filled
+
+
+@inner
+def keep_parts(query: Query, arena: Arena, candidates: Int, k: Int, shift: Int, parts: U64) -> None:
+    """Sort each candidate's best into its row of `parts`, 0 behind the last; `shift` < 0: no row has several places."""
     for own in range(candidates):
         scores, indices, count = arena.scores[own], arena.indices[own], arena.counts[own]
         if count > k:
             tighten(query.marker, scores, indices, count, k, arena.cuts[own])
             count = k
-        sort_best_first(scores, indices, count, arena.keys, parts[own])
+        if shift < 0:
+            sort_best_first(scores, indices, count, arena.keys, parts[own])
+        else:
+            sort_best_first(scores, indices, count, arena.keys, arena.sorted)
+            count = expand(arena, arena.sorted[:count], shift, parts[own])
         parts[own, count:] = 0
 
 
@@ -222,8 +254,9 @@ def run(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32,
     """Units, one after the other, into the parts and the recent scores."""
     for unit in units:
         candidates = unit[LAST] - unit[FIRST]
-        scan(query, arena, unit, k)
-        keep_parts(query, arena, candidates, k, parts[unit[PART] : unit[PART] + candidates])
+        repeats = scan(query, arena, unit, k)
+        shift = unit[LOW] - query.offsets[unit[PAIR]] if repeats > 0 else np.int64(-1)
+        keep_parts(query, arena, candidates, k, shift, parts[unit[PART] : unit[PART] + candidates])
         if unit[NEWEST] and scores.shape[1] > 0:
             base, last = query.bounds[unit[PAIR]], query.bounds[unit[PAIR]] + unit[LAST]
             if unit[LAST] == query.searched[unit[PAIR]]:
