@@ -5,10 +5,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-Value = Any  # llvmlite's types, values and builders carry no annotations
+from muse_stream.gsu_engine.kernels.emitter import external
+from muse_stream.gsu_engine.kernels.forms import Value
 
 
 def _reader(bits: Value, kind: Value, size: int) -> Any:  # noqa: ANN401
@@ -32,7 +32,7 @@ def _prefetch(_typing: Value, _address: Value) -> tuple[Value, Callable[..., Val
         number = ir.IntType(32)
         pointer = ir.PointerType(ir.IntType(8))
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = external(builder.module, kind, "llvm.prefetch.p0")
         read, keep, data = (ir.Constant(number, value) for value in (0, 3, 1))
         builder.call(function, [builder.inttoptr(arguments[0], pointer), read, keep, data])
         return ir.Constant(ir.IntType(64), 0)
