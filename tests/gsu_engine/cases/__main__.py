@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from typing import Any
 
+from muse_stream.gsu_engine.errors import BackendError
 from tests.gsu_engine.cases.runner import Backends, Outcome, backends_of, paths_here, run_case, run_stories
 from tests.gsu_engine.cases.story import SEARCHES
 
@@ -31,11 +32,16 @@ from 1 000 cases a path on, some way (packed rows, standing answers, a bitmap, .
 
 def main() -> int:
     """0: everything is equal; 1: something is not."""
-    given = _options().parse_args()
+    options = _options()
+    given = options.parse_args()
     here, elsewhere = paths_here()
     for name, reason in elsewhere.items():
         _say(f"{name} is left out: {reason}")
     paths = given.paths or here
+    try:
+        backends_of(paths)
+    except BackendError as reason:
+        options.error(str(reason))
     if given.case is not None:
         return again(given.seed, given.case, paths)
     began = time.monotonic()

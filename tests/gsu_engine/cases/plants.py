@@ -83,8 +83,8 @@ def _one_bit_off(result: SearchResult) -> SearchResult:
     return replace(result, scores=scores)
 
 
-def _exclusion_hides_recent(work: Work) -> Work:
-    """Who excludes something has no recent scores either: as if it had no vector, were anything to be retrieved."""
+def _nothing_for_who_excludes(work: Work) -> Work:
+    """A candidate that excludes something counts as one without a vector."""
     if work.excluded is None:
         return work
     inv_norms = work.inv_norms.copy()
@@ -115,7 +115,7 @@ PLANTS: Mapping[str, Plant] = {
     "a score one bit off": _searching(result=_one_bit_off),
     "the newest row dropped": _searching(work=_without_newest),
     "the exclusion ignored": _searching(work=lambda work: work._replace(excluded=None)),
-    "the exclusion hides recent scores": _searching(work=_exclusion_hides_recent),
+    "nothing for who excludes": _searching(work=_nothing_for_who_excludes),
     "the bitmap ignored": _searching(work=lambda work: work._replace(allowed=None)),
     "the bitmap shifted by one": _searching(work=_bitmap_shifted),
     "answers outlive vectors": _elsewhere(answers_outlive_vectors),

@@ -64,3 +64,6 @@ def test_the_command_shows_one_case_and_counts_many() -> None:
     assert many.returncode == 0, many.stderr
     assert '"cases": 24, "searches": 24' in many.stdout
     assert "s left" in many.stderr
+    unknown = run("--paths", "cpu-mmx")
+    assert unknown.returncode == 2
+    assert "backend 'cpu-mmx' is unknown" in unknown.stderr
