@@ -8,8 +8,8 @@ scores each. Positions are the absolute sequence numbers that `state` gives a us
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags, plain
 from muse_stream.gsu_engine.errors import BatchError
 from muse_stream.gsu_engine.kernels import checks
-from muse_stream.gsu_engine.kernels.packing import Layout, Packed
+from muse_stream.gsu_engine.kernels.forms import Form
+from muse_stream.gsu_engine.kernels.packing import Packed
 
 K_LIMIT = 1_000  # results per candidate: five times what the paper's K = 50 and our largest test use
 RECENT_LIMIT = 1_000
 SMALLEST = np.array([1e-4], np.float32)  # inverse norm: 1 / (128 sqrt(1 024)) is 2.4e-4
+I64_TYPE, I8_TYPE, F32_TYPE = np.dtype(np.int64), np.dtype(np.int8), np.dtype(np.float32)
+COLUMNS = ("starts", "stops", "bounds", "users", "vectors", "inv_norms", "excluded")
 BROKEN = {
     checks.BOUNDS: "bounds must rise from 0 to the number of candidates",
     checks.WINDOWS: "a window must have 0 <= start <= stop",
@@ -42,6 +45,8 @@ class SearchBatch:
         inv_norms: `[T] float32`; 0 = the candidate has no vector: nothing is retrieved for it.
         allowed: Per pair None (all rows) or `[stop-start] bool`, or the same as bits, first row lowest
             (`np.packbits(..., bitorder="little")`, uint8). It limits what is retrieved, not the recent scores.
+        excluded: `[T] int64` per candidate the id of an item that is not retrieved for it, 0 = none; None = none for
+            all. It too limits what is retrieved, not the recent scores.
 
     """
 
@@ -52,26 +57,31 @@ class SearchBatch:
     vectors: I8
     inv_norms: F32
     allowed: Sequence[NDArray[Any] | None] | None = None
+    excluded: I64 | None = None
 
     def checked(self, dimension: int, k: int, recent: int) -> "SearchBatch":
         """The same batch in arrays that kernels are compiled for; raises BatchError where it breaks the contract."""
         pairs, candidates = len(self.users), len(self.vectors)
-        shapes: dict[str, tuple[NDArray[Any], type[np.generic], tuple[int, ...]]] = {
-            "starts": (self.starts, np.int64, (pairs,)),
-            "stops": (self.stops, np.int64, (pairs,)),
-            "bounds": (self.bounds, np.int64, (pairs + 1,)),
-            "users": (self.users, np.int64, (pairs,)),
-            "vectors": (self.vectors, np.int8, (candidates, dimension)),
-            "inv_norms": (self.inv_norms, np.float32, (candidates,)),
-        }
-        for name, (array, dtype, shape) in shapes.items():
+        shapes = (
+            (self.starts, I64_TYPE, (pairs,)),
+            (self.stops, I64_TYPE, (pairs,)),
+            (self.bounds, I64_TYPE, (pairs + 1,)),
+            (self.users, I64_TYPE, (pairs,)),
+            (self.vectors, I8_TYPE, (candidates, dimension)),
+            (self.inv_norms, F32_TYPE, (candidates,)),
+            *(() if self.excluded is None else ((self.excluded, I64_TYPE, (candidates,)),)),
+        )
+        is_plain = True
+        for number, (array, dtype, shape) in enumerate(shapes):
             if array.dtype != dtype or array.shape != shape:
-                message = f"{name} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
+                name = COLUMNS[number]
+                message = f"{name} is {array.dtype}{list(array.shape)}, expected {dtype}{list(shape)}"
                 raise BatchError(message)
+            is_plain = is_plain and array.flags.carray
         _require(1 <= k <= K_LIMIT, f"k is {k}, expected 1..{K_LIMIT}")
         _require(0 <= recent <= RECENT_LIMIT, f"recent is {recent}, expected 0..{RECENT_LIMIT}")
         _require(self.allowed is None or len(self.allowed) == pairs, "allowed needs one entry per pair")
-        batch = self._plain()
+        batch = self if is_plain else self._plain()
         broken = checks.check(batch.starts, batch.stops, batch.bounds, batch.inv_norms, SMALLEST)
         if broken != checks.FINE:
             raise BatchError(BROKEN[broken])
@@ -86,6 +96,7 @@ class SearchBatch:
             plain(self.vectors, np.int8),
             plain(self.inv_norms, np.float32),
             self.allowed,
+            None if self.excluded is None else plain(self.excluded, np.int64),
         )
 
 
@@ -112,6 +123,17 @@ class SearchResult:
     count: I32
     recent_scores: F32
     recent_present: Flags
+
+    @classmethod
+    def room(cls, candidates: int, k: int, recent: int) -> "SearchResult":
+        """For a backend that writes everything but the recent scores of absent rows."""
+        return cls(
+            np.empty((candidates, k), np.float32),
+            np.empty((candidates, k), np.int64),
+            np.empty(candidates, np.int32),
+            np.zeros((candidates, recent), np.float32),
+            np.zeros((candidates, recent), np.bool_),
+        )
 
     @classmethod
     def empty(cls, candidates: int, k: int, recent: int) -> "SearchResult":
@@ -154,8 +176,7 @@ class TableView:
         return int(self.rows.shape[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A checked batch with its histories: all that a backend needs, frozen for one search.
 
     Attributes:
@@ -165,9 +186,11 @@ class Work:
         offsets: `[P+1] int64`; the window of pair p is `slots[offsets[p]:offsets[p+1]]`.
         starts: `[P] int64` position of each window's first row.
         stops: `[P] int64` its end.
-        packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `layout`.
+        rows: Of all windows together.
+        packed: Per pair the packed rows to search, or None = gather them; only for a backend with a `form`.
         bounds: `[P+1] int64`, `vectors`: `[T, d] int8`, `inv_norms`: `[T] float32` as in `SearchBatch`.
         allowed: `[N] bool` beside `slots`, or None = all.
+        excluded: `[T] uint32` the slot that is not retrieved for a candidate, 0 = none; None = none for all.
         k: Results per candidate.
         recent: Recent scores per candidate.
 
@@ -178,17 +201,20 @@ class Work:
     offsets: I64
     starts: I64
     stops: I64
+    rows: int
     packed: Sequence[Packed | None]
     bounds: I64
     vectors: I8
     inv_norms: F32
     allowed: Flags | None
+    excluded: U32 | None
     k: int
     recent: int
-    pairs: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pairs", len(self.starts))
+    @property
+    def pairs(self) -> int:
+        """P."""
+        return len(self.starts)
 
 
 class Backend(Protocol):
@@ -196,7 +222,8 @@ class Backend(Protocol):
 
     name: str
 
-    def layout(self, dimension: int) -> Layout | None:
+    @property
+    def form(self) -> Form | None:
         """How hot users' rows are to be packed; None: not at all."""
         ...
 

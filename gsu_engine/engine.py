@@ -10,9 +10,10 @@ Appends need the pool's lock alone, so they wait for one copy at most, never for
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,17 @@ class _Loaded:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Views:
+_Window = tuple[int, int, int]  # user, start, stop
+Masks = Sequence[NDArray[Any] | None]
+
+
+class _Views(NamedTuple):
     """What the backend reads of the histories: see `contract.Work`."""
 
     slots: U32
     offsets: I64
     packed: list[Packed | None]
+    rows: int
 
 
 @dataclass(slots=True)
@@ -93,8 +98,8 @@ class GsuEngine:
         self._pool = HistoryPool(pool_bytes, cap)
         self._dropped = LatelyDropped(clock)
         self._backend, self._why = choose(backend, threads) if isinstance(backend, str) else (backend, "given")
-        layout = self._backend.layout(table.dimension) if packed_bytes else None
-        self._packed = PackedCopies(table, layout, packed_bytes, cap) if layout else None
+        form = self._backend.form if packed_bytes else None
+        self._packed = PackedCopies(table, form, packed_bytes, cap) if form else None
         self._totals = _Totals()
         self._totals_lock = threading.Lock()
         self.index.on_reclaim(self._pool.clear)
@@ -185,11 +190,13 @@ class GsuEngine:
                 offsets=views.offsets,
                 starts=batch.starts,
                 stops=batch.stops,
+                rows=views.rows,
                 packed=views.packed,
                 bounds=batch.bounds,
                 vectors=batch.vectors,
                 inv_norms=batch.inv_norms,
                 allowed=_allowed(batch, views.offsets),
+                excluded=self._excluded(batch),
                 k=k,
                 recent=recent,
             )
@@ -199,9 +206,9 @@ class GsuEngine:
         return result
 
     def _load_missing(self, batch: SearchBatch, source: HistorySource) -> dict[int, _Loaded]:
-        held = self._pool.resident(batch.users)
-        if held.all():
+        if self._pool.holds_all(batch.users):
             return {}
+        held = self._pool.resident(batch.users)
         wanted = ~held & (batch.stops > batch.starts)
         return {user: self._load(user, source) for user in dict.fromkeys(batch.users[wanted].tolist())}
 
@@ -222,52 +229,56 @@ class GsuEngine:
         self, batch: SearchBatch, k: int, recent: int, loaded: dict[int, _Loaded], source: HistorySource
     ) -> tuple[_Views, int]:
         """What the backend reads of each pair's history, and how many windows were held."""
-        copies, froms = self._copies(batch, recent)
-        offsets: I64 = np.zeros(len(froms) + 1, np.int64)
-        np.cumsum(batch.stops - froms, out=offsets[1:])
+        windows = list(zip(batch.users.tolist(), batch.starts.tolist(), batch.stops.tolist(), strict=True))
+        copies = self._copies(windows, batch.allowed)
+        froms = [
+            start if copy is None else max(start, min(copy.stop, stop - recent))
+            for (_, start, stop), copy in zip(windows, copies, strict=True)
+        ]
+        ends = [0, *accumulate(stop - low for (_, _, stop), low in zip(windows, froms, strict=True))]
+        offsets: I64 = np.array(ends, np.int64)
         slots, hits = self._windows(batch, froms, offsets, loaded, source)
-        return _Views(slots, offsets, self._pack(batch, copies, slots, offsets, k)), hits
+        packed = self._pack(windows, copies, batch.allowed, [slots[low:high] for low, high in pairwise(ends)], k)
+        return _Views(slots, offsets, packed, sum(stop - start for _, start, stop in windows)), hits
 
-    def _copies(self, batch: SearchBatch, recent: int) -> tuple[list[PackedCopy | None], I64]:
-        """The pairs' packed copies, and the position from which on each pair's slots are needed."""
-        copies: list[PackedCopy | None] = [None] * len(batch.users)
-        froms = batch.starts.copy()
+    def _copies(self, windows: list[_Window], allowed: Masks | None) -> list[PackedCopy | None]:
+        """The pairs' packed copies; a pair with a bitmap is gathered."""
         if self._packed is None:
-            return copies, froms
-        for pair in range(len(copies)):
-            if batch.allowed is not None and batch.allowed[pair] is not None:
-                continue
-            start, stop = int(batch.starts[pair]), int(batch.stops[pair])
-            copy = self._packed.find(int(batch.users[pair]), start, stop) if stop > start else None
-            if copy is not None:
-                copies[pair] = copy
-                froms[pair] = max(start, min(copy.stop, stop - recent))
-        return copies, froms
+            return [None] * len(windows)
+        find = self._packed.find
+        return [
+            find(*window) if window[2] > window[1] and (allowed is None or allowed[pair] is None) else None
+            for pair, window in enumerate(windows)
+        ]
 
     def _pack(
-        self, batch: SearchBatch, copies: list[PackedCopy | None], slots: U32, offsets: I64, k: int
+        self,
+        windows: list[_Window],
+        copies: list[PackedCopy | None],
+        allowed: Masks | None,
+        parts: list[U32],
+        k: int,
     ) -> list[Packed | None]:
         """The packed rows of each pair that has some, brought up to date; who turned hot gets a copy."""
         packed: list[Packed | None] = [None] * len(copies)
         if self._packed is None:
             return packed
-        for pair, copy in enumerate(copies):
-            user, start, stop = int(batch.users[pair]), int(batch.starts[pair]), int(batch.stops[pair])
-            own = slots[offsets[pair] : offsets[pair + 1]]
+        for pair, (copy, own) in enumerate(zip(copies, parts, strict=True)):
+            user, start, stop = windows[pair]
             if copy is not None:
                 packed[pair] = self._packed.extend(copy, start, stop, own, k)
-            elif len(own) and (batch.allowed is None or batch.allowed[pair] is None) and self._packed.is_hot(user):
+            elif len(own) and (allowed is None or allowed[pair] is None) and self._packed.is_hot(user):
                 packed[pair] = self._packed.make(user, start, own) if user not in self._dropped else None
         return packed
 
     def _windows(
-        self, batch: SearchBatch, froms: I64, offsets: I64, loaded: dict[int, _Loaded], source: HistorySource
+        self, batch: SearchBatch, lows: list[int], offsets: I64, loaded: dict[int, _Loaded], source: HistorySource
     ) -> tuple[U32, int]:
         """Slots of `[froms, stops)` of all pairs, `[N] uint32`, and how many were held."""
         slots = np.empty(int(offsets[-1]), np.uint32)
         if len(slots) == 0:
-            return slots, len(froms)
-        users, stops = batch.users, batch.stops
+            return slots, len(lows)
+        users, stops, froms = batch.users, batch.stops, np.array(lows, np.int64)
         found = self._pool.copy(users, froms, stops, offsets, slots)
         for pair in np.flatnonzero(~found & (stops > froms)):
             user, start, stop = int(users[pair]), int(froms[pair]), int(stops[pair])
@@ -279,6 +290,15 @@ class GsuEngine:
                 raise WindowError(_uncovered(user, start, stop, history))
             slots[offsets[pair] : offsets[pair + 1]] = history.slots[low:high]
         return slots, int(found.sum())
+
+    def _excluded(self, batch: SearchBatch) -> U32 | None:
+        """Slots of the items that candidates exclude; an item without one has no vector: there is nothing to exclude.
+
+        Inside `index.shared()`.
+        """
+        if batch.excluded is None or not batch.excluded.any():
+            return None
+        return self.index.slots(batch.excluded, create=False)
 
     def _usable(self, history: _Loaded | None, start: int, stop: int) -> bool:
         """Whether the loaded slots cover the window and still mean the same items."""

@@ -6,7 +6,20 @@ come later, so writers do not starve; a thread that is already inside may enter 
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+
+class _Sharing(AbstractContextManager[None]):
+    """`with` for readers; one object serves all of them, a search enters for a few microseconds' work."""
+
+    def __init__(self, gate: "Gate") -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        self._gate.enter_shared()
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.leave_shared()
 
 
 class Gate:
@@ -18,32 +31,30 @@ class Gate:
         self._writing = False
         self._waiting_writers = 0
         self._depth = threading.local()
+        self._sharing = _Sharing(self)
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> AbstractContextManager[None]:
         """Inside, the tables do not change."""
+        return self._sharing
+
+    def enter_shared(self) -> None:
+        """What `shared` does first."""
         depth: int = getattr(self._depth, "value", 0)
         if depth == 0:
-            self._enter_shared()
+            with self._changed:
+                while self._writing or self._waiting_writers:
+                    self._changed.wait()
+                self._readers += 1
         self._depth.value = depth + 1
-        try:
-            yield
-        finally:
-            self._depth.value = depth
-            if depth == 0:
-                self._leave_shared()
 
-    def _enter_shared(self) -> None:
-        with self._changed:
-            while self._writing or self._waiting_writers:
-                self._changed.wait()
-            self._readers += 1
-
-    def _leave_shared(self) -> None:
-        with self._changed:
-            self._readers -= 1
-            if self._readers == 0:
-                self._changed.notify_all()
+    def leave_shared(self) -> None:
+        """And last."""
+        self._depth.value -= 1
+        if self._depth.value == 0:
+            with self._changed:
+                self._readers -= 1
+                if self._readers == 0 and self._waiting_writers:
+                    self._changed.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

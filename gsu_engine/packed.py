@@ -19,7 +19,8 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import F32, I64, U32, reserve
 from muse_stream.gsu_engine.kernels import packing
 from muse_stream.gsu_engine.kernels.blocks import NOWHERE
-from muse_stream.gsu_engine.kernels.packing import Lanes, Layout, Packed, Rows
+from muse_stream.gsu_engine.kernels.forms import Form
+from muse_stream.gsu_engine.kernels.packing import Lanes, Packed, Source
 from muse_stream.gsu_engine.kernels.standing import REFILLS, ROWS_SCORED, SERVED, TALLIES
 from muse_stream.gsu_engine.standing import SPARE, Standing
 from muse_stream.gsu_engine.stats import PackedStats
@@ -38,7 +39,7 @@ class PackedCopy:
     Attributes:
         user: Whose they are.
         lanes: The arrays.
-        addresses: Of blocks, inverse norms and places.
+        ends: Addresses behind blocks, inverse norms, places and slots.
         bytes: Size of the arrays.
         room: Rows, and absent slots, that they have room for.
         base: Position of place 0.
@@ -53,7 +54,7 @@ class PackedCopy:
 
     user: int
     lanes: Lanes
-    addresses: tuple[int, int, int]
+    ends: tuple[int, int, int, int]
     bytes: int
     room: int
     base: int
@@ -69,11 +70,11 @@ class PackedCopy:
 class PackedCopies:
     """The copies of one engine. Thread-safe."""
 
-    def __init__(self, table: VectorTable, layout: Layout, budget_bytes: int, cap: int) -> None:
+    def __init__(self, table: VectorTable, form: Form, budget_bytes: int, cap: int) -> None:
         self.budget_bytes = budget_bytes
-        self._table, self._layout, self._cap = table, layout, cap
+        self._table, self._form, self._cap = table, form, cap
         view = table.view()
-        self._source = Rows(view.row_of_slot, view.rows, view.rows.view(np.uint32), view.inv_norms)
+        self._source = Source(view.row_of_slot, view.rows, view.rows.view(np.uint32), view.inv_norms)
         self._lock = threading.Lock()
         self._copies: OrderedDict[int, PackedCopy] = OrderedDict()
         self._young: set[int] = set()
@@ -139,7 +140,7 @@ class PackedCopies:
         lanes, size, room = self._lanes(len(slots))
         if size > self.budget_bytes:
             return None
-        copy = PackedCopy(user, lanes, _addresses(lanes), size, room, start, start, self._table.version)
+        copy = PackedCopy(user, lanes, _ends(lanes), size, room, start, start, self._table.version)
         self._append(copy, slots)
         with self._lock:
             self._forget(user)
@@ -180,15 +181,16 @@ class PackedCopies:
             self._tallies += tallies
 
     def _is_waste(self, copy: PackedCopy, length: int) -> bool:
-        return WIDEST_WASTE * (length + self._layout.rows) < min(copy.stop - copy.base, self._cap)
+        return WIDEST_WASTE * (length + self._form.rows) < min(copy.stop - copy.base, self._cap)
 
     def _is_mostly_dead(self, copy: PackedCopy) -> bool:
-        return copy.stop - self._cap - copy.base > self._cap // SLACK + self._layout.rows
+        return copy.stop - self._cap - copy.base > self._cap // SLACK + self._form.rows
 
     def _packed(self, copy: PackedCopy, start: int) -> Packed:
-        place = start - copy.base
-        first = packing.first_alive(copy.lanes, copy.rows, place, self._layout.integer)
-        return Packed(copy.lanes, copy.addresses, copy.base, int(first), copy.rows, copy.standing)
+        place, first = start - copy.base, 0
+        if place:
+            first = int(packing.first_alive(copy.lanes, copy.rows, place, self._form.rows))
+        return Packed(copy.lanes, copy.ends, copy.base, first, copy.rows, copy.standing)
 
     def _is_renewed(self, copy: PackedCopy) -> bool:
         version = self._table.version
@@ -198,7 +200,7 @@ class PackedCopies:
         if changed is None:
             return False
         copy.version = version
-        renewed = packing.renew(copy.lanes, self._source, changed, copy.rows, copy.absent, self._layout.integer)
+        renewed = packing.renew(copy.lanes, self._source, changed, copy.rows, copy.absent, self._form.marker)
         if renewed:
             copy.standing = None
         return bool(renewed >= 0)
@@ -208,22 +210,23 @@ class PackedCopies:
             self._grow(copy, len(slots))
         place = copy.stop - copy.base
         copy.rows, copy.absent = packing.append(
-            copy.lanes, self._source, slots, place, copy.rows, copy.absent, self._layout.integer
+            copy.lanes, self._source, slots, place, copy.rows, copy.absent, self._form.marker
         )
         copy.stop += len(slots)
 
     def _grow(self, copy: PackedCopy, more: int) -> None:
         """Room for `more`, in arrays of its own: searches that are under way read on in the former ones."""
         lanes, size, room = self._lanes(copy.room + more)
-        for new, old in zip(lanes, copy.lanes, strict=True):
-            new[: len(old)] = old
-        copy.lanes, copy.addresses, copy.bytes, copy.room = lanes, _addresses(lanes), size, room
+        for new, old in zip(lanes[:-1], copy.lanes[:-1], strict=True):
+            new[len(new) - len(old) :] = old
+        lanes.absent[: copy.absent] = copy.lanes.absent[: copy.absent]
+        copy.lanes, copy.ends, copy.bytes, copy.room = lanes, _ends(lanes), size, room
 
     def _lanes(self, rows: int) -> tuple[Lanes, int, int]:
         """Arrays with room for `rows` and some more, their bytes, and the room."""
-        blocks = -(-(rows + rows // SLACK) // self._layout.rows) + 1
-        room = blocks * self._layout.rows
-        sizes = (blocks * self._layout.block_words, room, room, room, room)
+        blocks = -(-(rows + rows // SLACK) // self._form.rows) + 1
+        room = blocks * self._form.rows
+        sizes = (room * self._form.cell_bytes * self._table.dimension // 4, room, room, room, room)
         memory: U32 = reserve((sum(sizes),), np.uint32)
         blocks_of, norms, places, slots, absent = np.split(memory, np.cumsum(sizes)[:-1])
         inv_norms: F32 = norms.view(np.float32)
@@ -232,10 +235,12 @@ class PackedCopies:
 
     def _account(self, copy: PackedCopy) -> None:
         """Count what a copy takes now; least recently used ones go until the budget is kept."""
+        size = copy.bytes + (copy.standing.bytes if copy.standing is not None else 0)
+        if size == copy.accounted:
+            return
         with self._lock:
             if self._copies.get(copy.user) is not copy:
                 return
-            size = copy.bytes + (copy.standing.bytes if copy.standing is not None else 0)
             self._bytes += size - copy.accounted
             copy.accounted = size
             while self._bytes > self.budget_bytes:
@@ -249,5 +254,8 @@ class PackedCopies:
             self._bytes -= copy.accounted
 
 
-def _addresses(lanes: Lanes) -> tuple[int, int, int]:
-    return lanes.blocks.ctypes.data, lanes.inv_norms.ctypes.data, lanes.places.ctypes.data
+def _ends(lanes: Lanes) -> tuple[int, int, int, int]:
+    blocks, norms, places, slots = (
+        array.ctypes.data + array.nbytes for array in (lanes.blocks, lanes.inv_norms, lanes.places, lanes.slots)
+    )
+    return blocks, norms, places, slots

@@ -63,6 +63,11 @@ class HistoryPool:
             paging.resident(self._pages, users, out)
         return out
 
+    def holds_all(self, users: I64) -> bool:
+        """Whether all of these users are held."""
+        with self._lock:
+            return paging.holds_all(self._pages, users)
+
     def enter(self, user: int, start: int, slots: U32, *, departures: int) -> bool:
         """Hold a user whose live history starts at position `start`.
 

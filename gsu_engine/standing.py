@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, Flags, reserve
-from muse_stream.gsu_engine.contract import SearchResult, Work
+from muse_stream.gsu_engine.contract import SearchResult
 from muse_stream.gsu_engine.kernels import hashing, standing
 from muse_stream.gsu_engine.kernels.blocks import Arena, Query
 from muse_stream.gsu_engine.kernels.standing import Answers, Window
@@ -43,12 +43,15 @@ class Standing:
             counters=counters,
             vectors=reserve((size, dimension), np.int8),
             inv_norms=reserve((size,), np.float32),
+            excluded=reserve((size,), np.uint32),
             keys=reserve((size, self.k), np.uint64),
             counts=reserve((size,), np.int64),
             floors=reserve((size,), np.uint64),
             starts=reserve((size,), np.int64),
             stops=reserve((size,), np.int64),
         )
+        self._fixed_bytes = self.answers.tags.nbytes + self.answers.numbers.nbytes
+        self._candidate_bytes = dimension + 8 * self.k + 8 + 2 * 4 + 4 * 8
 
     def __len__(self) -> int:
         return int(self.answers.counters[hashing.COUNT])
@@ -56,9 +59,7 @@ class Standing:
     @property
     def bytes(self) -> int:
         """Bytes in use."""
-        answers = self.answers
-        per_candidate = answers.vectors.shape[1] + 8 * self.k + 8 + 4 + 4 * 8
-        return len(self) * int(per_candidate) + answers.tags.nbytes + answers.numbers.nbytes
+        return self._fixed_bytes + len(self) * self._candidate_bytes
 
     def serve(  # noqa: PLR0917 - what the kernel takes
         self, query: Query, arena: Arena, pair: int, window: Window, stood: Flags, result: SearchResult
@@ -72,14 +73,12 @@ class Standing:
         self._tally(tallies)
         return int(tallies[standing.REFILLS])
 
-    def keep(self, work: Work, found: SearchResult, rows: slice, window: Window) -> None:
+    def keep(self, query: Query, found: SearchResult, rows: slice, window: Window) -> None:
         """Let these answers of a search stand; where there is no room for them, nothing does."""
-        some = work.inv_norms[rows] != 0
-        columns = work.vectors, work.inv_norms
-        vectors, inv_norms = (column[rows][some] for column in columns)
-        scores, positions, counts = (column[rows][some] for column in (found.scores, found.positions, found.count))
+        asked = query.vectors[rows], query.candidate_inv_norms[rows], query.excluded[rows]
+        answered = found.scores[rows], found.positions[rows], found.count[rows]
         with self.lock:
-            if not standing.keep(self.answers, vectors, inv_norms, window, scores, positions, counts):
+            if not standing.keep(self.answers, *asked, window, *answered):
                 self.clear()
 
     def clear(self) -> None:

@@ -47,6 +47,7 @@ class VectorTable:
         self._row_of_slot: U32 = reserve((index.slot_limit,), np.uint32)
         self._counters: I64 = np.zeros(kernels.COUNTERS, np.int64)
         self._counters[kernels.NEXT_ROW] = 1
+        self._view = TableView(self._row_of_slot, self._rows, self._inv_norms)
         self._changes: deque[tuple[int, U32]] = deque()
         self._changed = 0
         index.hold(self)
@@ -117,7 +118,7 @@ class VectorTable:
 
     def view(self) -> TableView:
         """The arrays themselves: valid while `index.shared()` is held."""
-        return TableView(self._row_of_slot, self._rows, self._inv_norms)
+        return self._view
 
     def held(self, slots: int) -> Flags:
         """`[slots] bool`: the slots that have a vector here."""

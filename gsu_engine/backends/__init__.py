@@ -4,8 +4,9 @@
 |---|---|
 | `auto` | `cuda` where CuPy and a device are, else `cpu` |
 | `reference` | the definition in NumPy |
-| `cpu` | compiled, the machine's best tile (see `kernels.tile`) |
-| `cpu-float32` | compiled, the portable tile |
+| `cpu` | compiled, the best form that the machine has (see `kernels.forms`) |
+| `cpu-avx-vnni`, `cpu-avx2` | compiled, that form, where the machine has it |
+| `cpu-float32` | compiled, the portable form |
 | `array-numpy` | the code of `cuda` on NumPy |
 | `cuda` | CuPy |
 """
@@ -20,12 +21,22 @@ from muse_stream.gsu_engine.backends.cuda import open_cuda
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.errors import BackendError
+from muse_stream.gsu_engine.kernels import forms
 
 ASKED = "asked for by name"
+
+
+def _cpu(threads: int | None, form: forms.Form | None = None, why: str = ASKED) -> tuple[Backend, str]:
+    backend = CpuBackend(threads, form)
+    return backend, f"{why}; multiplies as {backend.form.name}"
+
+
 MAKERS: dict[str, Callable[[int | None], tuple[Backend, str]]] = {
     "reference": lambda _threads: (ReferenceBackend(), ASKED),
-    "cpu": lambda threads: (CpuBackend(threads), ASKED),
-    "cpu-float32": lambda threads: (CpuBackend(threads, integer=False), ASKED),
+    "cpu": _cpu,
+    "cpu-avx-vnni": lambda threads: _cpu(threads, forms.AVX_VNNI),
+    "cpu-avx2": lambda threads: _cpu(threads, forms.AVX2),
+    "cpu-float32": lambda threads: _cpu(threads, forms.FLOAT32),
     "array-numpy": lambda _threads: (ArrayBackend(np, "array-numpy"), ASKED),
     "cuda": lambda _threads: open_cuda(),
 }
@@ -50,4 +61,4 @@ def _best(threads: int | None) -> tuple[Backend, str]:
     try:
         return open_cuda()
     except BackendError as reason:
-        return CpuBackend(threads), str(reason)
+        return _cpu(threads, why=str(reason))

@@ -19,10 +19,13 @@ from muse_stream.gsu_engine.errors import BackendError
 CELLS = 1 << 25  # scores at a time: 128 MiB of float32, and their keys 256 MiB
 SIGN = 1 << 31
 INDEX = (1 << 32) - 1
+BARRED = -(1 << 63)  # below the key of any score
 
 
 class ArrayBackend:
     """Works on the arrays of module `xp`."""
+
+    form = None
 
     def __init__(self, xp: Any, name: str) -> None:  # noqa: ANN401 - two modules share this interface, no type names it
         """Take a module and make sure that its matrix product is exact.
@@ -42,9 +45,6 @@ class ArrayBackend:
             message = f"{self.name}: float32 matrix products are not exact: switch TF32 and other short formats off"
             raise BackendError(message)
 
-    def layout(self, dimension: int) -> None:
-        """Keeps no packed rows."""
-
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)
@@ -54,24 +54,29 @@ class ArrayBackend:
             eligible = rows != 0 if work.allowed is None else (rows != 0) & work.allowed[low:high]
             first, last = int(work.bounds[pair]), int(work.bounds[pair + 1])
             candidates = first + np.flatnonzero(work.inv_norms[first:last] != 0)
-            self._retrieve(work, candidates, rows, np.flatnonzero(eligible), result)
+            found = np.flatnonzero(eligible)
+            self._retrieve(work, candidates, work.slots[low:high][found], found, result)
             result.positions[candidates] += np.where(result.positions[candidates] >= 0, work.starts[pair], 0)
             self._recent(work, candidates, rows, result)
         return result
 
-    def _retrieve(self, work: Work, candidates: I64, rows: U32, found: I64, result: SearchResult) -> None:
+    def _retrieve(self, work: Work, candidates: I64, slots: U32, found: I64, result: SearchResult) -> None:
+        """The best of the rows at the places `found`, which hold `slots`."""
         count = min(work.k, len(found))
         if count == 0:
             return
-        vectors, inv_norms = self._rows(work, rows[found])
-        places = self.xp.asarray(found)
+        vectors, inv_norms = self._rows(work, work.table.row_of_slot[slots])
+        places, held = self.xp.asarray(found), self.xp.asarray(slots)
         step = max(CELLS // len(found), 1)
         for chunk in (candidates[low : low + step] for low in range(0, len(candidates), step)):
             keys = self._keys(self._scores(work, chunk, vectors, inv_norms), places)
+            if work.excluded is not None:
+                keys = self.xp.where(self.xp.asarray(work.excluded[chunk])[:, None] == held, BARRED, keys)
             best = self._best(keys, count)
-            result.scores[chunk, :count] = self._host(self._score_of(best >> 32))
-            result.positions[chunk, :count] = self._host(best & INDEX)
-            result.count[chunk] = count
+            kept = best != BARRED
+            result.scores[chunk, :count] = self._host(self.xp.where(kept, self._score_of(best >> 32), np.float32(0)))
+            result.positions[chunk, :count] = self._host(self.xp.where(kept, best & INDEX, -1))
+            result.count[chunk] = self._host(kept.sum(axis=1))
 
     def _recent(self, work: Work, candidates: I64, rows: U32, result: SearchResult) -> None:
         newest = rows[::-1][: work.recent]

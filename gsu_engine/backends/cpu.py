@@ -10,61 +10,62 @@ two parts and merged. A small search stays on the calling thread: waking another
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I64, U64, Flags, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
-from muse_stream.gsu_engine.kernels import scan, shares, tile
-from muse_stream.gsu_engine.kernels.blocks import Arena, Query
-from muse_stream.gsu_engine.kernels.packing import Layout
-from muse_stream.gsu_engine.kernels.shares import Extents
+from muse_stream.gsu_engine.errors import BackendError
+from muse_stream.gsu_engine.kernels import forms, scan, shares
+from muse_stream.gsu_engine.kernels.blocks import PACKED_COLUMNS, Arena, Query
+from muse_stream.gsu_engine.kernels.forms import Form
 from muse_stream.gsu_engine.kernels.standing import Window
 from muse_stream.gsu_engine.standing import SPARE, Standing
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
-GATHERED_COST = 16  # gathering a row costs about as much as this many products with a candidate
-PACKED_COST = 6  # and reading a packed one from memory
+COSTS = (16, 6)  # gathering a row, and reading a packed one, cost about as much as so many products with a candidate
 SMALL = 1 << 17  # products of a row and a candidate, about 0.1 ms: below, one thread is faster than two
 Stand = tuple[int, Standing, Window]
-LARGEST_ROOM = 3  # room for keys per candidate, in K: the rest is slack for one block
+ROOM = 3  # length of a list, in K, at which it is cut to K
+NOBODY = np.zeros(0, np.bool_)
 
 
 class CpuBackend:
-    """`integer` = the int8 tile (AVX-512 VNNI), else the float32 one, which every CPU runs."""
+    """Compiled for one form of multiplication (see `kernels.forms`)."""
 
-    def __init__(self, threads: int | None = None, *, integer: bool = tile.HAS_VNNI) -> None:
-        self.integer = integer
+    def __init__(self, threads: int | None = None, form: Form | None = None) -> None:
+        """Start the threads; None = one per core, and the best form that this CPU has.
+
+        Raises:
+            BackendError: The CPU lacks the form's instructions.
+
+        """
+        usable = forms.usable_forms(forms.FEATURES)
+        self.form = form or usable[0]
+        if self.form not in usable:
+            message = f"this CPU cannot multiply as {self.form.name}, it has {', '.join(one.name for one in usable)}"
+            raise BackendError(message)
         self.name = "cpu"
-        self._rows = (tile.INT8 if integer else tile.FLOAT32).rows
         self.threads = threads or len(os.sched_getaffinity(0))
         self._helpers = ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="muse-gsu")
         self._local = threading.local()
 
-    def layout(self, dimension: int) -> Layout:
-        """Blocks of the tile in use."""
-        return Layout(self.integer, self._rows, self._rows * dimension // (4 if self.integer else 1))
-
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
+        query = self._query(work)
         standing = stands(work)
-        return self._search_rest(work, standing) if standing else self._search(work, np.diff(work.bounds), work.k)
+        return self._search_rest(work, query, standing) if standing else self._search(work, query, work.k)
 
-    def _search_rest(self, work: Work, pairs: list[Stand]) -> SearchResult:
+    def _search_rest(self, work: Work, query: Query, pairs: list[Stand]) -> SearchResult:
         """Take the answers that stand, search for the others, and let those stand from now on."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)
-        stood, refills = self._serve(work, pairs, result)
-        asked = np.diff(work.bounds)
-        owner = np.repeat(np.arange(work.pairs), asked)
-        order = np.lexsort((stood, owner))  # within a pair those to search for come first
-        searched = np.bincount(owner[~stood], minlength=work.pairs)
-        if not searched.any() and not work.recent:
+        stood, refills = self._serve(query, pairs, result)
+        if stood.all() and not work.recent:
             return result
-        sorted_work = replace(work, vectors=work.vectors[order], inv_norms=work.inv_norms[order])
+        order, rest = _stood_last(query, stood)
         leaves = refills or any(work.starts[pair] > 0 for pair, _, _ in pairs)  # rows do leave the window: list more
-        found = self._search(sorted_work, searched, SPARE * work.k if leaves else work.k)
+        found = self._search(work, rest, SPARE * work.k if leaves else work.k)
         fresh = ~stood[order]
         for name in ("scores", "positions"):
             getattr(result, name)[order[fresh]] = getattr(found, name)[fresh, : work.k]
@@ -72,29 +73,30 @@ class CpuBackend:
         result.recent_scores[order], result.recent_present[order] = found.recent_scores, found.recent_present
         for pair, standing, window in pairs:
             low = int(work.bounds[pair])
-            standing.keep(sorted_work, found, slice(low, low + int(searched[pair])), window)
+            standing.keep(rest, found, slice(low, low + int(rest.searched[pair])), window)
         return result
 
-    def _serve(self, work: Work, pairs: list[Stand], result: SearchResult) -> tuple[Flags, int]:
+    def _serve(self, query: Query, pairs: list[Stand], result: SearchResult) -> tuple[Flags, int]:
         """Write the answers that stand: which candidates they are of, and how many others would have stood."""
-        query = self._query(work, np.diff(work.bounds))
-        arena = self._arena(query, tile.CANDIDATES, work.k)
-        stood = np.zeros(len(work.vectors), np.bool_)
+        arena = self._arena(query, forms.CANDIDATES, result.scores.shape[1])
+        stood = np.zeros(len(query.vectors), np.bool_)
         refills = sum(standing.serve(query, arena, pair, window, stood, result) for pair, standing, window in pairs)
         return stood, refills
 
-    def _search(self, work: Work, searched: I64, k: int) -> SearchResult:
+    def _search(self, work: Work, query: Query, k: int) -> SearchResult:
         """The `k` best for the first `searched[p]` candidates of each pair, recent scores for all."""
-        result = SearchResult.empty(len(work.vectors), k, work.recent)
-        units: I64 = np.empty((work.pairs + self.threads, 5), np.int64)
+        result = SearchResult.room(len(work.vectors), k, work.recent)
+        found = result.scores, result.positions, result.count, result.recent_scores, result.recent_present
+        candidates = len(query.vectors)
+        if self.threads == 1 or work.rows * candidates <= SMALL:
+            scan.search_alone(query, self._arena(query, candidates, k), COSTS, work.starts, k, *found)
+            return result
+        units: I64 = np.empty((work.pairs + self.threads, shares.COLUMNS), np.int64)
         ends: I64 = np.empty(self.threads + 1, np.int64)
         first_unit: I64 = np.empty(work.pairs + 1, np.int64)
-        rows = shares.cut(self._extents(work, searched), self.threads, SMALL, units, ends, first_unit)
-        parts: U64 = np.empty((rows, k), np.uint64)
-        query = self._query(work, searched)
+        parts: U64 = np.empty((scan.plan(query, COSTS, self.threads, units, ends, first_unit), k), np.uint64)
         self._run(query, [units[low:high] for low, high in pairwise(ends.tolist()) if high > low], parts, result)
-        found = result.scores, result.positions, result.count
-        scan.merge(parts, units, first_unit, query.bounds, searched, work.starts, *found)
+        scan.merge(parts, units, first_unit, query, work.starts, *found[:3])
         return result
 
     def _run(self, query: Query, cuts: list[I64], parts: U64, result: SearchResult) -> None:
@@ -111,49 +113,47 @@ class CpuBackend:
         for future in helped:
             future.result()
 
-    def _extents(self, work: Work, searched: I64) -> Extents:
-        """Per pair the rows to scan: packed ones, or all to be gathered."""
-        lows, highs = work.offsets[:-1].copy(), work.offsets[1:].copy()
-        costs, grains = np.full(work.pairs, GATHERED_COST), np.ones(work.pairs, np.int64)
-        for pair, packed in enumerate(work.packed):
-            if packed is not None:
-                lows[pair], highs[pair], costs[pair], grains[pair] = packed.first, packed.rows, PACKED_COST, self._rows
-        return Extents(lows, highs, costs, grains, searched, np.diff(work.bounds))
-
-    def _query(self, work: Work, searched: I64) -> Query:
-        rows = work.table.rows
-        vectors = work.vectors
-        floats = vectors[:0] if self.integer else vectors
-        packed = np.zeros((work.pairs, 5), np.int64)
-        for pair, copy in enumerate(work.packed):
-            if copy is not None:
-                start = int(work.starts[pair])
-                packed[pair] = (*copy.addresses, copy.base - start, int(work.stops[pair]) - start)
+    def _query(self, work: Work) -> Query:
+        table, vectors = work.table, work.vectors
+        floats = np.empty((0, vectors.shape[1]), np.float32) if self.form.integer else vectors.astype(np.float32)
         return Query(
+            marker=self.form.marker,
             slots=work.slots,
             offsets=work.offsets,
             bounds=work.bounds,
-            allowed=np.empty(0, np.bool_) if work.allowed is None else work.allowed,
-            row_of_slot=work.table.row_of_slot,
-            rows=rows,
-            inv_norms=work.table.inv_norms,
+            allowed=NOBODY if work.allowed is None else work.allowed,
+            row_of_slot=table.row_of_slot,
+            rows=table.rows,
+            inv_norms=table.inv_norms,
             vectors=vectors,
-            floats=floats.astype(np.float32),
-            bias=-128 * vectors.sum(axis=1, dtype=np.int32),
+            floats=floats,
             candidate_inv_norms=work.inv_norms,
-            searched=searched,
-            packed=packed,
-            integer=self.integer,
+            excluded=np.zeros(len(vectors), np.uint32) if work.excluded is None else work.excluded,
+            searched=work.bounds[1:] - work.bounds[:-1],
+            packed=_packed(work),
         )
 
     def _arena(self, query: Query, candidates: int, k: int) -> Arena:
         """This thread's arena, made anew only when a search needs more room than any before."""
-        dimension, room = query.rows.shape[1], LARGEST_ROOM * k + 64
+        dimension, room = query.rows.shape[1], max(ROOM * k, k + self.form.rows) + 2 * self.form.rows
         width, arena = getattr(self._local, "arena", (0, None))
-        if arena is None or width != dimension or arena.keys.shape[0] < candidates or arena.keys.shape[1] < room:
-            arena = make_arena(dimension, room, candidates, integer=self.integer)
+        if arena is None or width != dimension or arena.scores.shape[0] < candidates or arena.scores.shape[1] < room:
+            arena = make_arena(self.form, dimension, room, candidates)
             self._local.arena = (dimension, arena)
         return arena
+
+
+def _packed(work: Work) -> I64:
+    """See `Query.packed`."""
+    gathered = (0,) * PACKED_COLUMNS
+    windows = zip(work.packed, work.starts.tolist(), work.stops.tolist(), strict=True)
+    return np.array(
+        [
+            gathered if copy is None else (*copy.ends, copy.base - start, stop - start, copy.first, copy.rows)
+            for copy, start, stop in windows
+        ],
+        np.int64,
+    ).reshape(-1, PACKED_COLUMNS)
 
 
 def stands(work: Work) -> list[Stand]:
@@ -166,21 +166,34 @@ def stands(work: Work) -> list[Stand]:
     return found
 
 
-def make_arena(dimension: int, room: int, candidates: int, *, integer: bool) -> Arena:
-    """Buffers for one thread: `room` keys for each of `candidates`."""
-    size = tile.INT8.rows if integer else tile.FLOAT32.rows
-    row_bytes = dimension if integer else 4 * dimension
-    count = max(SUPERBLOCK_BYTES // (size * row_bytes), 1)
-    blocks: F32 = reserve((count * size * row_bytes // 4,), np.float32)
-    products: F32 = reserve((tile.CANDIDATES * (size + 2),), np.float32)
+def _stood_last(query: Query, stood: Flags) -> tuple[I64, Query]:
+    """The query with those to search for first within each pair, and which candidate comes where."""
+    order: I64 = np.arange(len(stood))
+    if not stood.any():
+        return order, query
+    owner = np.repeat(np.arange(len(query.searched)), np.diff(query.bounds))
+    order = np.lexsort((stood, owner))
+    columns = ("vectors", "candidate_inv_norms", "excluded", *(("floats",) if len(query.floats) else ()))
+    moved = {name: getattr(query, name)[order] for name in columns}
+    return order, query._replace(searched=np.bincount(owner[~stood], minlength=len(query.searched)), **moved)
+
+
+def make_arena(form: Form, dimension: int, room: int, candidates: int) -> Arena:
+    """Buffers for one thread: lists of `room` for each of `candidates`."""
+    block_bytes = form.rows * dimension * form.cell_bytes
+    count = max(SUPERBLOCK_BYTES // block_bytes, 1)
+    blocks: F32 = reserve((count * block_bytes // 4,), np.float32)
     return Arena(
         blocks=blocks,
-        numbers=np.zeros(count * size, np.uint32),
-        places=np.zeros(count * size, np.uint32),
-        inv_norms=np.zeros(count * size, np.float32),
+        numbers=np.zeros(count * form.rows, np.uint32),
+        places=np.zeros(count * form.rows, np.uint32),
+        slots=np.zeros(count * form.rows, np.uint32),
+        inv_norms=np.zeros(count * form.rows, np.float32),
+        biases=np.zeros(candidates, np.int32),
         limits=np.zeros(candidates, np.float32),
-        products=products,
-        masks=products.view(np.uint64),
-        keys=np.zeros((candidates, room), np.uint64),
+        cuts=np.zeros(candidates, np.float32),
+        scores=np.zeros((candidates, room), np.float32),
+        indices=np.zeros((candidates, room), np.uint32),
         counts=np.zeros(candidates, np.int64),
+        keys=np.zeros(room, np.uint64),
     )

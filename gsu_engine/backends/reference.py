@@ -13,16 +13,15 @@ class ReferenceBackend:
     """Obvious and slow."""
 
     name = "reference"
-
-    def layout(self, dimension: int) -> None:
-        """Keeps no packed rows."""
+    form = None
 
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         result = SearchResult.empty(len(work.vectors), work.k, work.recent)
         for pair in range(work.pairs):
             low, high = int(work.offsets[pair]), int(work.offsets[pair + 1])
-            rows = work.table.row_of_slot[work.slots[low:high]]  # (L,)
+            slots = work.slots[low:high]
+            rows = work.table.row_of_slot[slots]  # (L,)
             vectors = work.table.rows[rows].astype(np.int32)  # (L, d)
             inv_norms = work.table.inv_norms[rows]  # (L,), 0 = absent
             allowed = np.ones(high - low, np.bool_) if work.allowed is None else work.allowed[low:high]
@@ -30,7 +29,10 @@ class ReferenceBackend:
                 if work.inv_norms[candidate] == 0:
                     continue
                 scores = score(vectors, inv_norms, work.vectors[candidate], work.inv_norms[candidate])
-                self._retrieve(result, candidate, scores, (inv_norms != 0) & allowed, int(work.starts[pair]))
+                eligible = (inv_norms != 0) & allowed
+                if work.excluded is not None and work.excluded[candidate] != 0:
+                    eligible &= slots != work.excluded[candidate]
+                self._retrieve(result, candidate, scores, eligible, int(work.starts[pair]))
                 self._recent(result, candidate, scores, inv_norms != 0)
         return result
 

@@ -222,6 +222,15 @@ def resident(pool: Pages, users: I64, out: Flags) -> None:
         out[j] = record_of(pool, users[j]) != 0
 
 
+@kernel
+def holds_all(pool: Pages, users: I64) -> bool:
+    """Whether all of these users are here."""
+    absent = 0
+    for user in users:
+        absent += record_of(pool, user) == 0
+    return absent == 0
+
+
 @inner
 def covers(pool: Pages, record: Int, start: Int, stop: Int) -> Truth:
     """Whether a user's pages hold all of `[start, stop)`."""

@@ -3,7 +3,7 @@
 Rows are taken from the newest to the oldest. Once K rows are kept, a row that only equals the worst of them is older
 than they are and loses, so "greater than" decides everything. What a tile compares is the sum times the row's inverse
 norm; `limit_of` turns the score to beat into the exact bound on that product, so a tile lets through what belongs in
-and nothing else.
+and nothing else. A list that is nearly full is cut to its K best, which raises the limit.
 """
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
@@ -13,18 +13,21 @@ from typing import NamedTuple
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I32, I64, U64, Flags
-from muse_stream.gsu_engine.kernels.blocks import ROWS_FLOAT32, ROWS_INT8, Arena, Query, gather, gather_recent, pack
-from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel
-from muse_stream.gsu_engine.kernels.memory import float32_at, uint32_at, uint64_at
-from muse_stream.gsu_engine.kernels.select import best_of, key_of, score_of, sort_best_first, tighten
-from muse_stream.gsu_engine.kernels.tile import (
-    CANDIDATES,
-    lowest_bit,
-    tile_float32_many,
-    tile_float32_one,
-    tile_int8_many,
-    tile_int8_one,
+from muse_stream.gsu_engine.kernels.blocks import (
+    NOWHERE,
+    Arena,
+    Query,
+    bias_of,
+    block_bytes,
+    gather,
+    gather_recent,
+    pack,
 )
+from muse_stream.gsu_engine.kernels.forms import CANDIDATES, WORD_BYTES, cell_bytes_of, is_integer, rows_of
+from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel
+from muse_stream.gsu_engine.kernels.select import BEYOND, best_of, sort_best_first, tighten
+from muse_stream.gsu_engine.kernels.shares import COLUMNS, FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART, Extents, cut
+from muse_stream.gsu_engine.kernels.tile import tile_many, tile_one
 
 
 @inner
@@ -43,194 +46,258 @@ def limit_of(beat: Real, inv_norm: Real) -> Real:
     return limit
 
 
-@inner
-def run_tile(query: Query, block: Int, ahead: Int, norms: Int, limits: Int, out: Int, candidate: Int, many: Int) -> Int:
-    """A block against the candidates from `candidate` on, or one; 0 = nothing above the limits.
-
-    `block`, `norms`, `limits` and `out` are addresses: of the block, of its inverse norms, of the first candidate's
-    limit, and of the room for the products; `ahead` leads from the block to the next one.
-    """
-    bias, width = query.bias.ctypes.data + candidate * 4, query.rows.shape[1]
-    if query.integer:
-        vector = query.vectors.ctypes.data + candidate * width
-        if many:
-            return tile_int8_many(block, ahead, vector, width, width // 4, bias, norms, limits, out)
-        return tile_int8_one(block, ahead, vector, width, width // 4, bias, norms, limits, out)
-    vector = query.floats.ctypes.data + candidate * width * 4
-    if many:
-        return tile_float32_many(block, ahead, vector, width * 4, width, bias, norms, limits, out)
-    return tile_float32_one(block, ahead, vector, width * 4, width, bias, norms, limits, out)
-
-
 class Rows(NamedTuple):
-    """Blocks to scan, newest first: the arena's own, or those of a user's packed rows."""
+    """Blocks to scan, newest first, and what lies beside them: the arena's own, or those of a user's packed rows."""
 
     blocks: Int  # address of the first
     norms: Int  # address of its inverse norms
-    places: Int  # address of its places
+    places: Int
+    slots: Int
     count: Int
-    step: Int  # from one block to the next: 1, or -1 where later blocks are newer
     shift: Int  # place + shift = index in the window
     length: Int  # of the window
 
 
 @inner
-def keep_hits(rows: Rows, mask: Int, products: Int, places: Int, inv_norm: Real, keys: U64, count: Int) -> Int:
-    """Append the keys of the rows in `mask` that lie in the window; returns their new number."""
-    while mask != 0:
-        row = lowest_bit(mask)
-        mask &= mask - np.uint64(1)
-        index = np.int64(uint32_at(places + row * 4)) + rows.shift
-        if 0 <= index < rows.length:
-            keys[count] = key_of(float32_at(products + row * 4) * inv_norm, index)
-            count += 1
-    return count
+def rows_at(rows: Rows, number: Int, lanes: Int, size: Int) -> Rows:
+    """The same from block `number` on; a block has `lanes` rows and `size` bytes."""
+    beside = number * lanes * 4
+    return Rows(
+        rows.blocks + number * size,
+        rows.norms + beside,
+        rows.places + beside,
+        rows.slots + beside,
+        rows.count - number,
+        rows.shift,
+        rows.length,
+    )
 
 
 @inner
-def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, base: Int, group: Int, k: Int) -> None:
-    """All blocks of `rows` against `group` candidates from `base + own` on: `CANDIDATES` of them, or one."""
-    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
-    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
-    limits, products = arena.limits.ctypes.data + own * 4, arena.products.ctypes.data
-    masks = products + group * size * 4
-    at = np.int64(0)
-    for _ in range(rows.count):
-        norms = rows.norms + at * size * 4
-        block = rows.blocks + at * block_bytes
-        if run_tile(query, block, rows.step * block_bytes, norms, limits, products, base + own, group > 1) != 0:
-            places = rows.places + at * size * 4
-            for j in range(group):
-                mask = uint64_at(masks + j * 8)
-                if mask == 0:
-                    continue
-                keys, inv_norm = arena.keys[own + j], query.candidate_inv_norms[base + own + j]
-                count = keep_hits(rows, mask, products + j * size * 4, places, inv_norm, keys, arena.counts[own + j])
-                if count > len(keys) - size:
-                    arena.limits[own + j] = limit_of(score_of(tighten(keys, count, k)), inv_norm)
-                    count = k
-                arena.counts[own + j] = count
-        at += rows.step
+def run_tile(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, many: Int) -> Int:
+    """The first block of `rows` against candidates from `candidate` on, or one, whose lists are those from `own` on.
+
+    Returns the length of the longest list if something was added, else 0.
+    """
+    width, cell = query.rows.shape[1], cell_bytes_of(query.marker)
+    vectors = query.vectors.ctypes.data if is_integer(query.marker) else query.floats.ctypes.data
+    room = arena.scores.shape[1] * 4  # bytes
+    arguments = (
+        rows.blocks,
+        rows.norms,
+        rows.places,
+        rows.slots,
+        rows.shift,
+        rows.length,
+        vectors + candidate * width * cell,
+        width * cell,
+        width * cell // WORD_BYTES,
+        arena.biases.ctypes.data + own * 4,
+        arena.limits.ctypes.data + own * 4,
+        query.candidate_inv_norms.ctypes.data + candidate * 4,
+        query.excluded.ctypes.data + candidate * 4,
+        arena.scores.ctypes.data + own * room,
+        arena.indices.ctypes.data + own * room,
+        room,
+        arena.counts.ctypes.data + own * 8,
+    )
+    return tile_many(query.marker, *arguments) if many else tile_one(query.marker, *arguments)
 
 
 @inner
-def scan_rows(query: Query, arena: Arena, rows: Rows, pair: Int, k: Int) -> None:
-    """`rows` against all candidates of a pair."""
-    base, candidates = query.bounds[pair], query.searched[pair]
+def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, group: Int, k: Int) -> None:
+    """All blocks of `rows` against `group` candidates from `candidate` on: `CANDIDATES` of them, or one."""
+    lanes, size = rows_of(query.marker), block_bytes(query)
+    full = arena.scores.shape[1] - 2 * lanes  # a tile may add a block's rows, and stores whole vectors
+    for number in range(rows.count):
+        if run_tile(query, arena, rows_at(rows, number, lanes, size), own, candidate, group > 1) <= full:
+            continue
+        for j in range(own, own + group):
+            count = arena.counts[j]
+            if count > full:
+                beat = tighten(query.marker, arena.scores[j], arena.indices[j], count, k, arena.cuts[j])
+                arena.counts[j], arena.cuts[j] = k, beat
+                arena.limits[j] = limit_of(beat, query.candidate_inv_norms[candidate + j - own])
+
+
+@inner
+def scan_rows(query: Query, arena: Arena, rows: Rows, base: Int, candidates: Int, k: Int) -> None:
+    """`rows` against the candidates from `base` on."""
     own = 0
     while own < candidates:
         group = CANDIDATES if own + CANDIDATES <= candidates else 1
-        scan_group(query, arena, rows, own, base, group, k)
+        scan_group(query, arena, rows, own, base + own, group, k)
         own += group
 
 
 @inner
-def scan_gathered(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
+def scan_gathered(query: Query, arena: Arena, unit: I64, base: Int, candidates: Int, k: Int) -> None:
     """Rows `slots[low:high]`, gathered a superblock at a time."""
-    base, stop = query.offsets[pair], query.offsets[pair + 1]
-    norms, places = arena.inv_norms.ctypes.data, arena.places.ctypes.data
+    low, high = unit[LOW], unit[HIGH]
+    start, stop = query.offsets[unit[PAIR]], query.offsets[unit[PAIR] + 1]
+    beside = arena.inv_norms.ctypes.data, arena.places.ctypes.data, arena.slots.ctypes.data
     while high > low:
-        high, count = gather(query, arena, low, high, base)
+        high, count = gather(query, arena, low, high, start)
         blocks = pack(query, arena, count)
-        rows = Rows(arena.blocks.ctypes.data, norms, places, blocks, 1, 0, stop - base)
-        scan_rows(query, arena, rows, pair, k)
+        rows = Rows(arena.blocks.ctypes.data, *beside, blocks, 0, stop - start)
+        scan_rows(query, arena, rows, base, candidates, k)
 
 
 @inner
-def scan_packed(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
+def scan_packed(query: Query, arena: Arena, unit: I64, base: Int, candidates: Int, k: Int) -> None:
     """Rows `low:high` of the pair's packed ones, a superblock at a time; `low` is the first of a block."""
-    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
-    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
-    blocks, norms, places, shift, length = query.packed[pair]
-    most = len(arena.places) // size
-    first, last = low // size, (high + size - 1) // size
+    lanes, size = rows_of(query.marker), block_bytes(query)
+    blocks, norms, places, slots, shift, length, _, _ = query.packed[unit[PAIR]]
+    most = len(arena.places) // lanes
+    first, last = unit[LOW] // lanes, (unit[HIGH] + lanes - 1) // lanes
     while last > first:
-        count = min(most, last - first)
-        at = last - 1
-        rows = Rows(blocks + at * block_bytes, norms + at * size * 4, places + at * size * 4, count, -1, shift, length)
-        scan_rows(query, arena, rows, pair, k)
+        count, beside = min(most, last - first), last * lanes * 4
+        rows = Rows(blocks - last * size, norms - beside, places - beside, slots - beside, count, shift, length)
+        scan_rows(query, arena, rows, base, candidates, k)
         last -= count
 
 
 @inner
-def scan(query: Query, arena: Arena, pair: Int, low: Int, high: Int, k: Int) -> None:
-    """Rows `low:high` of a pair against all its candidates: leaves their best keys in the arena, unsorted."""
-    base, candidates = query.bounds[pair], query.searched[pair]
-    arena.counts[:candidates] = 0
-    for own in range(candidates):  # a candidate without a vector is not to be beaten
+def start_lists(query: Query, arena: Arena, base: Int, candidates: Int) -> None:
+    """Empty lists, which anything beats; nothing beats that of a candidate without a vector."""
+    for own in range(candidates):
+        arena.counts[own] = 0
+        arena.cuts[own] = -BEYOND
         arena.limits[own] = -np.inf if query.candidate_inv_norms[base + own] > 0 else np.inf
-    if query.packed[pair, 0] != 0:
-        scan_packed(query, arena, pair, low, high, k)
-    else:
-        scan_gathered(query, arena, pair, low, high, k)
+        arena.biases[own] = bias_of(query, base + own)
 
 
 @inner
-def keep_parts(arena: Arena, candidates: Int, k: Int, parts: U64) -> None:
-    """Sort each candidate's best keys into its row of `parts`, 0 behind the last."""
+def scan(query: Query, arena: Arena, unit: I64, k: Int) -> None:
+    """A unit's rows against its candidates: leaves their best in the lists, unsorted."""
+    base, candidates = query.bounds[unit[PAIR]] + unit[FIRST], unit[LAST] - unit[FIRST]
+    start_lists(query, arena, base, candidates)
+    if query.packed[unit[PAIR], 0] != 0:
+        scan_packed(query, arena, unit, base, candidates, k)
+    else:
+        scan_gathered(query, arena, unit, base, candidates, k)
+
+
+@inner
+def keep_parts(query: Query, arena: Arena, candidates: Int, k: Int, parts: U64) -> None:
+    """Sort each candidate's best into its row of `parts`, 0 behind the last."""
     for own in range(candidates):
-        count = arena.counts[own]
+        scores, indices, count = arena.scores[own], arena.indices[own], arena.counts[own]
         if count > k:
-            tighten(arena.keys[own], count, k)
+            tighten(query.marker, scores, indices, count, k, arena.cuts[own])
             count = k
-        sort_best_first(arena.keys[own], count)
-        parts[own, :count] = arena.keys[own, :count]
+        sort_best_first(scores, indices, count, arena.keys, parts[own])
         parts[own, count:] = 0
 
 
 @inner
-def recent(query: Query, arena: Arena, pair: Int, scores: F32, present: Flags) -> None:
-    """Scores of a pair's newest rows, `[T, R]`, newest first; rows without a vector stay 0 and False."""
+def recent(query: Query, arena: Arena, pair: Int, base: Int, last: Int, scores: F32, present: Flags) -> None:
+    """Scores of a pair's newest rows for the candidates `base:last`, newest first; absent rows stay 0 and False."""
     low, high = query.offsets[pair], query.offsets[pair + 1]
-    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
+    lanes, size = rows_of(query.marker), block_bytes(query)
     wanted, done = min(scores.shape[1], high - low), 0
-    width, products = query.rows.shape[1] * (1 if query.integer else 4), arena.products.ctypes.data
+    beside = arena.inv_norms.ctypes.data, arena.places.ctypes.data, arena.slots.ctypes.data
+    arena.slots[:] = NOWHERE  # nobody is excluded from the recent scores
     while done < wanted:
-        rows = min(gather_recent(query, arena, low, high - done), wanted - done)
-        pack(query, arena, rows)
-        arena.limits[0] = -np.inf
-        for candidate in range(query.bounds[pair], query.bounds[pair + 1]):
-            inv_norm = query.candidate_inv_norms[candidate]
-            for place in range(rows if inv_norm > 0 else 0):
-                if place % size == 0:
-                    block = arena.blocks.ctypes.data + place * width
-                    norms = arena.inv_norms.ctypes.data + place * 4
-                    run_tile(query, block, 0, norms, arena.limits.ctypes.data, products, candidate, False)
-                if arena.inv_norms[place] > 0:
-                    scores[candidate, done + place] = arena.products[place % size] * inv_norm
-                    present[candidate, done + place] = True
-        done += rows
+        count = min(gather_recent(query, arena, low, high - done), wanted - done)
+        blocks = pack(query, arena, count)
+        rows = Rows(arena.blocks.ctypes.data, *beside, blocks, 0, count)
+        for candidate in range(base, last):
+            if query.candidate_inv_norms[candidate] == 0:
+                continue
+            arena.limits[0], arena.biases[0] = -np.inf, bias_of(query, candidate)
+            for number in range(blocks):
+                arena.counts[0] = 0
+                run_tile(query, arena, rows_at(rows, number, lanes, size), 0, candidate, False)
+                for i in range(arena.counts[0]):
+                    place = np.int64(arena.indices[0, i])
+                    if arena.inv_norms[place] > 0:
+                        scores[candidate, done + place] = arena.scores[0, i]
+                        present[candidate, done + place] = True
+        done += count
 
 
-@kernel
-def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
-    """One thread's share: `units` are (pair, low, high, first row in parts, whether it holds the newest rows)."""
-    for unit in range(len(units)):
-        pair, low, high, first, newest = units[unit]
-        scan(query, arena, pair, low, high, k)
-        candidates = query.searched[pair]
-        keep_parts(arena, candidates, k, parts[first : first + candidates])
-        if newest:
-            recent(query, arena, pair, scores, present)
+@inner
+def run(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
+    """Units, one after the other, into the parts and the recent scores."""
+    for unit in units:
+        candidates = unit[LAST] - unit[FIRST]
+        scan(query, arena, unit, k)
+        keep_parts(query, arena, candidates, k, parts[unit[PART] : unit[PART] + candidates])
+        if unit[NEWEST] and scores.shape[1] > 0:
+            base, last = query.bounds[unit[PAIR]], query.bounds[unit[PAIR]] + unit[LAST]
+            if unit[LAST] == query.searched[unit[PAIR]]:
+                last = query.bounds[unit[PAIR] + 1]  # the pair's other candidates want recent scores alone
+            recent(query, arena, unit[PAIR], base + unit[FIRST], last, scores, present)
 
 
-@kernel
-def merge(
-    parts: U64,
-    units: I64,
-    first_unit: I64,
-    bounds: I64,
-    searched: I64,
-    starts: I64,
-    scores: F32,
-    positions: I64,
-    counts: I32,
+@inner
+def extents_of(query: Query, costs: tuple[Int, Int]) -> Extents:
+    """Per pair the rows to scan: packed ones, or all to be gathered; `costs` of a gathered row, and of a packed one."""
+    pairs = len(query.searched)
+    lows, highs = query.offsets[:-1].copy(), query.offsets[1:].copy()
+    cost, grains = np.full(pairs, costs[0]), np.ones(pairs, np.int64)
+    for pair in range(pairs):
+        if query.packed[pair, 0] != 0:
+            lows[pair], highs[pair] = query.packed[pair, 6], query.packed[pair, 7]
+            cost[pair], grains[pair] = costs[1], rows_of(query.marker)
+    return Extents(lows, highs, cost, grains, query.searched, query.bounds[1:] - query.bounds[:-1])
+
+
+@inner
+def merge_units(
+    parts: U64, units: I64, first_unit: I64, query: Query, starts: I64, scores: F32, positions: I64, counts: I32
 ) -> None:
     """Results of all pairs from the parts of their units `first_unit[p]:first_unit[p+1]`."""
     for pair in range(len(starts)):
         mine = units[first_unit[pair] : first_unit[pair + 1]]
-        heads = np.empty(len(mine), np.int64)
-        for candidate in range(bounds[pair], bounds[pair] + searched[pair]):
-            rows = mine[:, 3] + (candidate - bounds[pair])
-            found = best_of(parts, rows, heads, starts[pair], scores[candidate], positions[candidate])
-            counts[candidate] = found
+        rows, heads = np.empty(len(mine), np.int64), np.empty(len(mine), np.int64)
+        for candidate in range(query.searched[pair]):
+            held = 0
+            for unit in mine:
+                if unit[FIRST] <= candidate < unit[LAST]:
+                    rows[held] = unit[PART] + candidate - unit[FIRST]
+                    held += 1
+            row = query.bounds[pair] + candidate
+            counts[row] = best_of(parts, rows[:held], heads, starts[pair], scores[row], positions[row])
+
+
+@kernel
+def plan(query: Query, costs: tuple[Int, Int], threads: Int, units: I64, ends: I64, first_unit: I64) -> Int:
+    """Share a search out: see `shares.cut`."""
+    return cut(extents_of(query, costs), threads, units, ends, first_unit)
+
+
+@kernel
+def run_units(query: Query, arena: Arena, units: I64, k: Int, parts: U64, scores: F32, present: Flags) -> None:
+    """One thread's share: see `kernels.shares` for `units`."""
+    run(query, arena, units, k, parts, scores, present)
+
+
+@kernel
+def merge(
+    parts: U64, units: I64, first_unit: I64, query: Query, starts: I64, scores: F32, positions: I64, counts: I32
+) -> None:
+    """See `merge_units`."""
+    merge_units(parts, units, first_unit, query, starts, scores, positions, counts)
+
+
+@kernel
+def search_alone(
+    query: Query,
+    arena: Arena,
+    costs: tuple[Int, Int],
+    starts: I64,
+    k: Int,
+    scores: F32,
+    positions: I64,
+    counts: I32,
+    recent_scores: F32,
+    present: Flags,
+) -> None:
+    """A whole search on the calling thread, in one call: for a small one, calls are most of the time."""
+    pairs = len(starts)
+    units, ends, first_unit = np.empty((pairs, COLUMNS), np.int64), np.empty(2, np.int64), np.empty(pairs + 1, np.int64)
+    parts = np.empty((cut(extents_of(query, costs), 1, units, ends, first_unit), k), np.uint64)
+    run(query, arena, units[: ends[1]], k, parts, recent_scores, present)
+    merge_units(parts, units, first_unit, query, starts, scores, positions, counts)

@@ -1,4 +1,4 @@
-"""Keeping the K best: one 64-bit key per result, so that order and ties need no comparison of their own.
+"""Keeping the K best of a candidate's list, and one 64-bit key per result, so that merging compares once.
 
 Layout of a key: upper half = the score's float32 bits made ascending as an unsigned integer, lower half = the index
 of the row in its window. Larger key = higher score, and among equal scores the newer row. Key 0 is "none": no cosine
@@ -9,8 +9,12 @@ maps to it.
 
 import numpy as np
 
-from muse_stream.gsu_engine.arrays import F32, I64, U64
+from muse_stream.gsu_engine.arrays import F32, I64, U32, U64
+from muse_stream.gsu_engine.kernels import lists
 from muse_stream.gsu_engine.kernels.jit import Int, Real, inlined, inner
+
+BEYOND = np.float32(1.5)  # no cosine is above, nor its negative below
+NOTHING_BETWEEN = np.float32(2**-26)  # and 0: the product of the smallest inverse norms, `contract.SMALLEST`, is above
 
 
 @inlined
@@ -34,62 +38,60 @@ def key_of(score: Real, index: Int) -> Int:
 
 
 @inner
-def cut(keys: U64, count: Int, k: Int) -> Int:
-    """A score, as ascending bits, that at least `k` of the keys reach: the highest, or any that exactly `k` reach.
+def cut(marker: Int, scores: Int, count: Int, k: Int, low: Real) -> tuple[Real, Real]:
+    """`(low, high)`: at least `k` scores of a sealed list reach `low`, fewer reach `high`; see `tighten`.
 
-    Halves the range of bits: passes over a few hundred keys cost less than a quickselect's mispredicted branches.
+    Either exactly `k` reach `low`, or no number lies between the two. Halves the range: passes over a few hundred
+    scores cost less than a quickselect's mispredicted branches.
     """
-    low, high = np.uint64(0), np.uint64(0)
-    for i in range(count):
-        high = max(high, keys[i] >> np.uint64(32))
-    while low < high:
-        middle = low + (high - low + np.uint64(1)) // np.uint64(2)
-        reached = 0
-        limit = middle << np.uint64(32)
-        for i in range(count):
-            reached += keys[i] >= limit
+    high = BEYOND
+    while True:
+        middle = np.float32(0.5) * (low + high)
+        if not low < middle < high or (low == 0 and high <= NOTHING_BETWEEN):
+            return low, high
+        reached = lists.reach(marker, scores, count, middle)
         if reached == k:
-            return middle
+            return middle, high
         if reached > k:
             low = middle
         else:
-            high = middle - np.uint64(1)
+            high = middle
+
+
+@inner
+def tighten(marker: Int, scores: F32, indices: U32, count: Int, k: Int, low: Real) -> Real:
+    """Keep the `k` best of `count > k` that were written newest row first, in that order; returns the cut.
+
+    All scores are above `low`. Of those at the cut the first ones stay, which are the newest: so later, older rows
+    have to beat the cut.
+    """
+    lists.seal(marker, scores.ctypes.data, count)
+    low, high = cut(marker, scores.ctypes.data, count, k, low)
+    kept = lists.keep(marker, scores.ctypes.data, indices.ctypes.data, count, low)
+    if kept > k:
+        lists.seal(marker, scores.ctypes.data, kept)
+        equals = k - lists.reach(marker, scores.ctypes.data, kept, high)
+        place = 0
+        for i in range(kept):
+            scores[place], indices[place] = scores[i], indices[i]
+            if scores[i] >= high:
+                place += 1
+            elif equals > 0:
+                place += 1
+                equals -= 1
     return low
 
 
 @inner
-def tighten(keys: U64, count: Int, k: Int) -> Int:
-    """Keep the `k` best of `count > k` keys that were written newest row first, in that order; returns the cut.
-
-    Of the keys at the cut the first ones stay, which are the newest: so later, older rows have to beat the cut.
-    """
-    limit = cut(keys, count, k)
-    above = 0
+def sort_best_first(scores: F32, indices: U32, count: Int, keys: U64, out: U64) -> None:
+    """Keys of a list into `out[:count]`, best first: a key's place is how many are larger, counted without a branch."""
     for i in range(count):
-        above += (keys[i] >> np.uint64(32)) > limit
-    equals = k - above
-    kept = 0
+        keys[i] = key_of(scores[i], indices[i])
     for i in range(count):
-        bits = keys[i] >> np.uint64(32)
-        keys[kept] = keys[i]
-        if bits > limit:
-            kept += 1
-        elif bits == limit and equals > 0:
-            kept += 1
-            equals -= 1
-    return limit
-
-
-@inner
-def sort_best_first(keys: U64, count: Int) -> None:
-    """Insertion sort of the first `count` keys: K is small, and half sorted runs are common."""
-    for i in range(1, count):
-        key = keys[i]
-        at = i
-        while at > 0 and keys[at - 1] < key:
-            keys[at] = keys[at - 1]
-            at -= 1
-        keys[at] = key
+        key, place = keys[i], np.int64(0)
+        for j in range(count):
+            place += keys[j] > key
+        out[place] = key
 
 
 @inner
@@ -97,6 +99,7 @@ def best_of(parts: U64, rows: I64, heads: I64, start: Int, scores: F32, position
     """Merge sorted rows of `parts`, 0 behind their last key, into the `[K]` best of one candidate; returns how many.
 
     `rows` are the rows to merge, `heads` has room for as many, `start` is the position of the window's first row.
+    Behind the last one comes score 0 at position -1.
     """
     heads[: len(rows)] = 0
     k = len(scores)
@@ -106,6 +109,7 @@ def best_of(parts: U64, rows: I64, heads: I64, start: Int, scores: F32, position
             if heads[j] < parts.shape[1] and parts[rows[j], heads[j]] > best:
                 best, winner = parts[rows[j], heads[j]], j
         if best == 0:
+            scores[found:], positions[found:] = 0, -1
             return found
         heads[winner] += 1
         scores[found] = score_of(best >> np.uint64(32))

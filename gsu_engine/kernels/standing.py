@@ -8,7 +8,8 @@ ever left out) the first K of them are the answer, to the bit.
   floor.
 - Rows that leave the window are struck out. When fewer than K remain, the list is made anew by a search.
 
-A candidate is known by its vector and inverse norm, compared byte by byte; the hash only finds the place. Keys are
+A candidate is known by its vector, inverse norm and the slot it excludes, compared byte by byte; the hash only finds
+the place. Keys are
 those of `kernels.select` with the place in the user's packed copy for an index.
 """
 
@@ -20,13 +21,13 @@ import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U8, U32, U64, Flags
 from muse_stream.gsu_engine.kernels import hashing
-from muse_stream.gsu_engine.kernels.blocks import ROWS_FLOAT32, ROWS_INT8, Arena, Query
+from muse_stream.gsu_engine.kernels.blocks import Arena, Query, bias_of, block_bytes
+from muse_stream.gsu_engine.kernels.forms import CANDIDATES, rows_of
 from muse_stream.gsu_engine.kernels.hashing import find_one, insert
 from muse_stream.gsu_engine.kernels.jit import Int, Real, Truth, inner, kernel
-from muse_stream.gsu_engine.kernels.memory import float32_at, uint32_at, uint64_at
-from muse_stream.gsu_engine.kernels.scan import limit_of, run_tile
+from muse_stream.gsu_engine.kernels.memory import uint32_at
+from muse_stream.gsu_engine.kernels.scan import Rows, limit_of, run_tile
 from muse_stream.gsu_engine.kernels.select import key_of, score_of
-from muse_stream.gsu_engine.kernels.tile import CANDIDATES, lowest_bit
 
 SERVED, ROWS_SCORED, REFILLS = range(3)  # what `serve` counts
 TALLIES = 3
@@ -42,6 +43,7 @@ class Answers(NamedTuple):
     counters: I64
     vectors: I8  # [S+1, d]
     inv_norms: F32  # [S+1]
+    excluded: U32  # [S+1] slot that is not retrieved for it
     keys: U64  # [S+1, W] best first
     counts: I64  # [S+1] keys that are listed
     floors: U64  # [S+1]
@@ -59,9 +61,9 @@ class Window(NamedTuple):
 
 
 @inner
-def identity(vector: I8) -> Int:
-    """Hash of a candidate's vector, never 0."""
-    h = np.uint64(len(vector))
+def identity(vector: I8, excluded: Int) -> Int:
+    """Hash of a candidate's vector and the slot it excludes, never 0."""
+    h = np.uint64(len(vector)) ^ np.uint64(excluded) << np.uint64(32)
     for i in range(0, len(vector), 8):
         word = np.uint64(0)
         for j in range(8):
@@ -72,13 +74,15 @@ def identity(vector: I8) -> Int:
 
 
 @inner
-def number_of(answers: Answers, vector: I8, inv_norm: Real) -> Int:
+def number_of(answers: Answers, vector: I8, inv_norm: Real, excluded: Int) -> Int:
     """Number of a candidate's answer, 0 where there is none."""
-    at = find_one(identity(vector), answers.ids, answers.tags, answers.numbers, answers.counters[hashing.SEED])
+    at = find_one(
+        identity(vector, excluded), answers.ids, answers.tags, answers.numbers, answers.counters[hashing.SEED]
+    )
     if at < 0:
         return np.int64(0)
     number = np.int64(answers.numbers[at])
-    if answers.inv_norms[number] != inv_norm:
+    if answers.inv_norms[number] != inv_norm or answers.excluded[number] != excluded:
         return np.int64(0)
     for i in range(len(vector)):
         if answers.vectors[number, i] != vector[i]:
@@ -88,20 +92,23 @@ def number_of(answers: Answers, vector: I8, inv_norm: Real) -> Int:
 
 @inner
 def offer(answers: Answers, number: Int, key: Int) -> None:
-    """A row that came: list it if it beats the floor."""
+    """A row that came: list it if it beats the floor; once, also where a candidate is asked for twice in one search."""
+    keys, count = answers.keys[number], answers.counts[number]
     if key <= answers.floors[number]:
         return
-    keys, count = answers.keys[number], answers.counts[number]
+    at = count
+    while at > 0 and keys[at - 1] < key:
+        at -= 1
+    if at > 0 and keys[at - 1] == key:
+        return
     if count == len(keys):
-        if key < keys[count - 1]:
+        if at == count:
             answers.floors[number] = key
             return
         answers.floors[number] = keys[count - 1]
         count -= 1
-    at = count
-    while at > 0 and keys[at - 1] < key:
-        keys[at] = keys[at - 1]
-        at -= 1
+    for i in range(count, at, -1):
+        keys[i] = keys[i - 1]
     keys[at] = key
     answers.counts[number] = count + 1
 
@@ -118,12 +125,13 @@ def strike(answers: Answers, number: Int, start: Int) -> None:
 
 
 @inner
-def first_new(query: Query, window: Window, pair: Int, stop: Int, size: Int) -> Int:
-    """First block with a row at or after place `stop`; places rise with rows."""
-    places, low, high = query.packed[pair, 2], np.int64(0), np.int64(window.rows // size)
+def first_new(query: Query, window: Window, pair: Int, stop: Int) -> Int:
+    """First block, counted from the oldest, with a row at or after place `stop`; places rise with rows."""
+    size = rows_of(query.marker)
+    end, low, high = query.packed[pair, 2], np.int64(0), np.int64(window.rows // size)
     while low < high:
         middle = (low + high) // 2
-        if np.int64(uint32_at(places + middle * size * 4)) < stop:  # a block's first lane is its newest row
+        if np.int64(uint32_at(end - (middle + 1) * size * 4)) < stop:  # a block's first lane is its newest row
             low = middle + 1
         else:
             high = middle
@@ -131,35 +139,41 @@ def first_new(query: Query, window: Window, pair: Int, stop: Int, size: Int) -> 
 
 
 @inner
+def must_exceed(floor: Int, inv_norm: Real) -> Real:
+    """What a new row's product must exceed to be listed: an equal score of a newer row beats the floor."""
+    if floor == NOTHING:
+        return np.float32(-np.inf)
+    return limit_of(np.nextafter(score_of(floor >> np.uint64(32)), np.float32(-np.inf)), inv_norm)
+
+
+@inner
 def catch_up(
     answers: Answers, query: Query, arena: Arena, pair: Int, window: Window, own: Int, group: Int, held: I64
 ) -> Int:
     """Compare the rows since their stop with the answers `held[own:own + group]`; returns the rows scored."""
-    size = ROWS_INT8 if query.integer else ROWS_FLOAT32
-    block_bytes = size * query.rows.shape[1] * (1 if query.integer else 4)
+    lanes, size = rows_of(query.marker), block_bytes(query)
     base, since = query.bounds[pair] + own, answers.stops[held[own]]
     for j in range(group):
-        floor = answers.floors[held[own + j]]
-        arena.limits[j] = -np.inf
-        if floor != NOTHING:  # an equal score of a newer row beats the floor
-            least = np.nextafter(score_of(floor >> np.uint64(32)), np.float32(-np.inf))
-            arena.limits[j] = limit_of(least, query.candidate_inv_norms[base + j])
-    limits, products = arena.limits.ctypes.data, arena.products.ctypes.data
-    blocks, norms, places = query.packed[pair, 0], query.packed[pair, 1], query.packed[pair, 2]
-    first, last = first_new(query, window, pair, since, size), (window.rows + size - 1) // size
-    for block in range(first, last):
-        at, lanes = blocks + block * block_bytes, block * size * 4
-        if run_tile(query, at, block_bytes, norms + lanes, limits, products, base, group > 1) == 0:
+        arena.limits[j] = must_exceed(answers.floors[held[own + j]], query.candidate_inv_norms[base + j])
+        arena.biases[j] = bias_of(query, base + j)
+    blocks, norms, places, slots, _, _, _, _ = query.packed[pair]
+    for block in range(first_new(query, window, pair, since), (window.rows + lanes - 1) // lanes):
+        beside = (block + 1) * lanes * 4
+        newer = Rows(
+            blocks - (block + 1) * size,
+            norms - beside,
+            places - beside,
+            slots - beside,
+            1,
+            -since,
+            window.stop - since,
+        )
+        arena.counts[:group] = 0
+        if run_tile(query, arena, newer, 0, base, group > 1) == 0:
             continue
         for j in range(group):
-            mask = uint64_at(products + group * size * 4 + j * 8)
-            while mask != 0:
-                row = lowest_bit(mask)
-                mask &= mask - np.uint64(1)
-                place = np.int64(uint32_at(places + lanes + row * 4))
-                if since <= place < window.stop:
-                    product = float32_at(products + (j * size + row) * 4)
-                    offer(answers, held[own + j], key_of(product * query.candidate_inv_norms[base + j], place))
+            for i in range(arena.counts[j]):
+                offer(answers, held[own + j], key_of(arena.scores[j, i], since + np.int64(arena.indices[j, i])))
     for j in range(group):
         answers.stops[held[own + j]] = window.stop
     return max(window.stop - since, 0) * group
@@ -174,7 +188,7 @@ def look_up(answers: Answers, query: Query, pair: Int, window: Window, held: I64
         stood[base + own] = inv_norm == 0  # nothing is retrieved for it, which takes no search
         held[own] = 0
         if inv_norm != 0:
-            number = number_of(answers, query.vectors[base + own], inv_norm)
+            number = number_of(answers, query.vectors[base + own], inv_norm, query.excluded[base + own])
             if answers.starts[number] <= window.start and answers.stops[number] <= window.stop:
                 held[own] = number
 
@@ -233,23 +247,26 @@ def keep(
     answers: Answers,
     vectors: I8,
     inv_norms: F32,
+    excluded: U32,
     window: Window,
     scores: F32,
     positions: I64,
     counts: I32,
 ) -> Truth:
-    """Let the answers of a search stand, `[n, k]` of candidates that have a vector; False: no room, start again."""
+    """Let the answers of a search stand, `[n, k]`; False: no room, start again."""
     number, wanted = np.zeros(1, np.uint32), np.zeros(1, np.int64)
     k = scores.shape[1]
     for t in range(len(vectors)):
-        wanted[0] = identity(vectors[t])
+        if inv_norms[t] == 0:
+            continue
+        wanted[0] = identity(vectors[t], excluded[t])
         if insert(wanted, answers.ids, answers.tags, answers.numbers, answers.counters, number) == 0 or number[0] == 0:
             return False
         at = np.int64(number[0])
         if answers.stops[at] > window.stop:
             continue
         answers.vectors[at, :] = vectors[t]
-        answers.inv_norms[at] = inv_norms[t]
+        answers.inv_norms[at], answers.excluded[at] = inv_norms[t], excluded[t]
         count = counts[t]
         for i in range(count):
             answers.keys[at, i] = key_of(scores[t, i], positions[t, i] - window.base)

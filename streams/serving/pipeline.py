@@ -261,6 +261,7 @@ class Pipeline:
             vectors=vectors,
             inv_norms=inv_norms,
             allowed=[allowed_rows(ask.request.filters, read.history) for ask, read in zip(asks, reads, strict=True)],
+            excluded=excluded_items([ask.request for ask in asks]),
         )
         widest = max(pass_.retrieved, *(ask.request.k for ask in asks), 1)
         result = self._parts.engine.search(batch, widest, pass_.recent, pass_)
@@ -295,7 +296,7 @@ class Pipeline:
 
 def allowed_rows(filters: Filters | None, history: History) -> NDArray[np.bool_] | None:
     """Rows of the history that the filters let through, `[L] bool`; None = all."""
-    if filters is None:
+    if filters is None or (filters.since_ms, filters.until_ms, filters.actions) == (None, None, None):
         return None
     allowed = np.ones(len(history.rows), np.bool_)
     if filters.since_ms is not None:
@@ -305,6 +306,15 @@ def allowed_rows(filters: Filters | None, history: History) -> NDArray[np.bool_]
     if filters.actions is not None:
         allowed &= np.isin(history.rows["action"], np.array(filters.actions, np.uint8))
     return allowed
+
+
+def excluded_items(requests: Sequence[Request]) -> Ids | None:
+    """Per candidate of all requests the item not retrieved for it, `[T] int64`, 0 = none; None = none at all."""
+    wanted = [request.filters is not None and request.filters.exclude_candidate for request in requests]
+    if not any(wanted):
+        return None
+    parts = zip(requests, wanted, strict=True)
+    return np.concatenate([request.items if own else np.zeros_like(request.items) for request, own in parts])
 
 
 def cut(result: SearchResult, first: int, last: int) -> SearchResult:

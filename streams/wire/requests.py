@@ -61,6 +61,10 @@ class FilterFields(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     since_ms: int | None = None
     until_ms: int | None = None
     actions: list[Id] | None = None
+    exclude_candidate: Annotated[
+        bool,
+        Meta(description="Not the candidate's own behaviours: what else the user did that is like it."),
+    ] = False
 
 
 class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -118,11 +122,15 @@ class RequestRules:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which behaviours may be retrieved: event time in `[since_ms, until_ms)`, action numbers; None = no bound."""
+    """Which behaviours may be retrieved: event time in `[since_ms, until_ms)`, action numbers; None = no bound.
 
-    since_ms: int | None
-    until_ms: int | None
-    actions: tuple[int, ...] | None
+    `exclude_candidate`: none with the candidate's own item.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    actions: tuple[int, ...] | None = None
+    exclude_candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +302,7 @@ def _filters(fields: FilterFields | None, rules: RequestRules) -> Filters | None
     _check_range(fields.since_ms, "filters.since_ms")
     _check_range(fields.until_ms, "filters.until_ms")
     actions = None if fields.actions is None else tuple(parse_action(sent, rules.actions) for sent in fields.actions)
-    return Filters(fields.since_ms, fields.until_ms, actions)
+    return Filters(fields.since_ms, fields.until_ms, actions, fields.exclude_candidate)
 
 
 def _readable_id(value: bytes | None) -> str | None:

@@ -7,8 +7,11 @@ import pytest
 from muse_stream.gsu_engine import packed
 from muse_stream.gsu_engine.backends import MAKERS, choose, cpu
 from muse_stream.gsu_engine.contract import Backend
+from muse_stream.gsu_engine.kernels import forms
 
-EVERYWHERE = [name for name in MAKERS if name != "cuda"]
+LACKING = {f"cpu-{form.name}" for form in forms.FORMS if form not in forms.usable_forms(forms.FEATURES)}
+EVERYWHERE = [name for name in MAKERS if name != "cuda" and name not in LACKING]
+PACKING = [name for name in EVERYWHERE if name.startswith("cpu")]
 
 
 @pytest.fixture(scope="session", params=[*EVERYWHERE, pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -23,6 +26,12 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def backends() -> list[Backend]:
     """All that run here, the definition first."""
     return [choose(name, threads=3)[0] for name in EVERYWHERE]
+
+
+@pytest.fixture(params=PACKING)
+def packing(request: pytest.FixtureRequest, backends: list[Backend]) -> Backend:
+    """One after the other of those that keep hot users' rows packed."""
+    return backends[EVERYWHERE.index(request.param)]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,9 @@ def answer(batch: SearchBatch, histories: dict[int, History], vectors: Vectors, 
                 item: cosine(known[item], norms[item], batch.vectors[t], batch.inv_norms[t])
                 for item in set(items) & known.keys()
             }
-            found = [(cosines[i], start + at) for at, i in enumerate(items) if i in cosines and allowed[at]]
+            own = 0 if batch.excluded is None else int(batch.excluded[t])
+            eligible = [i in cosines and i != own and allowed[at] for at, i in enumerate(items)]
+            found = [(cosines[i], start + at) for at, i in enumerate(items) if eligible[at]]
             found.sort(key=lambda pair: (-float(pair[0]), -pair[1]))
             result.count[t] = len(found[:k])
             for rank, (score, position) in enumerate(found[:k]):

@@ -71,6 +71,8 @@ def batch_of(table: VectorTable, who: list[int], stop: int, start: int = 0, **ch
         ({"vectors": np.zeros((1, 128), np.int8)}, 1, 0, r"vectors is int8\[1, 128\], expected int8\[1, 64\]"),
         ({"inv_norms": np.array([np.nan], np.float32)}, 1, 0, "inv_norms must be"),
         ({"inv_norms": np.array([2], np.float32)}, 1, 0, "inv_norms must be"),
+        ({"excluded": np.zeros(2, np.int64)}, 1, 0, r"excluded is int64\[2\], expected int64\[1\]"),
+        ({"excluded": np.zeros(1, np.uint32)}, 1, 0, r"excluded is uint32\[1\], expected int64\[1\]"),
         ({"allowed": []}, 1, 0, "allowed needs one entry per pair"),
         ({"allowed": [np.ones(3, np.bool_)]}, 1, 0, r"bool\[4\] or uint8\[1\]"),
         ({"allowed": [np.ones(2, np.uint8)]}, 1, 0, r"bool\[4\] or uint8\[1\]"),
@@ -166,6 +168,35 @@ def test_an_orthogonal_item_is_a_result_of_plain_zero(backend: Backend) -> None:
     assert result.recent_present.tolist() == [[True]]
 
 
+def test_an_excluded_item_is_not_retrieved_for_its_candidate_and_its_recent_score_stays(backend: Backend) -> None:
+    table = table_of(3)
+    vectors, norms = table.lookup(np.array([1, 1, 2, 2, 1]))
+    excluded = np.array([1, 0, 2, 3, 12_345])  # 12 345: never heard of
+    engine, source = GsuEngine(table, backend=backend), Source({1: np.array([1, 2, 1, 99, 2])})
+    batch = batch_of(table, [1], 5, bounds=np.array([0, 5]), vectors=vectors, inv_norms=norms, excluded=excluded)
+    for _ in range(4):  # from the source, from the pool, from packed rows
+        result = engine.search(batch, 5, 5, source)
+        found = [row[:n].tolist() for row, n in zip(result.positions, result.count, strict=True)]
+        assert [sorted(row) for row in found] == [[1, 4], [0, 1, 2, 4], [0, 2], [0, 1, 2, 4], [0, 1, 2, 4]]
+        assert found[0] == [4, 1]
+        assert found[1][:2] == [2, 0]
+        assert result.scores[0, 2:].tolist() == [0, 0, 0]
+        assert result.positions[0, 2:].tolist() == [-1, -1, -1]
+        assert result.recent_present.tolist() == [[True, False, True, True, True]] * 5
+        assert result.recent_scores[0].tolist() == result.recent_scores[1].tolist()
+
+
+def test_more_may_be_excluded_than_is_asked_for(backend: Backend) -> None:
+    table = table_of(3)
+    items = np.ones(300, np.int64)
+    items[:3] = 2
+    batch = batch_of(table, [1], 300, excluded=np.array([1]))
+    engine = GsuEngine(table, backend=backend)
+    for _ in range(3):
+        result = engine.search(batch, 2, 0, Source({1: items}))
+        assert result.positions.tolist() == [[2, 1]]
+
+
 def test_a_flood_of_ids_leaves_memory_bounded_and_answers_right() -> None:
     table = VectorTable("v1", DIMENSION, ItemIndex(max_items=500), budget_bytes=1 << 16)
     engine = GsuEngine(table, backend="cpu", cap=64, pool_bytes=1 << 16)
@@ -248,9 +279,7 @@ def test_vector_changes_wait_for_a_running_search_and_appends_do_not() -> None:
 
     class Slow:
         name = "slow"
-
-        def layout(self, dimension: int) -> None:
-            """Packs nothing."""
+        form = None
 
         def search(self, work: Any) -> Any:
             inside.set()

@@ -137,7 +137,8 @@ class Life:
         users = self.rng.choice(self.searched, int(self.rng.integers(1, 3))).tolist()
         candidates = self.rng.integers(0, 9, len(users)).tolist()
         windows, masks = self.rng.random(2) < 0.2  # mostly plain searches: only they use packed rows
-        batch = world.batch(users, candidates, windows=bool(windows), masks=bool(masks))
+        own = bool(self.rng.random() < 0.4)
+        batch = world.batch(users, candidates, windows=bool(windows), masks=bool(masks), exclusions=own)
         k, recent = int(self.rng.integers(1, self.longest_answer)), int(self.rng.integers(0, 8))
         expected = answer(batch, world.histories, world.vectors, k, recent)
         for engine in self.engines:

@@ -54,10 +54,10 @@ class Follower:
         return packed
 
 
-@pytest.fixture(params=[1, 2], ids=["cpu", "cpu-float32"])
-def make(request: pytest.FixtureRequest, backends: list[Backend]) -> Make:
+@pytest.fixture
+def make(packing: Backend) -> Make:
     """A follower on one of the backends that pack."""
-    return lambda **options: Follower(backends[request.param], **options)
+    return lambda **options: Follower(packing, **options)
 
 
 def test_the_second_search_packs_and_the_third_reads_it(make: Make) -> None:

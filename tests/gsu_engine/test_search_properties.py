@@ -21,14 +21,22 @@ RESULTS = st.one_of(st.integers(1, 200), st.sampled_from((1, 2, 50, 200)))
     recent=st.integers(0, 90),
     windows=st.booleans(),
     masks=st.booleans(),
+    exclusions=st.booleans(),
 )
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_backend_equals_the_oracle(  # noqa: PLR0917 - hypothesis passes names
-    backends: list[Backend], world: World, data: st.DataObject, k: int, recent: int, windows: bool, masks: bool
+    backends: list[Backend],
+    world: World,
+    data: st.DataObject,
+    k: int,
+    recent: int,
+    windows: bool,
+    masks: bool,
+    exclusions: bool,
 ) -> None:
     users = data.draw(st.lists(st.sampled_from(sorted(world.histories)), max_size=5))
     candidates = [data.draw(st.integers(0, 15)) for _ in users]
-    batch = world.batch(users, candidates, windows=windows, masks=masks)
+    batch = world.batch(users, candidates, windows=windows, masks=masks, exclusions=exclusions)
     expected = answer(batch, world.histories, world.vectors, k, recent)
     whole = world.batch(users, [1] * len(users), windows=False, masks=False)
     table = world.table()
@@ -47,7 +55,8 @@ def test_long_histories_cut_between_threads(
     backends_with_small_shares: list[Backend], world: World, k: int, seed: int
 ) -> None:
     users = sorted(world.histories)
-    batch = world.batch(users, [1 + (seed + user) % 8 for user in users], windows=False, masks=seed % 2 == 0)
+    candidates = [1 + (seed + user) % 8 for user in users]
+    batch = world.batch(users, candidates, windows=False, masks=seed % 2 == 0, exclusions=seed % 3 == 0)
     results = []
     for backend in backends_with_small_shares:
         engine = GsuEngine(world.table(), cap=10**6, pool_bytes=1 << 20, backend=backend)

@@ -1,5 +1,7 @@
 """Standing answers: when they serve, what they cost, when they are made again; each is compared with the oracle."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("answers_stand")
 class Asker(Follower):
     """Asks for the same candidates again and again."""
 
-    def ask(self, items: range = range(1, 21), user: int = 1, k: int = K) -> tuple[int, int, int]:
+    def ask(self, items: Sequence[int] = range(1, 21), user: int = 1, k: int = K) -> tuple[int, int, int]:
         """Search and compare; returns what was served, scored and refilled by it."""
         before, history = self.stats(), self.world.histories[user]
         vectors, norms = self.engine.table.lookup(np.array(items))
@@ -32,10 +34,10 @@ class Asker(Follower):
         )
 
 
-@pytest.fixture(params=[1, 2], ids=["cpu", "cpu-float32"])
-def asker(request: pytest.FixtureRequest, backends: list[Backend]) -> Asker:
+@pytest.fixture
+def asker(packing: Backend) -> Asker:
     """A user with 300 behaviours, whose answers stand."""
-    made = Asker(backends[request.param], cap=300)
+    made = Asker(packing, cap=300)
     made.append(1, made.rng.integers(1, 60, 300).tolist())
     for _ in range(3):
         made.ask()
@@ -56,6 +58,15 @@ def test_new_rows_alone_are_scored(asker: Asker) -> None:
 def test_candidates_that_are_new_are_searched_for_beside_those_that_stand(asker: Asker) -> None:
     assert asker.ask(range(11, 31)) == (10, 0, 0)
     assert asker.ask(range(1, 31)) == (30, 0, 0)
+
+
+def test_a_candidate_named_more_than_once_hears_of_a_new_row_once(asker: Asker) -> None:
+    often = [5] * 12 + [6, 5, 7]
+    asker.ask(often)
+    asker.append(1, [5, 6])
+    asker.ask(often)
+    asker.append(1, [5])
+    asker.ask(range(5, 8))
 
 
 def test_rows_that_leave_cost_a_refill_only_when_too_few_remain(asker: Asker) -> None:

@@ -10,6 +10,7 @@ from muse_stream.gsu_engine import ItemIndex, SearchBatch, VectorTable
 from muse_stream.gsu_engine.quantise import inverse_norms
 from tests.gsu_engine.oracle import History, Vectors
 
+UNHEARD_OF = 2**61  # an item that is in no history and has no vector
 KINDS = ("full", "signs", "equal", "sparse", "extreme", "multiples")
 
 
@@ -51,12 +52,15 @@ class World:
             table.put(np.array(list(self.vectors), np.int64), np.stack(list(self.vectors.values())))
         return table
 
-    def batch(self, users: list[int], candidates: list[int], *, windows: bool, masks: bool) -> SearchBatch:
+    def batch(
+        self, users: list[int], candidates: list[int], *, windows: bool, masks: bool, exclusions: bool = False
+    ) -> SearchBatch:
         """Random candidates: items, other vectors, and some without a vector."""
         rng, pairs = self.rng, len(users)
         total = sum(candidates)
         pool = np.stack([*self.vectors.values(), *draw_vectors(rng, "full", 3, self.dimension)])
-        vectors = pool[rng.integers(0, len(pool), total)]
+        picked = rng.integers(0, len(pool), total)
+        vectors = pool[picked]
         norms = inverse_norms(vectors)
         norms[rng.random(total) < 0.1] = 0
         starts = np.array([self.histories[user].start for user in users], np.int64)
@@ -66,7 +70,15 @@ class World:
             starts, stops = edges[0], edges[1]
         allowed = [self._mask(int(n)) for n in stops - starts] if masks else None
         bounds = np.concatenate(([0], np.cumsum(candidates))).astype(np.int64)
-        return SearchBatch(np.array(users, np.int64), starts, stops, bounds, vectors, norms, allowed)
+        excluded = self._excluded(picked) if exclusions else None
+        return SearchBatch(np.array(users, np.int64), starts, stops, bounds, vectors, norms, allowed, excluded)
+
+    def _excluded(self, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Per candidate its own item, or another one: of a history, without a vector, that nobody knows; or none."""
+        own = np.array([*self.vectors, 0, UNHEARD_OF, UNHEARD_OF], np.int64)[picked]
+        named = [item for history in self.histories.values() for item in history.items]
+        others = self.rng.choice(np.array([0, UNHEARD_OF, *self.vectors, *named], np.int64), len(picked))
+        return np.where(self.rng.random(len(picked)) < 0.6, own, others)
 
     def _mask(self, rows: int) -> NDArray[np.bool_] | NDArray[np.uint8] | None:
         bits = self.rng.random(rows) < self.rng.random()

@@ -30,7 +30,7 @@ from muse_stream.streams.wire.ids import event_id_of, id_of
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reject
-from muse_stream.streams.wire.requests import BadRequest, RequestRules, parse_request
+from muse_stream.streams.wire.requests import BadRequest, Filters, RequestRules, parse_request
 from muse_stream.streams.wire.users import UserRules, decode_profile, decode_users
 
 FOLDER = Path(__file__).parent
@@ -146,9 +146,19 @@ def _requests() -> Json:
                 "k": request.k,
                 "want": request.want,
                 "prefetch": request.prefetch,
+                **({"filters": _filters(request.filters)} if request.filters else {}),
             }
         records.append({**_record(case), "expected": found})
     return {"partition_count": cases.PARTITION_COUNT, "spaces": cases.SPACES, "records": records}
+
+
+def _filters(filters: Filters) -> Json:
+    return {
+        "since_ms": None if filters.since_ms is None else str(filters.since_ms),
+        "until_ms": None if filters.until_ms is None else str(filters.until_ms),
+        "actions": filters.actions and list(filters.actions),
+        "exclude_candidate": filters.exclude_candidate,
+    }
 
 
 FILES: dict[str, Callable[[], Json]] = {

@@ -175,6 +175,11 @@ REQUESTS = (
         b'"explain":true,"not_before":{"partition":1,"offset":12},"deadline_ms":250}',
     ),
     Case("prefetch", b"17850", b'{"request_id":"r3","prefetch":true}'),
+    Case(
+        "exclude the candidate",
+        b"17850",
+        b'{"request_id":"r12","candidates":[22423,"85123A"],"filters":{"actions":["purchase"],"exclude_candidate":true}}',
+    ),
     Case("no candidates", b"17850", b'{"request_id":"r4"}'),
     Case("too many candidates", b"17850", b'{"request_id":"r5","candidates":[' + b"1," * 2_000 + b"1]}"),
     Case("k too large", b"17850", b'{"request_id":"r6","candidates":[1],"k":201}'),

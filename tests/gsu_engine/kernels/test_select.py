@@ -3,21 +3,39 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_stream.gsu_engine.kernels import select
+from muse_stream.gsu_engine.kernels import forms, lists, select
+from muse_stream.gsu_engine.kernels.forms import Form
 from muse_stream.gsu_engine.kernels.jit import compiled
 
-SCORES = st.floats(-1.5, 1.5, width=32).map(lambda x: x + 0.0)  # +0.0: an integer product has no negative zero
-
+FORMS = forms.usable_forms(forms.FEATURES)
+SMALLEST = 2.0**-26  # no cosine but 0 is nearer to 0: see `select.NOTHING_BETWEEN`
+COSINES = st.floats(-1.0, 1.0, width=32).map(lambda x: 0.0 if abs(x) < SMALLEST else x)
+MOSTLY_TIES = st.one_of(COSINES, st.sampled_from((0.0, 0.25, -0.25, 1.0, -1.0)))
+ROOM = 64  # for one vector behind the last score
 
 key: Any = compiled(lambda score, index: select.key_of(score, index))  # noqa: PLW0108 - inlined kernels need a caller
 score: Any = compiled(lambda key: select.score_of(key >> np.uint64(32)))
-tighten: Any = compiled(lambda keys, count, k: select.tighten(keys, count, k))  # noqa: PLW0108
+tighten: Any = compiled(
+    lambda marker, scores, indices, count, k, low: select.tighten(marker, scores, indices, count, k, low)  # noqa: PLW0108
+)
+sort: Any = compiled(
+    lambda scores, indices, count, keys, out: select.sort_best_first(scores, indices, count, keys, out)  # noqa: PLW0108
+)
+reach: Any = compiled(lambda marker, scores, count, least: lists.reach(marker, scores.ctypes.data, count, least))
 
 
-@given(first=SCORES, second=SCORES, older=st.integers(0, 2**32 - 2), newer=st.integers(1, 2**32 - 1))
+def listed(scores: list[float]) -> tuple[Any, Any]:
+    """A list newest first, with junk behind it."""
+    padded = np.full(len(scores) + ROOM, 0.9, np.float32)
+    padded[: len(scores)] = scores
+    return padded, np.arange(len(padded), dtype=np.uint32)[::-1].copy()
+
+
+@given(first=COSINES, second=COSINES, older=st.integers(0, 2**32 - 2), newer=st.integers(1, 2**32 - 1))
 @settings(deadline=None)
 def test_keys_order_by_score_then_newest(first: float, second: float, older: int, newer: int) -> None:
     a, b = key(np.float32(first), older), key(np.float32(second), newer)
@@ -29,17 +47,49 @@ def test_keys_order_by_score_then_newest(first: float, second: float, older: int
     assert np.float32(score(np.uint64(a))).view(np.uint32) == np.float32(first).view(np.uint32)
 
 
-@given(
-    scores=st.lists(st.one_of(SCORES, st.sampled_from((0.0, 0.25, -0.25))), min_size=2, max_size=120),
-    data=st.data(),
-)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@given(scores=st.lists(st.one_of(COSINES, MOSTLY_TIES), min_size=2, max_size=120), data=st.data())
 @settings(deadline=None)
-def test_tighten_keeps_the_best_and_its_cut_admits_no_older_equal(scores: list[float], data: st.DataObject) -> None:
+def test_tighten_keeps_the_best_and_its_cut_admits_no_older_equal(
+    form: Form, scores: list[float], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(scores) - 1))
-    newest_first = list(range(len(scores)))[::-1]
-    keys = np.array([key(np.float32(s), i) for s, i in zip(scores, newest_first, strict=True)], np.uint64)
-    best = sorted(keys.tolist(), reverse=True)[:k]
-    cut = tighten(keys, len(keys), k)
-    assert sorted(keys[:k].tolist(), reverse=True) == best
-    assert all(kept >> 32 >= cut for kept in best)
-    assert sum(kept >> 32 > cut for kept in keys.tolist()[:k]) <= k
+    array, indices = listed(scores)
+    pairs = sorted(zip(array[: len(scores)].tolist(), indices.tolist(), strict=False), reverse=True)
+    low = data.draw(st.sampled_from((-1.5, float(np.nextafter(np.float32(pairs[-1][0]), np.float32(-2))))))
+    cut = tighten(form.marker, array, indices, len(scores), k, np.float32(low))
+    kept = list(zip(array[:k].tolist(), indices[:k].tolist(), strict=True))
+    assert sorted(kept, reverse=True) == pairs[:k]
+    assert sorted(kept, key=lambda pair: -pair[1]) == kept  # still newest first
+    assert cut <= pairs[k - 1][0]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_list_of_equals_is_cut_to_its_newest_and_lets_no_equal_in(form: Form) -> None:
+    for value in (0.0, 0.3, -0.3, 1.0):
+        array, indices = listed([value] * 200)
+        newest = indices[:50].tolist()
+        cut = tighten(form.marker, array, indices, 200, 50, np.float32(-1.5))
+        assert indices[:50].tolist() == newest
+        assert cut == np.float32(value)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@given(scores=st.lists(MOSTLY_TIES, min_size=1, max_size=100), least=MOSTLY_TIES)
+@settings(deadline=None)
+def test_reach_counts_what_is_listed(form: Form, scores: list[float], least: float) -> None:
+    array, _ = listed(scores)
+    array[len(scores) :] = -np.inf
+    assert (
+        reach(form.marker, array, len(scores), np.float32(least)) == (array[: len(scores)] >= np.float32(least)).sum()
+    )
+
+
+@given(scores=st.lists(MOSTLY_TIES, max_size=300))
+@settings(deadline=None)
+def test_sorted_keys_are_best_first_and_newest_of_equals(scores: list[float]) -> None:
+    array, indices = listed(scores)
+    keys, out = np.zeros(300, np.uint64), np.zeros(300, np.uint64)
+    sort(array, indices, len(scores), keys, out)
+    expected = sorted((key(s, i) for s, i in zip(array[: len(scores)], indices, strict=False)), reverse=True)
+    assert out[: len(scores)].tolist() == expected

@@ -1,4 +1,4 @@
-"""Every tile of this CPU computes integer dot products, whatever the width; and limits are exact."""
+"""Every tile of this CPU computes integer products at any width and lists the right rows; limits are exact."""
 
 from typing import Any
 
@@ -8,74 +8,77 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine.arrays import reserve
-from muse_stream.gsu_engine.kernels import scan, tile
+from muse_stream.gsu_engine.kernels import forms, scan, tile
+from muse_stream.gsu_engine.kernels.blocks import NOWHERE
+from muse_stream.gsu_engine.kernels.forms import CANDIDATES, Form
 from muse_stream.gsu_engine.kernels.jit import compiled
 
-TILES = [
-    pytest.param(tile.FLOAT32, 1, tile.tile_float32_one, id="float32-1"),
-    pytest.param(tile.FLOAT32, tile.CANDIDATES, tile.tile_float32_many, id="float32-6"),
-    pytest.param(
-        tile.INT8, 1, tile.tile_int8_one, id="int8-1", marks=pytest.mark.skipif(not tile.HAS_VNNI, reason="no VNNI")
-    ),
-    pytest.param(
-        tile.INT8,
-        tile.CANDIDATES,
-        tile.tile_int8_many,
-        id="int8-6",
-        marks=pytest.mark.skipif(not tile.HAS_VNNI, reason="no VNNI"),
-    ),
-]
+FORMS = forms.usable_forms(forms.FEATURES)
+HELD = 3  # in each list before
+
+many: Any = compiled(lambda marker, arguments: tile.tile_many(marker, *arguments))
+one: Any = compiled(lambda marker, arguments: tile.tile_one(marker, *arguments))
+limit_of: Any = compiled(lambda beat, inv_norm: scan.limit_of(beat, inv_norm))  # noqa: PLW0108
 
 
-@pytest.mark.parametrize(("shape", "candidates", "run"), TILES)
-def test_products_and_masks(shape: tile.Shape, candidates: int, run: Any) -> None:
-    call: Any = compiled(
-        lambda block, query, stride, steps, bias, norms, limits, out: run(
-            block.ctypes.data,
-            0,
-            query.ctypes.data,
-            stride,
-            steps,
-            bias.ctypes.data,
-            norms.ctypes.data,
-            limits.ctypes.data,
-            out.ctypes.data,
-        )
+@pytest.mark.parametrize("candidates", [1, CANDIDATES])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("dimension", [64, 128, 192, 1_024])
+def test_what_is_above_is_listed_in_order(form: Form, candidates: int, dimension: int) -> None:
+    rng = np.random.default_rng(dimension)
+    rows = rng.choice([-128, 0, 127, 3], (form.rows, dimension)).astype(np.int8)
+    queries = rng.choice([-128, -1, 127], (candidates, dimension)).astype(np.int8)
+    norms = rng.random(form.rows, np.float32)
+    norms[3] = 0
+    places = np.arange(form.rows, dtype=np.uint32)[::-1] + np.uint32(10)
+    places[1] = NOWHERE
+    slots = rng.integers(1, 6, form.rows).astype(np.uint32)
+    excluded = np.arange(candidates, dtype=np.uint32) % 6
+    candidate_norms = rng.random(candidates, np.float32)
+    block, vectors, biases = _cells(form, rows, queries)
+    products = (queries.astype(np.int64) @ rows.T.astype(np.int64)).astype(np.float32) * norms
+    limits = np.median(products, axis=1).astype(np.float32)
+    scores, indices = np.zeros((candidates, 100), np.float32), np.zeros((candidates, 100), np.uint32)
+    counts = np.full(candidates, HELD)
+    length = form.rows - 2  # the newest two are beyond the window
+    arrays = (limits, candidate_norms, excluded, scores, indices)
+    steps = dimension // 4 if form.integer else dimension
+    arguments = (
+        *(array.ctypes.data for array in (block, norms, places, slots)),
+        -10,
+        length,
+        vectors.ctypes.data,
+        vectors.strides[0],
+        steps,
+        biases.ctypes.data,
+        *(array.ctypes.data for array in arrays),
+        scores.strides[0],
+        counts.ctypes.data,
     )
-    out: Any = reserve((candidates * (shape.rows + 2),), np.float32)
-    for dimension in range(64, 1_025, 64):
-        rng = np.random.default_rng(dimension)
-        rows = rng.choice([-128, 0, 127, 3], (shape.rows, dimension)).astype(np.int8)
-        queries = rng.choice([-128, -1, 127], (candidates, dimension)).astype(np.int8)
-        norms = rng.random(shape.rows, np.float32)
-        norms[3] = 0
-        block, vectors, bias = _forms(shape, rows, queries)
-        steps = dimension // 4 if shape.integer else dimension
-        expected = (queries.astype(np.int64) @ rows.T.astype(np.int64)).astype(np.float32) * norms
-        limits = np.nanmedian(expected, axis=1).astype(np.float32)
-        assert call(block, vectors, vectors.strides[0], steps, bias, norms, limits, out) != 0
-        products = out[: candidates * shape.rows].reshape(candidates, -1)
-        np.testing.assert_array_equal(products, expected)
-        masks = out[candidates * shape.rows :].view(np.uint64)
-        bits = (masks[:, None] >> np.arange(shape.rows, dtype=np.uint64)) & np.uint64(1)
-        np.testing.assert_array_equal(bits == 1, expected > limits[:, None])
-        limits = np.nanmax(expected, axis=1).astype(np.float32)
-        assert call(block, vectors, vectors.strides[0], steps, bias, norms, limits, out) == 0
+    run = many if candidates == CANDIDATES else one
+    assert run(form.marker, arguments) == counts.max() > HELD
+    for c in range(candidates):
+        inside = (places.astype(np.int64) - 10 < length) & (slots != excluded[c])
+        lanes = np.flatnonzero((products[c] > limits[c]) & inside)
+        listed = slice(HELD, counts[c])
+        np.testing.assert_array_equal(indices[c, listed], places[lanes] - 10)
+        np.testing.assert_array_equal(scores[c, listed], products[c, lanes] * candidate_norms[c])
+    limits[:] = products.max(axis=1)
+    counts[:] = 7
+    assert run(form.marker, arguments) == 0
+    assert counts.tolist() == [7] * candidates
 
 
-def _forms(shape: tile.Shape, rows: Any, queries: Any) -> tuple[Any, Any, Any]:
+def _cells(form: Form, rows: Any, queries: Any) -> tuple[Any, Any, Any]:
     """Rows and candidates as the tile takes them, and what its sums start at."""
     count, dimension = rows.shape
-    if shape.integer:
+    if form.integer:
         block: Any = reserve((dimension // 4, count, 4), np.uint8)
         block[:] = (rows.astype(np.int16) + 128).astype(np.uint8).reshape(count, -1, 4).transpose(1, 0, 2)
         return block, queries, -128 * queries.sum(axis=1, dtype=np.int32)
     block = reserve((dimension, count), np.float32)
     block[:] = rows.T
     return block, queries.astype(np.float32), np.zeros(len(queries), np.int32)
-
-
-limit_of: Any = compiled(lambda beat, inv_norm: scan.limit_of(beat, inv_norm))  # noqa: PLW0108
 
 
 def inverse_norms(count: int) -> st.SearchStrategy[list[np.float32]]:
@@ -92,10 +95,3 @@ def test_a_product_is_above_the_limit_exactly_when_its_score_beats(norms: list[n
     near = [np.nextafter(limit, np.float32(way)) for way in (-np.inf, np.inf)] if beat else []
     for product in (np.float32(dots[1]) * row, np.float32(dots[0]) * kept, np.float32(0), limit, *near):
         assert (product > limit) == (product * candidate > beat)
-
-
-def test_shapes_by_cpu() -> None:
-    assert tile.float_shape({"avx512f": True, "avx": True}).rows == 64
-    assert tile.float_shape({"avx": True}).rows == 16
-    assert tile.float_shape({"neon": True}).rows == 16
-    assert tile.float_shape({}).rows == 8

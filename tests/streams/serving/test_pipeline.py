@@ -11,10 +11,10 @@ from muse_stream.state.errors import DamagedStoreError
 from muse_stream.state.moment import Moment
 from muse_stream.state.rules import Rules
 from muse_stream.streams.errors import PartitionNotHereError
-from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found
+from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, allowed_rows
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.encode import candidate_with, encode_request
-from muse_stream.streams.wire.requests import FilterFields, Request, RequestValue, parse_request
+from muse_stream.streams.wire.requests import FilterFields, Filters, Request, RequestValue, parse_request
 from tests.streams.serving.parts import DIMENSION, PARTITION, World, rules
 
 
@@ -135,6 +135,89 @@ def test_filters_limit_what_is_retrieved(world: World) -> None:
     assert sorted(since.result.positions[0, : since.result.count[0]].tolist()) == [2, 3, 4]
     assert sorted(until.result.positions[0, : until.result.count[0]].tolist()) == [0, 1]
     assert sorted(actions.result.positions[0, : actions.result.count[0]].tolist()) == [3, 4]
+
+
+def test_a_candidate_is_not_retrieved_for_itself_where_that_was_asked(world: World) -> None:
+    world.behave(1, [2, 9, 4, 9, 2, 30])
+    world.behave(2, [9, 9, 5])
+    fields = FilterFields(exclude_candidate=True)
+    plain, without, other, nobody = found_by(
+        world,
+        ask(1, [9, 2], want="both"),
+        ask(1, [9, 2, 4], want="both", filters=fields),
+        ask(2, [9, 9], filters=fields),
+        ask(2, [404], filters=fields),
+    )
+    assert [sorted(row[row >= 0].tolist()) for row in plain.result.positions] == [[0, 1, 2, 3, 4]] * 2
+    assert [sorted(row[row >= 0].tolist()) for row in without.result.positions] == [[0, 2, 4], [1, 2, 3], [0, 1, 3, 4]]
+    np.testing.assert_array_equal(without.result.recent_scores[:2], plain.result.recent_scores)
+    np.testing.assert_array_equal(without.result.recent_present[:2], plain.result.recent_present)
+    assert without.probabilities is not None
+    assert plain.probabilities is not None
+    assert (without.probabilities[:2] != plain.probabilities).all(), "the network sees what was retrieved"
+    assert other.result.count.tolist() == [1, 1]
+    assert nobody.result.count.tolist() == [0]
+
+
+def test_a_candidate_with_its_own_vector_is_excluded_by_its_id(world: World) -> None:
+    world.behave(1, [2, 9, 4])
+    (own,) = world.table.lookup(np.array([4], np.int64))[0]
+    fields = FilterFields(exclude_candidate=True)
+    (found,) = found_by(world, ask(1, [candidate_with(9, own), candidate_with(500, own)], filters=fields))
+    assert [sorted(row[row >= 0].tolist()) for row in found.result.positions] == [[0, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_filters_hold_together(world: World, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for action in rng.integers(0, 4, 12).tolist():
+        world.behave(1, rng.integers(1, 12, 5).tolist(), action=action, first_time_ms=int(rng.integers(0, 20_000)))
+    since, until = sorted(rng.integers(0, 25_000, 2).tolist())
+    fields = FilterFields(
+        since_ms=since if rng.random() < 0.6 else None,
+        until_ms=until if rng.random() < 0.6 else None,
+        actions=rng.choice(4, 2).tolist() if rng.random() < 0.6 else None,
+        exclude_candidate=bool(rng.random() < 0.6),
+    )
+    (found,) = found_by(world, ask(1, [3, 9], k=60, filters=fields))
+    for row, candidate in enumerate([3, 9]):
+        expected = [
+            place
+            for place, (item, time_ms, action) in enumerate(found.history.rows[["item", "time_ms", "action"]].tolist())
+            if (fields.since_ms is None or time_ms >= fields.since_ms)
+            and (fields.until_ms is None or time_ms < fields.until_ms)
+            and (fields.actions is None or action in fields.actions)
+            and not (fields.exclude_candidate and item == candidate)
+        ]
+        assert sorted(found.result.positions[row, : found.result.count[row]].tolist()) == expected
+
+
+def test_filters_see_the_one_moment_that_the_answer_names(world: World) -> None:
+    world.behave(1, [2, 9, 4], action=1)
+    search = world.engine.search
+
+    def late(*arguments: Any) -> Any:
+        world.behave(1, [9, 9], action=1)
+        return search(*arguments)
+
+    with mock.patch.object(world.engine, "search", late):
+        (found,) = found_by(world, ask(1, [9], filters=FilterFields(actions=[1], until_ms=10_000)))
+    assert sorted(found.result.positions[0, : found.result.count[0]].tolist()) == [0, 1, 2]
+    assert (found.history.stop, found.behaviours_position, world.store.position) == (3, 3, 5)
+
+
+def test_only_filters_on_rows_become_a_bitmap(world: World) -> None:
+    world.behave(1, [2, 9, 4], first_time_ms=1_000)
+    (found,) = found_by(world, ask(1, [9]))
+    assert allowed_rows(None, found.history) is None
+    assert allowed_rows(Filters(), found.history) is None
+    assert allowed_rows(Filters(exclude_candidate=True), found.history) is None, "hot users' rows serve it"
+    allowed = allowed_rows(Filters(since_ms=2_000, exclude_candidate=True), found.history)
+    assert allowed is not None
+    assert allowed.tolist() == [False, True, True]
+    none = allowed_rows(Filters(actions=()), found.history)
+    assert none is not None
+    assert not none.any()
 
 
 def test_prefetch_makes_the_user_resident(world: World) -> None:

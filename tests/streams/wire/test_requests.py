@@ -54,7 +54,7 @@ def test_everything() -> None:
             "want": "both",
             "space": "v1",
             "context": {"hour": 13, "device": "phone", "none": None},
-            "filters": {"since_ms": 5, "actions": ["click", 200]},
+            "filters": {"since_ms": 5, "actions": ["click", 200], "exclude_candidate": True},
             "prefetch": True,
             "explain": True,
             "not_before": {"partition": 1, "offset": 12},
@@ -66,9 +66,14 @@ def test_everything() -> None:
     assert request.own_rows.tolist() == [1, 3]
     assert request.own_vectors.tolist() == [[127, 0, -64], [1, 2, 3]]
     assert request.context == {"hour": 13, "device": id_of("phone")}
-    assert request.filters == Filters(5, None, (1, 200))
+    assert request.filters == Filters(5, None, (1, 200), exclude_candidate=True)
     assert request.not_before == NotBefore(1, 12)
     assert (request.k, request.want, request.deadline_ms) == (200, "both", 20)
+
+
+def test_candidates_are_not_excluded_unless_asked_for() -> None:
+    request = parsed({"request_id": "r", "candidates": [1], "filters": {"until_ms": 9}})
+    assert request.filters == Filters(None, 9, None, exclude_candidate=False)
 
 
 def test_a_prefetch_needs_no_candidates() -> None:
@@ -101,6 +106,8 @@ GOOD: dict[str, Any] = {"request_id": "r", "candidates": [1]}
         ({"not_before": {"partition": 1}}, "missing_field"),
         ({"filters": {"since_ms": 2**63}}, "out_of_range"),
         ({"filters": {"actions": ["gaze"]}}, "unknown_action"),
+        ({"filters": {"exclude_candidate": 1}}, "bad_type"),
+        ({"filters": {"exclude_candidates": True}}, "unknown_field"),
         ({"context": {"hour": ""}}, "bad_id"),
         ({"extra": 1}, "unknown_field"),
         ({"request_id": 3}, "bad_type"),

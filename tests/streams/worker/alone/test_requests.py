@@ -90,6 +90,19 @@ def test_filters_narrow_what_is_retrieved(world: World, client: Client) -> None:
         assert len(found.position) > 5
 
 
+def test_a_candidate_is_not_retrieved_for_itself_where_that_was_asked(world: World, client: Client) -> None:
+    rows = world.rows[8]
+    fields = FilterFields(since_ms=rows[20][1], exclude_candidate=True)
+    answer = client.ask(8, CANDIDATES, want="retrieved", k=50, filters=fields)
+    assert answer.retrieved is not None
+    for candidate, found in zip(CANDIDATES, answer.retrieved, strict=True):
+        assert candidate in {row[0] for row in rows[20:]}
+        kept = [n for n in range(20, len(rows)) if rows[n][0] != candidate]
+        numbers, _ = world.search([rows[n] for n in kept], world.vectors[candidate], 50)
+        assert found.position == [kept[n] for n in numbers]
+        assert candidate not in found.item
+
+
 @pytest.mark.usefixtures("world")
 def test_an_explanation_counts_the_tiers(client: Client) -> None:
     answer = client.ask(4, CANDIDATES, want="retrieved", k=9, explain=True)
