@@ -20,7 +20,7 @@ import numpy as np
 from muse_stream.benchmarks import gsu_data, gsu_plot
 from muse_stream.benchmarks.gsu_limits import Limits, read
 from muse_stream.benchmarks.gsu_peers import HALF, PEERS
-from muse_stream.benchmarks.gsu_rounds import WARM_UPS, recalls, take_turns, ways_of
+from muse_stream.benchmarks.gsu_rounds import WARM_UPS, measure, recalls
 from muse_stream.benchmarks.gsu_world import COLD, HOT, User, World
 from muse_stream.benchmarks.report import Row, lower_is_better
 
@@ -139,8 +139,8 @@ def _measure(world: World, users: list[User], asked: tuple[int, int], plan: _Pla
     times = 1 if plan.quick or length * candidates > SMALL else SMALL_TIMES
     turns = WARM_UPS + (2 if plan.quick else plan.rounds * times)
     rounds = [[world.case(user, candidates) for user in users] for _ in range(turns)]
-    found = recalls(world, rounds, k)
-    times_ms = take_turns(ways_of(world, rounds[0][0], k), rounds)
+    found = recalls(world, users, candidates, k)
+    times_ms = measure(world, rounds, k)
     heat = "cold" if COLD in world.engines else "hot"
     ours = times_ms[COLD if heat == "cold" else HOT]
     exact = {name for name, peer in users[0].peers.items() if peer.exact and found[name] == 1}

@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from muse_stream.benchmarks.gsu_threads import at_home, everywhere
 from muse_stream.benchmarks.gsu_truth import SLACK, kth_scores, recall
-from muse_stream.benchmarks.gsu_world import Case, World
+from muse_stream.benchmarks.gsu_world import Case, User, World
 
 WARM_UPS = 3  # rounds that do not count: the second makes a user hot, the third is the first of its kind
 SLOW_ROUNDS, SLOW = 3, 3.0  # a peer that takes so many times as long as the fastest one is measured in so few rounds
@@ -45,6 +44,16 @@ def ways_of(world: World, case: Case, k: int) -> dict[str, Way]:
 
 def _ask(peer: str, k: int, case: Case) -> object:
     return case.user.peers[peer](case.candidates, k)
+
+
+def measure(world: World, rounds: Sequence[Sequence[Case]], k: int) -> dict[str, float]:
+    """Median milliseconds of our engines and the peers. Raises `RuntimeError`: an answer of ours stood already."""
+    before = world.served()
+    medians = take_turns(ways_of(world, rounds[0][0], k), rounds)
+    if world.served() > before:
+        message = f"{world.served() - before} candidates were not searched for: they had been asked before"
+        raise RuntimeError(message)
+    return medians
 
 
 def take_turns(ways: dict[str, Way], rounds: Sequence[Sequence[Case]]) -> dict[str, float]:
@@ -82,11 +91,18 @@ def _turn(way: Way, cases: Sequence[Case]) -> list[float]:
     return taken
 
 
-def recalls(world: World, rounds: Sequence[Sequence[Case]], k: int) -> dict[str, float]:
-    """The share of the K best that our engines and the peers find, 0..1. Raises `RuntimeError`: ours not all."""
+def recalls(world: World, users: Sequence[User], candidates: int, k: int) -> dict[str, float]:
+    """The share of the K best that our engines and the peers find, 0..1, in questions that are asked for this alone.
+
+    Never ask what is timed: answers of ours would stand.
+
+    Raises:
+        RuntimeError: Ours does not find all.
+
+    """
     found: dict[str, list[float]] = {}
-    cases = list(chain(*rounds))
-    for case in cases[: -(-QUESTIONS // len(cases[0].candidates))]:
+    for number in range(-(-QUESTIONS // candidates)):
+        case = world.case(users[number % len(users)], candidates)
         for name, share in _recalls(world, case, k).items():
             found.setdefault(name, []).append(share)
     for name in world.engines:

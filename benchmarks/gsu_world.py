@@ -95,6 +95,11 @@ class World:
         batch = SearchBatch(one, *window, np.array([0, candidates]), vectors, norms)
         return Case(user, batch, Vectors.of(vectors, norms))
 
+    def served(self) -> int:
+        """Candidates that were answered by standing answers so far."""
+        packed = [engine.stats().packed for engine in self.engines.values()]
+        return sum(one.served for one in packed if one)
+
     def search(self, engine: str, k: int, case: Case) -> SearchResult:
         """Ours."""
         return self.engines[engine].search(case.batch, k, 0, self)

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muse_stream.benchmarks.gsu_data import asked
 from muse_stream.benchmarks.report import Row, lower_is_better
 from muse_stream.benchmarks.vectors import history, unit_vectors
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable, quantise
+from muse_stream.gsu_engine.arrays import I8
+from muse_stream.gsu_engine.quantise import inverse_norms
 
 K, DIMENSION = 50, 128
 USER = 1
@@ -59,16 +62,16 @@ class _World:
             self.starts[user] = stop + rows - len(self.of[user])
         return seconds / new.size
 
-    def batch(self, candidates: NDArray[np.int64]) -> SearchBatch:
-        """These candidates over the live history."""
-        start, live = self.items(USER)
-        vectors, norms = self.table.lookup(candidates)
-        window = np.array([start]), np.array([start + len(live)])
-        return SearchBatch(np.array([USER]), *window, np.array([0, len(candidates)]), vectors, norms)
+    def question(self, candidates: int) -> I8:
+        """Vectors that were never asked for before."""
+        return asked(self.rng, self.vectors[self.rng.integers(0, self.number, candidates)])
 
-    def search(self, candidates: NDArray[np.int64]) -> float:
-        """Seconds of a search."""
-        batch = self.batch(candidates)
+    def search(self, vectors: I8) -> float:
+        """Seconds of a search for these candidates over the live history."""
+        start, live = self.items(USER)
+        window = np.array([start]), np.array([start + len(live)])
+        bounds = np.array([0, len(vectors)])
+        batch = SearchBatch(np.array([USER]), *window, bounds, vectors, inverse_norms(vectors))
         began = time.perf_counter()
         self.engine.search(batch, K, 0, self)
         return time.perf_counter() - began
@@ -103,14 +106,14 @@ def run(
 
 def _standing(world: _World, candidates: int, new_rows: int, rounds: int) -> Row:
     """The same question again and again while rows come, beside fresh ones."""
-    one, asked = np.array([USER]), world.rng.integers(1, world.number + 1, candidates)
+    one, again = np.array([USER]), world.question(candidates)
     for _ in range(WARM_UPS):
-        world.search(asked)
+        world.search(again)
     standing, fresh = [], []
     for _ in range(rounds):
         world.append(one, new_rows)
-        standing.append(world.search(asked))
-        fresh.append(world.search(world.rng.permutation(world.number)[:candidates] + 1))
+        standing.append(world.search(again))
+        fresh.append(world.search(world.question(candidates)))
     name = f"{candidates} candidates asked again, {new_rows} rows came (L={world.length})"
     peers = {"a fresh search of ours": 1e3 * statistics.median(fresh)}
     return lower_is_better(name, 1e3 * statistics.median(standing), "ms", peers)

@@ -111,6 +111,13 @@ class _Users:
         """Ours."""
         self._engine.search(batch, K, 0, self)
 
+    def check(self) -> None:
+        """Raise `RuntimeError` where an answer stood already."""
+        packed = self._engine.stats().packed
+        if packed and packed.served:
+            message = f"{packed.served} candidates were not searched for: they had been asked before"
+            raise RuntimeError(message)
+
 
 def _singles(batch: SearchBatch) -> list[SearchBatch]:
     """The same pairs, one call each."""
@@ -137,6 +144,7 @@ def _measure(users: _Users, rounds: int) -> list[Row]:
             together.append(1e3 * (middle - began))
             single.append(1e3 * (time.perf_counter() - middle))
             busy.append(100 * worked / ((middle - began) * users.threads))
+    users.check()
     peers = {"the same users one by one": statistics.median(single)}
     row = lower_is_better(f"{users.mix.name} in a call", statistics.median(together), "ms", peers)
     return [row, higher_is_better(f"{users.mix.name}: threads at work", statistics.median(busy), "%", {})]

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from muse_stream.benchmarks import gsu, gsu_data, gsu_peers, ragged
 from muse_stream.benchmarks.gsu_data import Vectors
 from muse_stream.benchmarks.gsu_limits import Limits, MachineRow, read
-from muse_stream.benchmarks.gsu_rounds import SLOW_ROUNDS, Way, take_turns
+from muse_stream.benchmarks.gsu_rounds import SLOW_ROUNDS, Way, measure, recalls, take_turns
 from muse_stream.benchmarks.gsu_truth import kth_scores, recall
+from muse_stream.benchmarks.gsu_world import HOT, World
 from muse_stream.gsu_engine.quantise import inverse_norms
 
 SMALL: dict[str, Any] = {"items": 500, "threads": 1, "quick": True}
@@ -145,6 +146,22 @@ def test_slow_ways_are_measured_in_few_rounds_and_ours_in_all() -> None:
     )
     assert counts == {"ours": 18, "fast": 18, "slow": 2 * (1 + SLOW_ROUNDS)}
     assert medians["slow"] > medians["fast"]
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_question_that_was_asked_before_is_not_measured(asked_before: bool) -> None:
+    rng = np.random.default_rng(0)
+    world = World(gsu_data.make("mixture", rng, 5_000, 64), rng, "cpu", 1, cold=False)
+    user = world.user(4_000, ())
+    rounds = [[world.case(user, 3)] for _ in range(6)]
+    assert recalls(world, [user], 3, 5) == {HOT: 1.0}
+    if not asked_before:
+        assert measure(world, rounds, 5)[HOT] > 0
+        return
+    for turn in rounds:
+        world.search(HOT, 5, turn[0])
+    with pytest.raises(RuntimeError, match="asked before"):
+        measure(world, rounds, 5)
 
 
 def test_many_users_are_searched_in_one_call_and_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
