@@ -1,164 +1,180 @@
-"""Time of one exact top-K search, by history length and candidates, beside other libraries' exact searches.
+"""Time of one exact top-K search, by history length and candidates, beside other libraries' searches.
 
-Ours is the whole call, from the batch to the result: for hot users over their packed rows, with `--cold` gathering the
-rows of a resident history out of the shared table. The peers get each user's rows ready and contiguous in float32.
-Rounds take turns, users rotate within a round, and each round asks for other candidates, so that nobody lives off a
-cache and no answer of ours stands (see `incremental`). Before it counts, a peer's best
-scores are compared with ours.
+Ours is the whole call, from the batch to the result: of hot users over their packed rows; with `--cold` beside it that
+of users without, whose rows are gathered out of the shared table in every search. Peers get each user's rows ready (see
+`gsu_peers`). Rounds take turns, users rotate within a round, and no question comes twice, so that nobody lives off a
+cache and no answer of ours stands (see `incremental`). The best peer of a row is the fastest one that is exact and has
+found all of the K best; `times_ms` and `recalls` of a row are everybody's.
+
+`limit_ms` is what the machine needs at least, measured in the same run (see `gsu_limits`), and `of_limit` the part of
+our time that it is: where computing is the limit, the part of the CPU's peak that we reach.
 """
 
 import os
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from muse_stream.benchmarks.gsu_peers import F32, Peer, make_peers
+from muse_stream.benchmarks import gsu_data, gsu_plot
+from muse_stream.benchmarks.gsu_limits import Limits, read
+from muse_stream.benchmarks.gsu_peers import HALF, PEERS
+from muse_stream.benchmarks.gsu_rounds import WARM_UPS, measure, recalls
+from muse_stream.benchmarks.gsu_world import COLD, HOT, User, World
 from muse_stream.benchmarks.report import Row, lower_is_better
-from muse_stream.benchmarks.vectors import history, unit_vectors
-from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, SearchResult, VectorTable, quantise
 
-USERS = 3
-WARM_UPS = 2  # rounds that do not count: the second makes a user hot
-PUT = 65_536
-PACKED_BYTES = 1 << 30  # all users of a run stay hot
-WARM_UP_ROWS, WARM_UP_CANDIDATES = 10_000, 100  # enough work for all threads of the backend
-CLOSE = 1e-5  # float32 sums in another order, over rows that were divided by their norm first
+HOT_USERS, COLD_USERS = 3, 10  # cold: what all of them touch is more than the last-level cache holds
+HOT_ITEMS, COLD_ITEMS = 300_000, 4_000_000
+SMALL, SMALL_TIMES = 2_000_000, 5  # products of a row and a candidate: below, so many times as many rounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell(Row):
+    """A row with all that was measured of its case.
+
+    Attributes:
+        data: Kind of data.
+        heat: `hot` or `cold`.
+        length: Behaviours of the history.
+        candidates: Candidates of the search.
+        k: Results per candidate.
+        limit_ms: Least time that the machine allows.
+        of_limit: The part of our time that this is.
+        times_ms: Everybody's median, ours included.
+        recalls: Everybody's share of the K best, ties by score right.
+
+    """
+
+    data: str
+    heat: str
+    length: int
+    candidates: int
+    k: int
+    limit_ms: float
+    of_limit: float
+    times_ms: dict[str, float]
+    recalls: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One user of a length, and what is asked."""
+class _Plan:
+    """What to measure in every world."""
 
-    batch: SearchBatch
-    candidates: F32
-    peers: dict[str, Peer]
-
-
-class _Histories:
-    """All users' items (`HistorySource`)."""
-
-    def __init__(self) -> None:
-        self.of: dict[int, NDArray[np.int64]] = {}
-
-    def items(self, user: int) -> tuple[int, NDArray[np.int64]]:
-        """Start position 0 and the items."""
-        return 0, self.of[user]
-
-
-class _World:
-    """Table, engine and users."""
-
-    def __init__(self, items: int, dimension: int, backend: str, threads: int, *, cold: bool) -> None:
-        self.rng = np.random.default_rng(0)
-        self.threads, self.number = threads, items
-        index = ItemIndex(max_items=2 * items)
-        self.table = VectorTable("benchmark", dimension, index, items * (dimension + 4))
-        vectors = quantise(unit_vectors(self.rng, items, dimension))
-        for low in range(0, items, PUT):
-            self.table.put(np.arange(low, min(low + PUT, items)) + 1, vectors[low : low + PUT])
-        packed_bytes = 0 if cold else PACKED_BYTES
-        self.engine = GsuEngine(self.table, cap=1_000_000, packed_bytes=packed_bytes, backend=backend, threads=threads)
-        self.histories = _Histories()
-        self._start_threads()
-
-    def _start_threads(self) -> None:
-        """Before the peers load: OMP_PROC_BIND ties this thread to a core, and threads made later inherit that."""
-        self.histories.of[0] = history(self.rng, WARM_UP_ROWS, self.number)
-        self.search(self.case(0, {}, WARM_UP_CANDIDATES), 1)
-
-    def user(self, length: int) -> tuple[int, dict[str, Peer]]:
-        """A new resident user, and the peers over the same rows, newest first."""
-        user = len(self.histories.of) + 1
-        self.histories.of[user] = history(self.rng, length, self.number)
-        self.engine.prefetch(user, self.histories)
-        return user, make_peers(self._unit(self.histories.of[user][::-1]), self.threads)
-
-    def case(self, user: int, peers: dict[str, Peer], candidates: int) -> _Case:
-        """Ask for random items."""
-        items = self.rng.integers(1, self.number + 1, candidates)
-        vectors, norms = self.table.lookup(items)
-        one = np.array([user], np.int64)
-        stop, bounds = np.array([len(self.histories.of[user])]), np.array([0, candidates])
-        return _Case(SearchBatch(one, 0 * one, stop, bounds, vectors, norms), self._unit(items), peers)
-
-    def _unit(self, items: NDArray[np.int64]) -> F32:
-        vectors, norms = self.table.lookup(items)
-        return np.ascontiguousarray(vectors * norms[:, None])
-
-    def search(self, case: _Case, k: int) -> SearchResult:
-        """Ours."""
-        return self.engine.search(case.batch, k, 0, self.histories)
+    lengths: list[int]
+    grid: list[tuple[int, int]]  # candidates, K
+    peers: tuple[str, ...]
+    rounds: int
+    quick: bool
 
 
 def run(
     *,
     lengths: str = "1000,10000,100000",
-    candidates: str = "1,10,100,500",
-    k: int = 50,
+    candidates: str = "1,10,100,500,1000",
+    k: str = "50",
+    data: str = "mixture",
     dimension: int = 128,
-    items: int = 300_000,
+    items: int = 0,
     backend: str = "auto",
     threads: int = 0,
+    peers: str = ",".join(PEERS),
     rounds: int = 9,
     cold: bool = False,
+    plot: str = "",
     quick: bool = False,
 ) -> list[Row]:
-    """One row per length and number of candidates: median milliseconds of a search.
+    """One row per kind of data, length, number of candidates and K: median milliseconds of a search.
 
     Args:
         lengths: Behaviours per history, separated by commas.
         candidates: Candidates per search, separated by commas.
-        k: Results per candidate.
-        dimension: Width of a vector.
-        items: Items in the table.
+        k: Results per candidate, separated by commas.
+        data: What is searched, separated by commas: mixture, isotropic, purchases.
+        dimension: Width of a vector; purchases have their own.
+        items: Items in the table; 0 = 300 000, or 4 000 000 with cold; purchases have their own.
         backend: Ours.
         threads: For ours and the peers; 0 = one per core.
-        rounds: Per case, each over three users.
-        cold: No packed rows: every search of ours gathers.
+        peers: The libraries to compare with, separated by commas.
+        rounds: Per case, each over three users, ten with cold; five times as many for small searches.
+        cold: Gather in every search, and compare with hot users as well.
+        plot: Write a plot of the first kind of data and K to this PNG file.
         quick: Two rounds.
 
     """
-    world = _World(items, dimension, backend, threads or len(os.sched_getaffinity(0)), cold=cold)
-    rows = []
-    for length in map(int, lengths.split(",")):
-        users = [world.user(length) for _ in range(USERS)]
-        for count in map(int, candidates.split(",")):
-            turns = 2 if quick else rounds
-            cases = [[world.case(user, peers, count) for user, peers in users] for _ in range(WARM_UPS + turns)]
-            rows.append(_measure(world, cases, f"L={length} C={count} K={k}", k))
+    if plot:
+        gsu_plot.check()
+    threads = threads or len(os.sched_getaffinity(0))
+    limits = Limits.measure(threads)
+    machine = limits.rows()
+    rows: list[Row] = [*machine]
+    grid = [(count, best) for best in _numbers(k) for count in _numbers(candidates)]
+    plan = _Plan(_numbers(lengths), grid, tuple(peers.split(",")) if peers else (), rounds, quick)
+    for kind in data.split(","):
+        rng = np.random.default_rng(0)
+        made = gsu_data.make(kind, rng, items or (COLD_ITEMS if cold else HOT_ITEMS), dimension)
+        rows += _cells(World(made, rng, backend, threads, cold=cold), limits, plan)
+    if plot:
+        gsu_plot.draw([row for row in rows if isinstance(row, Cell)], machine[0], plot)
     return rows
 
 
-def _measure(world: _World, rounds: list[list[_Case]], name: str, k: int) -> Row:
-    first = rounds[0][0]
-    peers = [peer for peer in first.peers if _agrees(world, first, peer, k)]
-    ways: dict[str, Callable[[_Case], Any]] = {"ours": lambda case: world.search(case, k)}
-    for peer in peers:
-        ways[peer] = lambda case, peer=peer: case.peers[peer](case.candidates, k)  # type: ignore[misc]
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for number, cases in enumerate(rounds):
-        for way, search in ways.items():
-            for case in cases:
-                began = time.perf_counter()
-                search(case)
-                if number >= WARM_UPS:
-                    times[way].append(1e3 * (time.perf_counter() - began))
-    medians = {way: statistics.median(taken) for way, taken in times.items()}
-    print(name, {way: round(value, 3) for way, value in medians.items()}, file=sys.stderr)  # noqa: T201
-    return lower_is_better(name, medians.pop("ours"), "ms", medians)
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
 
 
-def _agrees(world: _World, case: _Case, name: str, k: int) -> bool:
-    """Whether a peer finds rows with the same scores; one that does not is left out and named."""
-    peer = case.peers[name]
-    theirs, ours = peer.best_scores(peer(case.candidates, k)), world.search(case, k).scores
-    apart = float(np.abs(theirs - ours).max()) if theirs.shape == ours.shape else np.inf
-    if apart > CLOSE:
-        print(f"left out: {name}, not exact (scores up to {apart:.1e} apart)", file=sys.stderr)  # noqa: T201
-    return apart <= CLOSE
+def _cells(world: World, limits: Limits, plan: _Plan) -> Iterator[Row]:
+    count = COLD_USERS if COLD in world.engines else HOT_USERS
+    for length in plan.lengths:
+        bytes_per_second = read(length * (world.data.dimension + 4), count, limits.threads)
+        users = [world.user(length, plan.peers) for _ in range(count)]
+        for candidates, k in plan.grid:
+            limit_ms = limits.limit_ms(length, candidates, world.data.dimension, bytes_per_second)
+            yield from _measure(world, users, (candidates, min(k, length)), plan, limit_ms)
+
+
+def _measure(world: World, users: list[User], asked: tuple[int, int], plan: _Plan, limit_ms: float) -> list[Row]:
+    candidates, k = asked
+    length = len(users[0].rows)
+    times = 1 if plan.quick or length * candidates > SMALL else SMALL_TIMES
+    turns = WARM_UPS + (2 if plan.quick else plan.rounds * times)
+    rounds = [[world.case(user, candidates) for user in users] for _ in range(turns)]
+    found = recalls(world, users, candidates, k)
+    times_ms = measure(world, rounds, k)
+    heat = "cold" if COLD in world.engines else "hot"
+    ours = times_ms[COLD if heat == "cold" else HOT]
+    exact = {name for name, peer in users[0].peers.items() if peer.exact and found[name] == 1}
+    best = lower_is_better("", ours, "ms", {name: times_ms[name] for name in exact})
+    cell = Cell(
+        f"{world.data.kind}, {heat}, L={length} C={candidates} K={k}",
+        *(ours, "ms", best.best_peer_name, best.best_peer, best.ratio),
+        data=world.data.kind,
+        heat=heat,
+        length=length,
+        candidates=candidates,
+        k=k,
+        limit_ms=limit_ms,
+        of_limit=limit_ms / ours,
+        times_ms=times_ms,
+        recalls=found,
+    )
+    print(line(cell), file=sys.stderr)  # noqa: T201
+    return [cell, *(_against(cell) if heat == "cold" else [])]
+
+
+def _against(cell: Cell) -> list[Row]:
+    """A cold cell beside hot users, and beside 16-bit floats over contiguous rows of FAISS's own."""
+    rows = []
+    for name in (HOT, HALF):
+        if name in cell.times_ms:
+            shown = f"{name}, recall {cell.recalls[name]:.4f}" if name == HALF else name
+            case = f"{cell.case}, against {name.split(' (')[0]}"
+            rows.append(lower_is_better(case, cell.ours, "ms", {shown: cell.times_ms[name]}))
+    return rows
+
+
+def line(cell: Cell) -> str:
+    """A cell with everybody's time and recall, fastest first."""
+    order = sorted(cell.times_ms, key=cell.times_ms.__getitem__)
+    told = [f"{name} {cell.times_ms[name]:.4g} ms ({cell.recalls[name]:.4g})" for name in order]
+    return f"{cell.case}, {cell.of_limit:.0%} of the limit {cell.limit_ms:.3g} ms: " + ", ".join(told)

@@ -1,142 +1,284 @@
 """Other libraries' exact searches over one user's rows, each as it is at its best.
 
-All get the rows as contiguous float32 unit vectors, newest first, and the candidates likewise; making those is not
-timed.
+All get the rows contiguous and newest first, as float32 unit vectors or as the int8 rows with their inverse norms;
+making those is not timed. Tuned, by trying on two cores with 100 000 rows:
+
+- Libraries that hand out whole matrices of scores (NumPy, Torch, numkong) get a buffer that is made once.
+- FAISS takes the matrix product from 4 candidates on, not from 20, and over 4 096 rows at once, not 1 024.
+- ScaNN gets as many batches as threads: of its own accord it takes 256 candidates for one batch, and one thread for a
+  batch, which takes nearly twice as long.
+- Nobody's threads spin while another's turn is measured: passive OpenMP, no spinning in onnxruntime, and for NumPy's
+  BLAS see `benchmarks/__init__.py`.
+
+Threads. `OMP_PROC_BIND` ties OpenMP's threads to cores, the calling one too, and threads that are made later inherit
+the calling thread's tie: made after Torch's first product, ScaNN's two threads had one core. So everything is made
+while the calling thread may run everywhere; while it is measured the calling thread is tied to the first core
+(`gsu_threads`), which was as fast or faster for all of them. Usearch alone starts threads in every call, and calls from
+everywhere. Ours is measured like the others, from home; its threads were started from everywhere. Looked at by CPU time
+(100 candidates, 100 000 rows), both threads of every library then worked alike.
 """
 
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muse_stream.benchmarks.gsu_data import Vectors
+from muse_stream.benchmarks.gsu_threads import CORES, everywhere
+from muse_stream.benchmarks.vectors import F32, I64
+from muse_stream.gsu_engine.arrays import I8
+
 os.environ.setdefault("OMP_PROC_BIND", "true")  # read when a library starts its threads
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-F32 = NDArray[np.float32]
+HALF = "FAISS SQfp16 (not exact)"
+BLOCK = 64  # candidates whose scores are in memory at once
+Answer = Any  # each library's own form
 
 
 class Peer(Protocol):
     """Finds the K best rows of each candidate."""
 
-    def __call__(self, candidates: F32, k: int) -> Any:  # noqa: ANN401 - each library's own form
-        """Search; the scores of the K best are in `best_scores` of the answer."""
+    exact: ClassVar[bool]  # up to the rounding of float32 sums
+    starts_threads: ClassVar[bool]  # in every call
+
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
+        """Search; this is what is timed."""
         ...
 
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """`[C, K] float32`, best first."""
+    def best(self, answer: Answer) -> I64:
+        """`[C, K] int64` rows, in any order."""
         ...
 
 
-class NumPy:
+class _Exact:
+    exact: ClassVar[bool] = True
+    starts_threads: ClassVar[bool] = False
+
+    def best(self, answer: Answer) -> I64:
+        """The second of the pair."""
+        return np.atleast_2d(np.asarray(answer[1], np.int64))
+
+
+@cache
+def _floats(rows: int) -> F32:
+    return np.empty((BLOCK, rows), np.float32)
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(low, min(low + BLOCK, count)) for low in range(0, count, BLOCK)]
+
+
+class NumPy(_Exact):
     """Matrix product, then partial sort."""
 
-    def __init__(self, rows: F32, threads: int) -> None:
-        del threads  # NumPy's BLAS takes one per core
-        self._rows = rows
+    def __init__(self, rows: Vectors, threads: int) -> None:
+        if threads != len(CORES):  # of its own accord NumPy's BLAS takes one per core
+            importlib.import_module("threadpoolctl").threadpool_limits(threads, user_api="blas")
+        self._rows = rows.floats
 
-    def __call__(self, candidates: F32, k: int) -> tuple[Any, Any]:
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
         """Scores and indices."""
-        scores = candidates @ self._rows.T
+        found = [self._some(candidates.floats[part], k) for part in _parts(len(candidates))]
+        return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
+
+    def _some(self, candidates: F32, k: int) -> tuple[F32, NDArray[np.intp]]:
+        scores = np.matmul(candidates, self._rows.T, out=_floats(len(self._rows))[: len(candidates)])
         best = np.argpartition(scores, -k, axis=1)[:, -k:]
         values = np.take_along_axis(scores, best, axis=1)
         order = np.argsort(-values, axis=1)
         return np.take_along_axis(values, order, axis=1), np.take_along_axis(best, order, axis=1)
 
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """The first of the pair."""
-        return np.asarray(answer[0])
 
-
-class Torch:
+class Torch(_Exact):
     """Matrix product, then topk."""
 
-    def __init__(self, rows: F32, threads: int) -> None:
+    def __init__(self, rows: Vectors, threads: int) -> None:
         self._torch = importlib.import_module("torch")
         self._torch.set_num_threads(threads)
-        self._rows = self._torch.from_numpy(rows).T
+        self._rows = self._torch.from_numpy(rows.floats).T
 
-    def __call__(self, candidates: F32, k: int) -> Any:  # noqa: ANN401
-        """Torch's pair of values and indices."""
-        return (self._torch.from_numpy(candidates) @ self._rows).topk(k, dim=1)
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
+        """Values and indices."""
+        found = [self._some(candidates.floats[part], k) for part in _parts(len(candidates))]
+        return found[0] if len(found) == 1 else [self._torch.cat(parts) for parts in zip(*found, strict=True)]
 
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """The values."""
-        return np.asarray(answer.values.numpy())
+    def _some(self, candidates: F32, k: int) -> Answer:
+        out = self._torch.from_numpy(_floats(self._rows.shape[1])[: len(candidates)])
+        return self._torch.mm(self._torch.from_numpy(candidates), self._rows, out=out).topk(k, dim=1)
 
 
-class Faiss:
-    """Flat index of inner products; the matrix product is used from one candidate on, where it pays."""
+class Faiss(_Exact):
+    """Flat index of inner products."""
 
-    def __init__(self, rows: F32, threads: int) -> None:
+    def __init__(self, rows: Vectors, threads: int) -> None:
         faiss = importlib.import_module("faiss")
         faiss.omp_set_num_threads(threads)
         faiss.cvar.distance_compute_blas_threshold = 4
-        self._index = faiss.IndexFlatIP(rows.shape[1])
-        self._index.add(rows)
+        faiss.cvar.distance_compute_blas_database_bs = 4_096
+        self._index = self._empty(faiss, rows.floats)
+        self._index.add(rows.floats)
 
-    def __call__(self, candidates: F32, k: int) -> Any:  # noqa: ANN401
+    def _empty(self, faiss: Any, rows: F32) -> Any:  # noqa: ANN401 - FAISS has no annotations
+        return faiss.IndexFlatIP(rows.shape[1])
+
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
         """Scores and indices."""
-        return self._index.search(candidates, k)
-
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """The first of the pair."""
-        return np.asarray(answer[0])
+        return self._index.search(candidates.floats, k)
 
 
-class Usearch:
-    """Exact search without an index."""
+class FaissHalf(Faiss):
+    """Rows of 16-bit floats: half the bytes, and not exact."""
 
-    def __init__(self, rows: F32, threads: int) -> None:
-        self._search = importlib.import_module("usearch.index").search
-        self._rows, self._threads = rows, threads
+    exact = False
 
-    def __call__(self, candidates: F32, k: int) -> Any:  # noqa: ANN401
-        """Matches with distances."""
-        return self._search(self._rows, candidates, k, metric="ip", exact=True, threads=self._threads)
-
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """A distance is 1 - the product; one candidate comes without its axis."""
-        return np.atleast_2d(1 - np.asarray(answer.distances, np.float32))
+    def _empty(self, faiss: Any, rows: F32) -> Any:  # noqa: ANN401
+        index = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        index.train(rows)
+        return index
 
 
-class Scann:
+class Scann(_Exact):
     """ScaNN's brute force."""
 
-    def __init__(self, rows: F32, threads: int) -> None:
+    def __init__(self, rows: Vectors, threads: int) -> None:
         scann = importlib.import_module("scann")
-        builder = scann.scann_ops_pybind.builder(rows, 10, "dot_product")
+        builder = scann.scann_ops_pybind.builder(rows.floats, 10, "dot_product")
+        self._threads = threads
         self._searcher = builder.set_n_training_threads(threads).score_brute_force().build()
+        self._searcher.set_num_threads(threads)
 
-    def __call__(self, candidates: F32, k: int) -> Any:  # noqa: ANN401
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
         """Indices and scores."""
-        if len(candidates) == 1:
-            return self._searcher.search(candidates[0], final_num_neighbors=k)
-        return self._searcher.search_batched_parallel(candidates, final_num_neighbors=k)
+        count = len(candidates)
+        if count == 1:
+            return self._searcher.search(candidates.floats[0], final_num_neighbors=k)
+        size = -(-count // self._threads)
+        return self._searcher.search_batched_parallel(candidates.floats, final_num_neighbors=k, batch_size=size)
 
-    def best_scores(self, answer: Any) -> F32:  # noqa: ANN401
-        """The second of the pair."""
-        return np.atleast_2d(answer[1])
+    def best(self, answer: Answer) -> I64:
+        """The first of the pair."""
+        return np.atleast_2d(np.asarray(answer[0], np.int64))
 
 
-PEERS: dict[str, Callable[[F32, int], Peer]] = {
+class OnnxRuntime(_Exact):
+    """A model of MatMul and TopK, the rows a constant of it."""
+
+    def __init__(self, rows: Vectors, threads: int) -> None:
+        runtime = importlib.import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = runtime.InferenceSession(_model(rows.floats), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
+        """Values and indices."""
+        return self._session.run(None, {"candidates": candidates.floats, "k": np.array([k])})
+
+
+def _model(rows: F32) -> bytes:
+    helper, kinds = importlib.import_module("onnx.helper"), importlib.import_module("onnx").TensorProto
+    constant = importlib.import_module("onnx.numpy_helper").from_array(np.ascontiguousarray(rows.T), "rows")
+    nodes = [
+        helper.make_node("MatMul", ["candidates", "rows"], ["scores"]),
+        helper.make_node("TopK", ["scores", "k"], ["values", "indices"], axis=-1),
+    ]
+    inputs = [("candidates", kinds.FLOAT, ["C", rows.shape[1]]), ("k", kinds.INT64, [1])]
+    outputs = [("values", kinds.FLOAT, None), ("indices", kinds.INT64, None)]
+    infos = [[helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs)]
+    graph = helper.make_graph(nodes, "search", *infos, [constant])
+    opset = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
+
+
+class Usearch(_Exact):
+    """Exact search without an index."""
+
+    starts_threads = True
+
+    def __init__(self, rows: Vectors, threads: int) -> None:
+        self._search = importlib.import_module("usearch.index").search
+        self._rows, self._threads = rows.floats, threads
+
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
+        """Matches with distances."""
+        return self._search(self._rows, candidates.floats, k, metric="ip", exact=True, threads=self._threads)
+
+    def best(self, answer: Answer) -> I64:
+        """One candidate comes without its axis."""
+        return np.atleast_2d(np.asarray(answer.keys, np.int64))
+
+
+class NumKong(_Exact):
+    """The int8 product, by candidates on threads, then Torch's topk of products times inverse norms."""
+
+    def __init__(self, rows: Vectors, threads: int) -> None:
+        self._numkong, self._torch = importlib.import_module("numkong"), importlib.import_module("torch")
+        self._torch.set_num_threads(threads)
+        self._rows, self._inv_norms = self._numkong.dots_pack(rows.int8), self._torch.from_numpy(rows.inv_norms)
+        self._threads, self._pool = threads, _pool(threads)
+
+    def __call__(self, candidates: Vectors, k: int) -> Answer:
+        """Values (without the candidates' own norms, which change no order) and indices."""
+        found = [self._some(candidates.int8[part], k) for part in _parts(len(candidates))]
+        return found[0] if len(found) == 1 else [self._torch.cat(parts) for parts in zip(*found, strict=True)]
+
+    def _some(self, candidates: I8, k: int) -> Answer:
+        count, rows = len(candidates), len(self._inv_norms)
+        sums = _sums(count, rows)
+        ends = [count * thread // self._threads for thread in range(self._threads + 1)]
+        helped = [
+            self._pool.submit(self._product, candidates, sums, *ends[j : j + 2]) for j in range(self._threads - 1)
+        ]
+        self._product(candidates, sums, *ends[-2:])
+        for future in helped:
+            future.result()
+        scores = self._torch.from_numpy(_floats(rows)[:count])
+        return self._torch.mul(self._torch.from_numpy(np.asarray(sums)), self._inv_norms, out=scores).topk(k, dim=1)
+
+    def _product(self, candidates: I8, sums: Any, low: int, high: int) -> None:  # noqa: ANN401
+        if high > low:
+            self._numkong.dots_packed(candidates, self._rows, out=sums, start_row=low, end_row=high)
+
+
+@cache
+def _sums(count: int, rows: int) -> Any:  # noqa: ANN401
+    return importlib.import_module("numkong").empty((count, rows), dtype="int32")
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="numkong")
+    list(pool.map(time.sleep, [0.01] * (threads - 1)))  # starts the threads now
+    return pool
+
+
+PEERS: dict[str, Callable[[Vectors, int], Peer]] = {
     "NumPy": NumPy,
     "Torch": Torch,
     "FAISS flat": Faiss,
-    "usearch exact": Usearch,
+    HALF: FaissHalf,
     "ScaNN brute force": Scann,
+    "onnxruntime": OnnxRuntime,
+    "usearch exact": Usearch,
+    "numkong int8": NumKong,
 }
 
 
-def make_peers(rows: F32, threads: int) -> dict[str, Peer]:
+def make_peers(rows: Vectors, threads: int, wanted: Sequence[str]) -> dict[str, Peer]:
     """The peers that are installed, over these rows; the others are named on stderr."""
     made: dict[str, Peer] = {}
-    for name, peer in PEERS.items():
+    everywhere()
+    for name in wanted:
         try:
-            made[name] = peer(rows, threads)
+            made[name] = PEERS[name](rows, threads)
         except ImportError as error:
             print(f"left out: {name} ({error})", file=sys.stderr)  # noqa: T201
     return made

@@ -1,28 +1,32 @@
 """What new behaviours cost retrieval: appends, and questions asked again after a few rows came.
 
-A standing answer is brought up to date by scoring the new rows alone; its peer is a search of ours over packed rows for
-the same candidates. Sliding by one (the newest row in, the oldest out of a full history) is compared with FAISS, which
-removes and adds. Rounds take turns; what is timed is the whole call.
+A standing answer is brought up to date by scoring the new rows alone; its peer is a fresh search of ours over packed
+rows, for as many other candidates. Sliding by one (the newest row in, the oldest out of a full history) is compared
+with FAISS, which removes and adds. Appends are to resident users, one row for one user in a batch, or one for each of
+many. Rounds take turns; what is timed is the whole call, its arrays ready.
 """
 
 import importlib
 import os
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muse_stream.benchmarks.gsu_data import asked
 from muse_stream.benchmarks.report import Row, lower_is_better
 from muse_stream.benchmarks.vectors import history, unit_vectors
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable, quantise
+from muse_stream.gsu_engine.arrays import I8
+from muse_stream.gsu_engine.quantise import inverse_norms
 
 K, DIMENSION = 50, 128
 USER = 1
 CROWD = 1_000  # users of one batched append
 WARM_UPS = 3  # the third search lets its answers stand
+SHORT = 10  # times as many rounds of what takes microseconds
 
 
 class _World:
@@ -45,39 +49,29 @@ class _World:
         """The live history (`HistorySource`)."""
         return self.starts[user], self.of[user]
 
-    def append(self, rows: int) -> float:
-        """New rows for the one user; seconds that the engine took."""
-        new = self.rng.integers(1, self.number + 1, rows)
-        stop = self.starts[USER] + len(self.of[USER])
-        began = time.perf_counter()
-        self.engine.append(np.array([USER]), np.array([stop]), np.array([0, rows]), new)
-        seconds = time.perf_counter() - began
-        self.of[USER] = np.concatenate((self.of[USER], new))[-self.length :]
-        self.starts[USER] = stop + rows - len(self.of[USER])
-        return seconds
-
-    def append_crowd(self) -> float:
-        """A new row for each of the crowd; seconds per row."""
-        users = np.arange(2, CROWD + 2)
+    def append(self, users: NDArray[np.int64], rows: int = 1) -> float:
+        """New rows for each of these users; seconds that the engine took for one row."""
+        new = self.rng.integers(1, self.number + 1, (len(users), rows))
         stops = np.array([self.starts[user] + len(self.of[user]) for user in users.tolist()])
-        new = self.rng.integers(1, self.number + 1, CROWD)
+        bounds, items = np.arange(len(users) + 1) * rows, new.ravel()
         began = time.perf_counter()
-        self.engine.append(users, stops, np.arange(CROWD + 1), new)
+        self.engine.append(users, stops, bounds, items)
         seconds = time.perf_counter() - began
-        for user, item in zip(users.tolist(), new.tolist(), strict=True):
-            self.of[user] = np.append(self.of[user], item)
-        return seconds / CROWD
+        for user, stop, more in zip(users.tolist(), stops.tolist(), new, strict=True):
+            self.of[user] = np.concatenate((self.of[user], more))[-self.length :]
+            self.starts[user] = stop + rows - len(self.of[user])
+        return seconds / new.size
 
-    def batch(self, candidates: NDArray[np.int64]) -> SearchBatch:
-        """These candidates over the live history."""
+    def question(self, candidates: int) -> I8:
+        """Vectors that were never asked for before."""
+        return asked(self.rng, self.vectors[self.rng.integers(0, self.number, candidates)])
+
+    def search(self, vectors: I8) -> float:
+        """Seconds of a search for these candidates over the live history."""
         start, live = self.items(USER)
-        vectors, norms = self.table.lookup(candidates)
         window = np.array([start]), np.array([start + len(live)])
-        return SearchBatch(np.array([USER]), *window, np.array([0, len(candidates)]), vectors, norms)
-
-    def search(self, candidates: NDArray[np.int64]) -> float:
-        """Seconds of a search."""
-        batch = self.batch(candidates)
+        bounds = np.array([0, len(vectors)])
+        batch = SearchBatch(np.array([USER]), *window, bounds, vectors, inverse_norms(vectors))
         began = time.perf_counter()
         self.engine.search(batch, K, 0, self)
         return time.perf_counter() - began
@@ -107,45 +101,61 @@ def run(
     """
     rounds, length = (3, length // 10) if quick else (rounds, length)
     world = _World(length, items, threads or len(os.sched_getaffinity(0)))
-    asked = world.rng.integers(1, items + 1, candidates)
+    return [_standing(world, candidates, new_rows, rounds), _slide(world, rounds), *_appends(world, SHORT * rounds)]
+
+
+def _standing(world: _World, candidates: int, new_rows: int, rounds: int) -> Row:
+    """The same question again and again while rows come, beside fresh ones."""
+    one, again = np.array([USER]), world.question(candidates)
     for _ in range(WARM_UPS):
-        world.search(asked)
+        world.search(again)
     standing, fresh = [], []
     for _ in range(rounds):
-        world.append(new_rows)
-        standing.append(world.search(asked))
-        fresh.append(world.search(world.rng.permutation(items)[:candidates] + 1))
-    name = f"{candidates} candidates asked again, {new_rows} rows came (L={length})"
-    rows = [lower_is_better(name, 1e3 * statistics.median(standing), "ms", {"fresh": 1e3 * statistics.median(fresh)})]
-    slides = [world.append(1) for _ in range(rounds)]
-    peers = _faiss(world, rounds)
-    rows.append(lower_is_better(f"slide by one (L={length})", 1e6 * statistics.median(slides), "us", peers))
-    crowd = statistics.median(world.append_crowd() for _ in range(rounds))
-    rows.append(lower_is_better(f"append a row, {CROWD} users in a batch", 1e6 * crowd, "us", {}))
-    return rows
+        world.append(one, new_rows)
+        standing.append(world.search(again))
+        fresh.append(world.search(world.question(candidates)))
+    name = f"{candidates} candidates asked again, {new_rows} rows came (L={world.length})"
+    peers = {"a fresh search of ours": 1e3 * statistics.median(fresh)}
+    return lower_is_better(name, 1e3 * statistics.median(standing), "ms", peers)
 
 
-def _faiss(world: _World, rounds: int) -> dict[str, float]:
-    """Microseconds to remove the oldest row and add one; nothing where FAISS is not installed."""
+def _slide(world: _World, rounds: int) -> Row:
+    """The newest row in, the oldest out of a full history; FAISS where it is installed."""
+    one, index = np.array([USER]), _faiss(world)
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(world.append(one))
+        theirs += [] if index is None else [_replace(index, world.vectors[:1].astype(np.float32))]
+    peers = {"FAISS flat": 1e6 * statistics.median(theirs)} if theirs else {}
+    return lower_is_better(f"slide by one (L={world.length})", 1e6 * statistics.median(ours), "us", peers)
+
+
+def _appends(world: _World, rounds: int) -> list[Row]:
+    """A row for a user with a short history, alone and in a batch with other users'."""
+    crowd = np.arange(2, CROWD + 2)
+    single = statistics.median(world.append(crowd[turn % CROWD :][:1]) for turn in range(rounds))
+    batched = statistics.median(world.append(crowd) for _ in range(rounds))
+    return [
+        lower_is_better("append a row, a batch of one", 1e6 * single, "us", {}),
+        lower_is_better(f"append a row, {CROWD} users in a batch", 1e6 * batched, "us", {}),
+    ]
+
+
+def _faiss(world: _World) -> Any:  # noqa: ANN401 - FAISS has no annotations
+    """An index of the history's rows; None where FAISS is not installed."""
     try:
         faiss: Any = importlib.import_module("faiss")
     except ImportError:
-        return {}
+        return None
     index = faiss.IndexFlatIP(DIMENSION)
     index.add(world.vectors[world.of[USER] - 1].astype(np.float32))
-    row = world.vectors[:1].astype(np.float32)
-
-    def slide() -> None:
-        index.remove_ids(np.array([0]))
-        index.add(row)
-
-    return {"FAISS flat": 1e6 * _median(slide, rounds)}
+    return index
 
 
-def _median(work: Callable[[], None], rounds: int) -> float:
-    taken = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+def _replace(index: Any, row: NDArray[np.float32]) -> float:  # noqa: ANN401
+    """Remove the oldest row and add one: seconds."""
+    oldest = np.array([0])
+    began = time.perf_counter()
+    index.remove_ids(oldest)
+    index.add(row)
+    return time.perf_counter() - began

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up .bench-venv: the project as for tests, and the libraries that the benchmarks compare with.
+# Sets up .bench-venv: the project as for tests, the libraries that the benchmarks compare with, and matplotlib.
 #
 # Each peer is optional: what cannot be installed here is named, and its benchmark leaves it out. Peers that live with
 # the project's own pins go into the environment itself; quixstreams asks for an older confluent-kafka than the project
@@ -24,9 +24,11 @@ install() {  # install PYTHON PACKAGE [FLAG...]: one line that says how it went;
 
 missing=()
 echo "Peers with the project's pins:"
-for package in "faiss-cpu>=1.12" "scikit-learn>=1.7" "usearch>=2.21" numkong onnxruntime scann; do
+for package in "faiss-cpu>=1.12" "scikit-learn>=1.7" "usearch>=2.21" numkong onnxruntime onnx scann; do
     install "$venv/bin/python" "$package" --constraint constraints.txt
 done
+echo "For plots:"
+install "$venv/bin/python" "matplotlib>=3.10" --constraint constraints.txt
 echo "Peers with pins of their own:"
 quix=$venv/peers/quixstreams
 [ -x "$quix/bin/python" ] || "$venv/bin/python" -m venv --without-pip "$quix"
