@@ -76,6 +76,12 @@ class Compiler:
         return cast("Callable[P, R]", njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
     @staticmethod
+    def pasted(function: Callable[P, R]) -> Callable[P, R]:
+        """The same, put into each caller's machine code: where a call with its many arguments would show."""
+        options = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+        return cast("Callable[P, R]", njit(**options)(function))
+
+    @staticmethod
     def inlined(function: Callable[P, R]) -> Callable[P, R]:
         """Compile as part of the kernels that call it."""
         return cast("Callable[P, R]", njit(nogil=True, inline="always")(function))

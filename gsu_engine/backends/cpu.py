@@ -205,5 +205,6 @@ def make_arena(form: Form, dimension: int, room: int, candidates: int) -> Arena:
         indices=np.zeros((candidates, room), np.uint32),
         counts=np.zeros(candidates, np.int64),
         keys=np.zeros(room, np.uint64),
+        ranks=np.zeros(room, np.int64),
         sorted=np.zeros(room, np.uint64),
     )

@@ -64,6 +64,7 @@ class Arena(NamedTuple):
     indices: U32  # [candidates, room]
     counts: I64  # [candidates] lengths of the lists
     keys: U64  # [room]
+    ranks: I64  # [room]
     sorted: U64  # [room]
 
 

@@ -15,7 +15,8 @@ _compiler = Compiler(__file__)
 CACHE_DIRECTORY = _compiler.directory
 kernel = _compiler.kernel
 inner = _compiler.inner
+pasted = _compiler.pasted
 inlined = _compiler.inlined
 compiled = njit
 
-__all__ = ["CACHE_DIRECTORY", "Int", "Real", "Truth", "compiled", "config", "inlined", "inner", "kernel"]
+__all__ = ["CACHE_DIRECTORY", "Int", "Real", "Truth", "compiled", "config", "inlined", "inner", "kernel", "pasted"]

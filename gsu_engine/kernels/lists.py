@@ -39,6 +39,24 @@ class _Pass(Emitter):
         vector = self.load(self.bytes_to(scores, first), 0, self.floats)
         return vector, self.builder.fcmp_ordered(">=", vector, score)
 
+    def larger(self, keys: Value, count: Value, own: Value) -> Value:
+        """Per lane how many of the keys are larger."""
+        builder, none = self.builder, ir.Constant(own.type, [0] * self.lanes)
+        before, start = builder.block, builder.append_basic_block("key")
+        done = builder.append_basic_block("ranked")
+        builder.branch(start)
+        builder.position_at_end(start)
+        at, ranks = builder.phi(I64), builder.phi(own.type)
+        key = self.broadcast_at(builder.add(keys, builder.shl(at, ir.Constant(I64, 3))), 0, I64)
+        after = builder.sub(ranks, builder.sext(builder.icmp_unsigned(">", key, own), own.type))
+        following = builder.add(at, ir.Constant(I64, 1))
+        for phi, first, value in ((at, ir.Constant(I64, 0), following), (ranks, none, after)):
+            phi.add_incoming(first, before)
+            phi.add_incoming(value, start)
+        builder.cbranch(builder.icmp_signed("<", following, count), start, done)
+        builder.position_at_end(done)
+        return after
+
     def seal(self, scores: Value, count: Value) -> None:
         """Behind the last score of a list comes -infinity."""
         nothing = ir.Constant(self.floats, [float("-inf")] * self.lanes)
@@ -98,7 +116,30 @@ def _keep(
     return types.int64(marker, *[types.int64] * 3, types.float32), emit
 
 
+@intrinsic
+def _rank(
+    _typing: Value, marker: Value, _keys: Value, _count: Value, _ranks: Value
+) -> tuple[Value, Callable[..., Value]]:
+    """Of each of `count` keys how many are larger: `ranks`, int64, which has room for a vector more, as has `keys`."""
+
+    def emit(_context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
+        writer = _Pass(builder, form_of(signature.args[0]))
+        _, keys, count, ranks = arguments
+        halves = ir.VectorType(I64, writer.lanes)  # twice as wide as a register: two vectors per round
+
+        def body(first: Value, result: Value) -> Value:
+            offset = builder.shl(first, ir.Constant(I64, 3))
+            own = writer.load(builder.add(keys, offset), 0, halves, 8)
+            writer.store(writer.larger(keys, count, own), builder.add(ranks, offset), align=8)
+            return result
+
+        return writer.loop(count, body)
+
+    return types.int64(marker, *[types.int64] * 3), emit
+
+
 seal: Any = _seal
+rank: Any = _rank
 reach: Any = _reach
 keep: Any = _keep
-__all__ = ["keep", "reach", "seal"]
+__all__ = ["keep", "rank", "reach", "seal"]

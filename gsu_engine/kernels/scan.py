@@ -26,10 +26,12 @@ from muse_stream.gsu_engine.kernels.blocks import (
     pack,
 )
 from muse_stream.gsu_engine.kernels.forms import CANDIDATES, WORD_BYTES, cell_bytes_of, is_integer, rows_of
-from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel
+from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel, pasted
 from muse_stream.gsu_engine.kernels.select import BEYOND, best_of, sort_best_first, tighten
 from muse_stream.gsu_engine.kernels.shares import COLUMNS, FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART, Extents, cut
 from muse_stream.gsu_engine.kernels.tile import tile_many, tile_one
+
+SLACK = 4  # a list may keep a quarter more than K while rows are still to come
 
 
 @inner
@@ -75,7 +77,7 @@ def rows_at(rows: Rows, number: Int, lanes: Int, size: Int) -> Rows:
     )
 
 
-@inner
+@pasted
 def run_tile(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, many: Int) -> Int:
     """The first block of `rows` against candidates from `candidate` on, or one, whose lists are those from `own` on.
 
@@ -117,8 +119,9 @@ def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int,
         for j in range(own, own + group):
             count = arena.counts[j]
             if count > full:
-                beat = tighten(query.marker, arena.scores[j], arena.indices[j], count, k, arena.cuts[j])
-                arena.counts[j], arena.cuts[j] = k, beat
+                wanted = (k, k + k // SLACK)
+                kept, beat = tighten(query.marker, arena.scores[j], arena.indices[j], count, wanted, arena.cuts[j])
+                arena.counts[j], arena.cuts[j] = kept, beat
                 arena.limits[j] = limit_of(beat, query.candidate_inv_norms[candidate + j - own])
 
 
@@ -212,12 +215,11 @@ def keep_parts(query: Query, arena: Arena, candidates: Int, k: Int, shift: Int, 
     for own in range(candidates):
         scores, indices, count = arena.scores[own], arena.indices[own], arena.counts[own]
         if count > k:
-            tighten(query.marker, scores, indices, count, k, arena.cuts[own])
-            count = k
+            count, _ = tighten(query.marker, scores, indices, count, (k, k), arena.cuts[own])
         if shift < 0:
-            sort_best_first(scores, indices, count, arena.keys, parts[own])
+            sort_best_first(query.marker, scores, indices, count, arena.keys, arena.ranks, parts[own])
         else:
-            sort_best_first(scores, indices, count, arena.keys, arena.sorted)
+            sort_best_first(query.marker, scores, indices, count, arena.keys, arena.ranks, arena.sorted)
             count = expand(arena, arena.sorted[:count], shift, parts[own])
         parts[own, count:] = 0
 

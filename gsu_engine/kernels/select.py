@@ -38,11 +38,11 @@ def key_of(score: Real, index: Int) -> Int:
 
 
 @inner
-def cut(marker: Int, scores: Int, count: Int, k: Int, low: Real) -> tuple[Real, Real]:
-    """`(low, high)`: at least `k` scores of a sealed list reach `low`, fewer reach `high`; see `tighten`.
+def cut(marker: Int, scores: Int, count: Int, wanted: tuple[Int, Int], low: Real) -> tuple[Real, Real]:
+    """`(low, high)`: of a sealed list at least `wanted[0]` scores reach `low`, fewer reach `high`; see `tighten`.
 
-    Either exactly `k` reach `low`, or no number lies between the two. Halves the range: passes over a few hundred
-    scores cost less than a quickselect's mispredicted branches.
+    Either no more than `wanted[1]` reach `low`, or no number lies between the two. Halves the range: passes over a few
+    hundred scores cost less than a quickselect's mispredicted branches.
     """
     high = BEYOND
     while True:
@@ -50,48 +50,61 @@ def cut(marker: Int, scores: Int, count: Int, k: Int, low: Real) -> tuple[Real, 
         if not low < middle < high or (low == 0 and high <= NOTHING_BETWEEN):
             return low, high
         reached = lists.reach(marker, scores, count, middle)
-        if reached == k:
+        if wanted[0] <= reached <= wanted[1]:
             return middle, high
-        if reached > k:
+        if reached > wanted[1]:
             low = middle
         else:
             high = middle
 
 
 @inner
-def tighten(marker: Int, scores: F32, indices: U32, count: Int, k: Int, low: Real) -> Real:
-    """Keep the `k` best of `count > k` that were written newest row first, in that order; returns the cut.
+def tighten(marker: Int, scores: F32, indices: U32, count: Int, wanted: tuple[Int, Int], low: Real) -> tuple[Int, Real]:
+    """Keep the best of a list that was written newest row first, in that order; returns how many, and the cut.
 
-    All scores are above `low`. Of those at the cut the first ones stay, which are the newest: so later, older rows
-    have to beat the cut.
+    Of `count` rows, all above `low`, no fewer than `wanted[0]` are kept and no more than `wanted[1]`: the wider apart,
+    the sooner it is done. Of those at the cut the first ones stay, which are the newest: so later, older rows have to
+    beat the cut.
     """
     lists.seal(marker, scores.ctypes.data, count)
-    low, high = cut(marker, scores.ctypes.data, count, k, low)
+    low, high = cut(marker, scores.ctypes.data, count, wanted, low)
     kept = lists.keep(marker, scores.ctypes.data, indices.ctypes.data, count, low)
-    if kept > k:
-        lists.seal(marker, scores.ctypes.data, kept)
-        equals = k - lists.reach(marker, scores.ctypes.data, kept, high)
-        place = 0
-        for i in range(kept):
-            scores[place], indices[place] = scores[i], indices[i]
-            if scores[i] >= high:
-                place += 1
-            elif equals > 0:
-                place += 1
-                equals -= 1
-    return low
+    if kept <= wanted[1]:
+        return kept, low
+    lists.seal(marker, scores.ctypes.data, kept)
+    equals = wanted[0] - lists.reach(marker, scores.ctypes.data, kept, high)
+    place = 0
+    for i in range(kept):
+        scores[place], indices[place] = scores[i], indices[i]
+        if scores[i] >= high:
+            place += 1
+        elif equals > 0:
+            place += 1
+            equals -= 1
+    return wanted[0], low
 
 
 @inner
-def sort_best_first(scores: F32, indices: U32, count: Int, keys: U64, out: U64) -> None:
+def sort_best_first(marker: Int, scores: F32, indices: U32, count: Int, keys: U64, ranks: I64, out: U64) -> None:
     """Keys of a list into `out[:count]`, best first: a key's place is how many are larger, counted without a branch."""
     for i in range(count):
         keys[i] = key_of(scores[i], indices[i])
+    if count > 0:
+        lists.rank(marker, keys.ctypes.data, count, ranks.ctypes.data)
     for i in range(count):
-        key, place = keys[i], np.int64(0)
-        for j in range(count):
-            place += keys[j] > key
-        out[place] = key
+        out[ranks[i]] = keys[i]
+
+
+@inner
+def unpack(keys: U64, start: Int, scores: F32, positions: I64) -> Int:
+    """See `best_of`, for one row."""
+    found = 0
+    for i in range(len(keys)):
+        there = keys[i] != 0
+        scores[i] = score_of(keys[i] >> np.uint64(32)) if there else np.float32(0)
+        positions[i] = start + np.int64(keys[i] & np.uint64(0xFFFFFFFF)) if there else -1
+        found += there
+    return found
 
 
 @inner
@@ -101,8 +114,10 @@ def best_of(parts: U64, rows: I64, heads: I64, start: Int, scores: F32, position
     `rows` are the rows to merge, `heads` has room for as many, `start` is the position of the window's first row.
     Behind the last one comes score 0 at position -1.
     """
-    heads[: len(rows)] = 0
     k = len(scores)
+    if len(rows) == 1:
+        return unpack(parts[rows[0]], start, scores, positions)
+    heads[: len(rows)] = 0
     for found in range(k):
         best, winner = np.uint64(0), 0
         for j in range(len(rows)):

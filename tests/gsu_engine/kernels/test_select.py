@@ -20,10 +20,17 @@ ROOM = 64  # for one vector behind the last score
 key: Any = compiled(lambda score, index: select.key_of(score, index))  # noqa: PLW0108 - inlined kernels need a caller
 score: Any = compiled(lambda key: select.score_of(key >> np.uint64(32)))
 tighten: Any = compiled(
-    lambda marker, scores, indices, count, k, low: select.tighten(marker, scores, indices, count, k, low)  # noqa: PLW0108
+    lambda marker, scores, indices, count, k, low: select.tighten(marker, scores, indices, count, (k, k), low)
+)
+loosen: Any = compiled(
+    lambda marker, scores, indices, count, least, most, low: select.tighten(
+        marker, scores, indices, count, (least, most), low
+    )
 )
 sort: Any = compiled(
-    lambda scores, indices, count, keys, out: select.sort_best_first(scores, indices, count, keys, out)  # noqa: PLW0108
+    lambda marker, scores, indices, count, keys, ranks, out: select.sort_best_first(  # noqa: PLW0108
+        marker, scores, indices, count, keys, ranks, out
+    )
 )
 reach: Any = compiled(lambda marker, scores, count, least: lists.reach(marker, scores.ctypes.data, count, least))
 
@@ -57,7 +64,7 @@ def test_tighten_keeps_the_best_and_its_cut_admits_no_older_equal(
     array, indices = listed(scores)
     pairs = sorted(zip(array[: len(scores)].tolist(), indices.tolist(), strict=False), reverse=True)
     low = data.draw(st.sampled_from((-1.5, float(np.nextafter(np.float32(pairs[-1][0]), np.float32(-2))))))
-    cut = tighten(form.marker, array, indices, len(scores), k, np.float32(low))
+    _, cut = tighten(form.marker, array, indices, len(scores), k, np.float32(low))
     kept = list(zip(array[:k].tolist(), indices[:k].tolist(), strict=True))
     assert sorted(kept, reverse=True) == pairs[:k]
     assert sorted(kept, key=lambda pair: -pair[1]) == kept  # still newest first
@@ -69,7 +76,7 @@ def test_a_list_of_equals_is_cut_to_its_newest_and_lets_no_equal_in(form: Form) 
     for value in (0.0, 0.3, -0.3, 1.0):
         array, indices = listed([value] * 200)
         newest = indices[:50].tolist()
-        cut = tighten(form.marker, array, indices, 200, 50, np.float32(-1.5))
+        _, cut = tighten(form.marker, array, indices, 200, 50, np.float32(-1.5))
         assert indices[:50].tolist() == newest
         assert cut == np.float32(value)
 
@@ -85,11 +92,25 @@ def test_reach_counts_what_is_listed(form: Form, scores: list[float], least: flo
     )
 
 
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 @given(scores=st.lists(MOSTLY_TIES, max_size=300))
 @settings(deadline=None)
-def test_sorted_keys_are_best_first_and_newest_of_equals(scores: list[float]) -> None:
+def test_sorted_keys_are_best_first_and_newest_of_equals(form: Form, scores: list[float]) -> None:
     array, indices = listed(scores)
-    keys, out = np.zeros(300, np.uint64), np.zeros(300, np.uint64)
-    sort(array, indices, len(scores), keys, out)
+    keys, ranks, out = np.zeros(400, np.uint64), np.zeros(400, np.int64), np.zeros(300, np.uint64)
+    sort(form.marker, array, indices, len(scores), keys, ranks, out)
     expected = sorted((key(s, i) for s, i in zip(array[: len(scores)], indices, strict=False)), reverse=True)
     assert out[: len(scores)].tolist() == expected
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@given(scores=st.lists(MOSTLY_TIES, min_size=60, max_size=200))
+@settings(deadline=None)
+def test_a_loose_cut_keeps_all_of_the_best(form: Form, scores: list[float]) -> None:
+    array, indices = listed(scores)
+    pairs = sorted(zip(array[: len(scores)].tolist(), indices.tolist(), strict=False), reverse=True)
+    kept, cut = loosen(form.marker, array, indices, len(scores), 30, 40, np.float32(-1.5))
+    found = sorted(zip(array[:kept].tolist(), indices[:kept].tolist(), strict=True), reverse=True)
+    assert 30 <= kept <= 40
+    assert found == pairs[:kept]
+    assert cut <= pairs[29][0]
