@@ -1,21 +1,20 @@
 """Other libraries' exact searches over one user's rows, each as it is at its best.
 
 All get the rows contiguous and newest first, as float32 unit vectors or as the int8 rows with their inverse norms;
-making those is not timed. Tuned, by trying on two cores with 100 000 rows:
+making those is not timed. What is set for whom:
 
-- Libraries that hand out whole matrices of scores (NumPy, Torch, numkong) get a buffer that is made once.
 - FAISS takes the matrix product from 4 candidates on, not from 20, and over 4 096 rows at once, not 1 024.
 - ScaNN gets as many batches as threads: of its own accord it takes 256 candidates for one batch, and one thread for a
-  batch, which takes nearly twice as long.
+  batch.
+- NumPy, Torch and numkong hand out whole matrices of scores: `BLOCK` candidates at a time, into a buffer made once.
 - Nobody's threads spin while another's turn is measured: passive OpenMP, no spinning in onnxruntime, and for NumPy's
   BLAS see `benchmarks/__init__.py`.
 
-Threads. `OMP_PROC_BIND` ties OpenMP's threads to cores, the calling one too, and threads that are made later inherit
-the calling thread's tie: made after Torch's first product, ScaNN's two threads had one core. So everything is made
-while the calling thread may run everywhere; while it is measured the calling thread is tied to the first core
-(`gsu_threads`), which was as fast or faster for all of them. Usearch alone starts threads in every call, and calls from
-everywhere. Ours is measured like the others, from home; its threads were started from everywhere. Looked at by CPU time
-(100 candidates, 100 000 rows), both threads of every library then worked alike.
+Threads. `OMP_PROC_BIND` ties OpenMP's threads to a core each, and the calling thread too, in whichever library comes
+first; threads made later inherit that. Then ScaNN, onnxruntime and numkong have one core for two threads, and so have
+OpenMP's own where the calling thread is held on their core. So the calling thread is set free again before every peer
+is made and before every turn, ours too (`gsu_threads`). CPU time does not show two threads that share a core, since
+both still get half: compare where they may run.
 """
 
 import importlib
@@ -39,7 +38,7 @@ os.environ.setdefault("OMP_PROC_BIND", "true")  # read when a library starts its
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HALF = "FAISS SQfp16 (not exact)"
-BLOCK = 64  # candidates whose scores are in memory at once
+BLOCK = 128  # candidates whose scores are in memory at once
 Answer = Any  # each library's own form
 
 
@@ -47,7 +46,6 @@ class Peer(Protocol):
     """Finds the K best rows of each candidate."""
 
     exact: ClassVar[bool]  # up to the rounding of float32 sums
-    starts_threads: ClassVar[bool]  # in every call
 
     def __call__(self, candidates: Vectors, k: int) -> Answer:
         """Search; this is what is timed."""
@@ -60,7 +58,6 @@ class Peer(Protocol):
 
 class _Exact:
     exact: ClassVar[bool] = True
-    starts_threads: ClassVar[bool] = False
 
     def best(self, answer: Answer) -> I64:
         """The second of the pair."""
@@ -201,8 +198,6 @@ def _model(rows: F32) -> bytes:
 class Usearch(_Exact):
     """Exact search without an index."""
 
-    starts_threads = True
-
     def __init__(self, rows: Vectors, threads: int) -> None:
         self._search = importlib.import_module("usearch.index").search
         self._rows, self._threads = rows.floats, threads
@@ -220,10 +215,10 @@ class NumKong(_Exact):
     """The int8 product, by candidates on threads, then Torch's topk of products times inverse norms."""
 
     def __init__(self, rows: Vectors, threads: int) -> None:
+        self._threads, self._pool = threads, _pool(threads)  # first: Torch ties this thread
         self._numkong, self._torch = importlib.import_module("numkong"), importlib.import_module("torch")
         self._torch.set_num_threads(threads)
         self._rows, self._inv_norms = self._numkong.dots_pack(rows.int8), self._torch.from_numpy(rows.inv_norms)
-        self._threads, self._pool = threads, _pool(threads)
 
     def __call__(self, candidates: Vectors, k: int) -> Answer:
         """Values (without the candidates' own norms, which change no order) and indices."""
@@ -275,8 +270,8 @@ PEERS: dict[str, Callable[[Vectors, int], Peer]] = {
 def make_peers(rows: Vectors, threads: int, wanted: Sequence[str]) -> dict[str, Peer]:
     """The peers that are installed, over these rows; the others are named on stderr."""
     made: dict[str, Peer] = {}
-    everywhere()
     for name in wanted:
+        everywhere()  # the last one made may have tied this thread
         try:
             made[name] = PEERS[name](rows, threads)
         except ImportError as error:

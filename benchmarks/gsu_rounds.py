@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from muse_stream.benchmarks.gsu_threads import at_home, everywhere
+from muse_stream.benchmarks.gsu_threads import everywhere
 from muse_stream.benchmarks.gsu_truth import SLACK, kth_scores, recall
 from muse_stream.benchmarks.gsu_world import Case, User, World
 
@@ -18,18 +18,10 @@ QUESTIONS = 100  # of which recall is counted, or more
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to answer.
-
-    Attributes:
-        search: What is timed.
-        is_peer: Not ours.
-        starts_threads: In every call: see `gsu_peers`.
-
-    """
+    """One way to answer: what is timed, and whether it is a peer's."""
 
     search: Callable[[Case], Any]
     is_peer: bool = False
-    starts_threads: bool = False
 
 
 def ways_of(world: World, case: Case, k: int) -> dict[str, Way]:
@@ -37,8 +29,8 @@ def ways_of(world: World, case: Case, k: int) -> dict[str, Way]:
     ways: dict[str, Way] = {}
     for engine in world.engines:
         ways[engine] = Way(partial(world.search, engine, k))
-    for name, peer in case.user.peers.items():
-        ways[name] = Way(partial(_ask, name, k), is_peer=True, starts_threads=peer.starts_threads)
+    for name in case.user.peers:
+        ways[name] = Way(partial(_ask, name, k), is_peer=True)
     return ways
 
 
@@ -58,10 +50,8 @@ def measure(world: World, rounds: Sequence[Sequence[Case]], k: int) -> dict[str,
 
 def take_turns(ways: dict[str, Way], rounds: Sequence[Sequence[Case]]) -> dict[str, float]:
     """Median milliseconds of each way; another one begins each round."""
-    try:
-        taken = _take_turns(ways, rounds)
-    finally:
-        everywhere()
+    taken = _take_turns(ways, rounds)
+    everywhere()
     return {name: 1e3 * statistics.median(seconds) for name, seconds in taken.items()}
 
 
@@ -82,7 +72,7 @@ def _take_turns(ways: dict[str, Way], rounds: Sequence[Sequence[Case]]) -> dict[
 
 
 def _turn(way: Way, cases: Sequence[Case]) -> list[float]:
-    (everywhere if way.starts_threads else at_home)()
+    everywhere()
     taken = []
     for case in cases:
         began = time.perf_counter()

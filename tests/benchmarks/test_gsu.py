@@ -47,6 +47,24 @@ def test_searches_are_compared_with_the_peers_that_are_installed(
     assert os.sched_getaffinity(0) == cores
 
 
+def test_a_peer_does_not_inherit_where_an_earlier_one_was_tied(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores, seen = os.sched_getaffinity(0), []
+
+    class Tying(gsu_peers.NumPy):
+        def __init__(self, rows: Vectors, threads: int) -> None:
+            super().__init__(rows, threads)
+            seen.append(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {min(cores)})  # as OpenMP does
+
+    monkeypatch.setitem(gsu_peers.PEERS, "one", Tying)
+    monkeypatch.setitem(gsu_peers.PEERS, "two", Tying)
+    try:
+        gsu_peers.make_peers(vectors(10), len(cores), ["one", "two"])
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert seen == [cores, cores]
+
+
 class Rough(gsu_peers.NumPy):
     """Answers with rows that nobody asked for."""
 
