@@ -135,6 +135,18 @@ class SearchResult:
             np.zeros((candidates, recent), np.bool_),
         )
 
+    def first(self, k: int) -> "SearchResult":
+        """The same with the `k` best of each candidate."""
+        if self.scores.shape[1] == k:
+            return self
+        return SearchResult(
+            np.ascontiguousarray(self.scores[:, :k]),
+            np.ascontiguousarray(self.positions[:, :k]),
+            np.minimum(self.count, np.int32(k)),
+            self.recent_scores,
+            self.recent_present,
+        )
+
     @classmethod
     def empty(cls, candidates: int, k: int, recent: int) -> "SearchResult":
         """Nothing found yet."""

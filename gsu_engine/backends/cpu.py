@@ -24,11 +24,13 @@ from muse_stream.gsu_engine.kernels.standing import Window
 from muse_stream.gsu_engine.standing import SPARE, Standing
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
-COSTS = (16, 6)  # gathering a row, and reading a packed one, cost about as much as so many products with a candidate
-SMALL = 1 << 17  # products of a row and a candidate, about 0.1 ms: below, one thread is faster than two
+COSTS = (30, 10)  # gathering a row, and reading a packed one, cost about as much as so many products with a candidate
+# Products of a row and a candidate, and those that a row costs beside them: about 0.15 ms. Below, one thread is as fast
+# as two, and a search costs little more than looking for answers that stand.
+SMALL = 1 << 18
 Stand = tuple[int, Standing, Window]
 ROOM = 3  # length of a list, in K, at which it is cut to K
-NOBODY = np.zeros(0, np.bool_)
+NOBODY, NOTHING = np.zeros(0, np.bool_), np.zeros(0, np.int64)
 
 
 class CpuBackend:
@@ -54,8 +56,9 @@ class CpuBackend:
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         query = self._query(work)
-        standing = stands(work)
-        return self._search_rest(work, query, standing) if standing else self._search(work, query, work.k)
+        is_small = work.rows * (len(work.vectors) + COSTS[1]) <= SMALL
+        pairs = [] if is_small else stands(work)
+        return self._search_rest(work, query, pairs) if pairs else self._search(work, query, work.k, alone=is_small)
 
     def _search_rest(self, work: Work, query: Query, pairs: list[Stand]) -> SearchResult:
         """Take the answers that stand, search for the others, and let those stand from now on."""
@@ -66,14 +69,16 @@ class CpuBackend:
         order, rest = _stood_last(query, stood)
         leaves = refills or any(work.starts[pair] > 0 for pair, _, _ in pairs)  # rows do leave the window: list more
         found = self._search(work, rest, SPARE * work.k if leaves else work.k)
+        for pair, standing, window in pairs:
+            low = int(work.bounds[pair])
+            standing.keep(rest, found, slice(low, low + int(rest.searched[pair])), window)
+        if rest is query:
+            return found.first(work.k)
         fresh = ~stood[order]
         for name in ("scores", "positions"):
             getattr(result, name)[order[fresh]] = getattr(found, name)[fresh, : work.k]
         result.count[order[fresh]] = np.minimum(found.count[fresh], work.k)
         result.recent_scores[order], result.recent_present[order] = found.recent_scores, found.recent_present
-        for pair, standing, window in pairs:
-            low = int(work.bounds[pair])
-            standing.keep(rest, found, slice(low, low + int(rest.searched[pair])), window)
         return result
 
     def _serve(self, query: Query, pairs: list[Stand], result: SearchResult) -> tuple[Flags, int]:
@@ -83,13 +88,12 @@ class CpuBackend:
         refills = sum(standing.serve(query, arena, pair, window, stood, result) for pair, standing, window in pairs)
         return stood, refills
 
-    def _search(self, work: Work, query: Query, k: int) -> SearchResult:
+    def _search(self, work: Work, query: Query, k: int, *, alone: bool = False) -> SearchResult:
         """The `k` best for the first `searched[p]` candidates of each pair, recent scores for all."""
         result = SearchResult.room(len(work.vectors), k, work.recent)
         found = result.scores, result.positions, result.count, result.recent_scores, result.recent_present
-        candidates = len(query.vectors)
-        if self.threads == 1 or work.rows * candidates <= SMALL:
-            scan.search_alone(query, self._arena(query, candidates, k), COSTS, work.starts, k, *found)
+        if alone or self.threads == 1:
+            scan.search_alone(query, self._arena(query, len(query.vectors), k), COSTS, work.starts, k, *found)
             return result
         units: I64 = np.empty((work.pairs + self.threads, shares.COLUMNS), np.int64)
         ends: I64 = np.empty(self.threads + 1, np.int64)
@@ -173,11 +177,10 @@ def stands(work: Work) -> list[Stand]:
 
 def _stood_last(query: Query, stood: Flags) -> tuple[I64, Query]:
     """The query with those to search for first within each pair, and which candidate comes where."""
-    order: I64 = np.arange(len(stood))
     if not stood.any():
-        return order, query
+        return NOTHING, query
     owner = np.repeat(np.arange(len(query.searched)), np.diff(query.bounds))
-    order = np.lexsort((stood, owner))
+    order: I64 = np.lexsort((stood, owner))
     columns = ("vectors", "candidate_inv_norms", "excluded", *(("floats",) if len(query.floats) else ()))
     moved = {name: getattr(query, name)[order] for name in columns}
     return order, query._replace(searched=np.bincount(owner[~stood], minlength=len(query.searched)), **moved)

@@ -30,6 +30,7 @@ from muse_stream.gsu_engine.kernels.jit import config
 
 Value = Any  # llvmlite's types, values and builders carry no annotations
 CANDIDATES = 6  # of a tile: 6 x 4 sums fit AVX-512's 32 registers, 6 x 2 the 16 of AVX2 and SSE, 6 x 4 NEON's 32
+SOME = 3  # of a smaller tile, for what is left over
 WORD_BYTES = 4  # int8 components come four at a time
 Marker = tuple[int, ...]
 

@@ -33,7 +33,7 @@ def _prefetch(_typing: Value, _address: Value) -> tuple[Value, Callable[..., Val
         pointer = ir.PointerType(ir.IntType(8))
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
         function = external(builder.module, kind, "llvm.prefetch.p0")
-        read, keep, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        read, keep, data = (ir.Constant(number, value) for value in (0, 2, 1))
         builder.call(function, [builder.inttoptr(arguments[0], pointer), read, keep, data])
         return ir.Constant(ir.IntType(64), 0)
 

@@ -25,11 +25,11 @@ from muse_stream.gsu_engine.kernels.blocks import (
     gather_recent,
     pack,
 )
-from muse_stream.gsu_engine.kernels.forms import CANDIDATES, WORD_BYTES, cell_bytes_of, is_integer, rows_of
+from muse_stream.gsu_engine.kernels.forms import CANDIDATES, SOME, WORD_BYTES, cell_bytes_of, is_integer, rows_of
 from muse_stream.gsu_engine.kernels.jit import Int, Real, inner, kernel, pasted
 from muse_stream.gsu_engine.kernels.select import BEYOND, best_of, sort_best_first, tighten
 from muse_stream.gsu_engine.kernels.shares import COLUMNS, FIRST, HIGH, LAST, LOW, NEWEST, PAIR, PART, Extents, cut
-from muse_stream.gsu_engine.kernels.tile import tile_many, tile_one
+from muse_stream.gsu_engine.kernels.tile import tile_many, tile_one, tile_some
 
 SLACK = 4  # a list may keep a quarter more than K while rows are still to come
 
@@ -78,8 +78,8 @@ def rows_at(rows: Rows, number: Int, lanes: Int, size: Int) -> Rows:
 
 
 @pasted
-def run_tile(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, many: Int) -> Int:
-    """The first block of `rows` against candidates from `candidate` on, or one, whose lists are those from `own` on.
+def run_tile(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, group: Int) -> Int:
+    """The first block of `rows` against `group` candidates from `candidate` on, whose lists are those from `own` on.
 
     Returns the length of the longest list if something was added, else 0.
     """
@@ -105,16 +105,28 @@ def run_tile(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, m
         room,
         arena.counts.ctypes.data + own * 8,
     )
-    return tile_many(query.marker, *arguments) if many else tile_one(query.marker, *arguments)
+    if group == CANDIDATES:
+        return tile_many(query.marker, *arguments)
+    if group == SOME:
+        return tile_some(query.marker, *arguments)
+    return tile_one(query.marker, *arguments)
 
 
 @inner
+def group_of(left: Int) -> Int:
+    """How many candidates the next tile takes."""
+    if left >= CANDIDATES:
+        return CANDIDATES
+    return SOME if left >= SOME else 1
+
+
+@pasted
 def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int, group: Int, k: Int) -> None:
-    """All blocks of `rows` against `group` candidates from `candidate` on: `CANDIDATES` of them, or one."""
+    """All blocks of `rows` against `group` candidates from `candidate` on: `CANDIDATES`, `SOME` or one."""
     lanes, size = rows_of(query.marker), block_bytes(query)
     full = arena.scores.shape[1] - 2 * lanes  # a tile may add a block's rows, and stores whole vectors
     for number in range(rows.count):
-        if run_tile(query, arena, rows_at(rows, number, lanes, size), own, candidate, group > 1) <= full:
+        if run_tile(query, arena, rows_at(rows, number, lanes, size), own, candidate, group) <= full:
             continue
         for j in range(own, own + group):
             count = arena.counts[j]
@@ -125,12 +137,12 @@ def scan_group(query: Query, arena: Arena, rows: Rows, own: Int, candidate: Int,
                 arena.limits[j] = limit_of(beat, query.candidate_inv_norms[candidate + j - own])
 
 
-@inner
+@pasted
 def scan_rows(query: Query, arena: Arena, rows: Rows, base: Int, candidates: Int, k: Int) -> None:
     """`rows` against the candidates from `base` on."""
     own = 0
     while own < candidates:
-        group = CANDIDATES if own + CANDIDATES <= candidates else 1
+        group = group_of(candidates - own)
         scan_group(query, arena, rows, own, base + own, group, k)
         own += group
 
@@ -242,7 +254,7 @@ def recent(query: Query, arena: Arena, pair: Int, base: Int, last: Int, scores: 
             arena.limits[0], arena.biases[0] = -np.inf, bias_of(query, candidate)
             for number in range(blocks):
                 arena.counts[0] = 0
-                run_tile(query, arena, rows_at(rows, number, lanes, size), 0, candidate, False)
+                run_tile(query, arena, rows_at(rows, number, lanes, size), 0, candidate, 1)
                 for i in range(arena.counts[0]):
                     place = np.int64(arena.indices[0, i])
                     if arena.inv_norms[place] > 0:

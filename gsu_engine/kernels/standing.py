@@ -169,7 +169,7 @@ def catch_up(
             window.stop - since,
         )
         arena.counts[:group] = 0
-        if run_tile(query, arena, newer, 0, base, group > 1) == 0:
+        if run_tile(query, arena, newer, 0, base, group) == 0:
             continue
         for j in range(group):
             for i in range(arena.counts[j]):

@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from muse_stream.gsu_engine.kernels.emitter import F32, I8, I16, I32, I64, Emitter, external
-from muse_stream.gsu_engine.kernels.forms import CANDIDATES, WORD_BYTES, Form, Value, form_of
+from muse_stream.gsu_engine.kernels.forms import CANDIDATES, SOME, WORD_BYTES, Form, Value, form_of
 
 UNROLL = 4  # steps per loop: d is a multiple of 64, so d / 4 is one of 4
 VNNI_TAKES_BYTES_FROM = 22  # LLVM release from which the operands of vpdpbusd are bytes, before it int32
@@ -184,17 +184,34 @@ class _Tile(Emitter):
         """The same for one candidate."""
         builder = self.builder
         norm = self.broadcast_at(self.at.candidate_norms, 4 * candidate, F32)
-        excluded = self.broadcast_at(self.at.excluded, 4 * candidate, I32)
         offset = builder.mul(self.at.list_bytes, ir.Constant(I64, candidate))
         lists = builder.add(self.at.scores, offset), builder.add(self.at.indices, offset)
         count = self.load(self.at.counts, 8 * candidate, I64, 8)
-        for product, mask, index, slots in zip(products, above, indices, self.numbers_at(self.at.slots), strict=True):
-            inside = builder.and_(mask, builder.icmp_unsigned("<", index, length))
-            inside = builder.and_(inside, builder.icmp_unsigned("!=", slots, excluded))
+        inside = [
+            builder.and_(mask, builder.icmp_unsigned("<", index, length))
+            for mask, index in zip(above, indices, strict=True)
+        ]
+        for product, index, mask in zip(products, indices, self.without_excluded(candidate, inside), strict=True):
             for base, values in zip(lists, (builder.fmul(product, norm), index), strict=True):
-                self.store(self.compress(values, inside), self.bytes_to(base, count))
-            count = builder.add(count, self.count(inside))
+                self.store(self.compress(values, mask), self.bytes_to(base, count))
+            count = builder.add(count, self.count(mask))
         self.store(count, self.at.counts, 8 * candidate, 8)
+
+    def without_excluded(self, candidate: int, masks: list[Value]) -> list[Value]:
+        """Less the rows of the slot that the candidate excludes; slots are read where there is one."""
+        builder = self.builder
+        excluded = self.load(self.at.excluded, 4 * candidate, I32)
+        before = builder.block
+        with builder.if_then(builder.icmp_unsigned("!=", excluded, ir.Constant(I32, 0))):
+            barred = self.broadcast(excluded)
+            others = [builder.icmp_unsigned("!=", slots, barred) for slots in self.numbers_at(self.at.slots)]
+            kept = [builder.and_(mask, other) for mask, other in zip(masks, others, strict=True)]
+            looked = builder.block
+        result = [builder.phi(mask.type) for mask in masks]
+        for phi, mask, less in zip(result, masks, kept, strict=True):
+            phi.add_incoming(mask, before)
+            phi.add_incoming(less, looked)
+        return result
 
     def write(self) -> Value:
         """All of it."""
@@ -245,4 +262,5 @@ def _tile(candidates: int) -> Any:  # noqa: ANN401
 
 
 tile_many = _tile(CANDIDATES)
+tile_some = _tile(SOME)
 tile_one = _tile(1)
