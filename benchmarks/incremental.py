@@ -25,6 +25,7 @@ from muse_stream.gsu_engine.quantise import inverse_norms
 K, DIMENSION = 50, 128
 USER = 1
 CROWD = 1_000  # users of one batched append
+SLIDES = 8  # in a row: each system finds the caches as it left them itself
 WARM_UPS = 3  # the third search lets its answers stand
 SHORT = 10  # times as many rounds of what takes microseconds
 
@@ -107,6 +108,7 @@ def run(
 def _standing(world: _World, candidates: int, new_rows: int, rounds: int) -> Row:
     """The same question again and again while rows come, beside fresh ones."""
     one, again = np.array([USER]), world.question(candidates)
+    world.append(one, new_rows)  # from now on the history is full, and rows leave its window as others come
     for _ in range(WARM_UPS):
         world.search(again)
     standing, fresh = [], []
@@ -124,8 +126,9 @@ def _slide(world: _World, rounds: int) -> Row:
     one, index = np.array([USER]), _faiss(world)
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(world.append(one))
-        theirs += [] if index is None else [_replace(index, world.vectors[:1].astype(np.float32))]
+        ours += [world.append(one) for _ in range(SLIDES)]
+        row = world.vectors[:1].astype(np.float32)
+        theirs += [] if index is None else [_replace(index, row) for _ in range(SLIDES)]
     peers = {"FAISS flat": 1e6 * statistics.median(theirs)} if theirs else {}
     return lower_is_better(f"slide by one (L={world.length})", 1e6 * statistics.median(ours), "us", peers)
 

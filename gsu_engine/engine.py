@@ -118,10 +118,11 @@ class GsuEngine:
 
         """
         users, starts, bounds = (plain(array, np.int64) for array in (users, starts, bounds))
-        held = self._pool.resident(users)
-        if not held.any():
-            return
-        users, starts, bounds, items = _only(held, users, starts, bounds, items)
+        if not self._pool.holds_all(users):
+            held = self._pool.resident(users)
+            if not held.any():
+                return
+            users, starts, bounds, items = _only(held, users, starts, bounds, items)
         done = False
         while not done:
             departures = self._pool.departures
@@ -341,8 +342,6 @@ class GsuEngine:
 
 def _only(held: Flags, users: I64, starts: I64, bounds: I64, items: I64) -> tuple[I64, I64, I64, I64]:
     """The rows of held users alone, regrouped."""
-    if held.all():
-        return users, starts, bounds, items
     lengths = np.diff(bounds)
     rows = np.repeat(held, lengths)
     kept = np.concatenate(([0], np.cumsum(lengths[held])))

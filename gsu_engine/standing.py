@@ -47,11 +47,12 @@ class Standing:
             keys=reserve((size, self.k), np.uint64),
             counts=reserve((size,), np.int64),
             floors=reserve((size,), np.uint64),
+            oldest=reserve((size,), np.int64),
             starts=reserve((size,), np.int64),
             stops=reserve((size,), np.int64),
         )
         self._fixed_bytes = self.answers.tags.nbytes + self.answers.numbers.nbytes
-        self._candidate_bytes = dimension + 8 * self.k + 8 + 2 * 4 + 4 * 8
+        self._candidate_bytes = dimension + 8 * self.k + 8 + 2 * 4 + 5 * 8
 
     def __len__(self) -> int:
         return int(self.answers.counters[hashing.COUNT])

@@ -25,9 +25,10 @@ from muse_stream.gsu_engine.standing import SPARE, Standing
 
 SUPERBLOCK_BYTES = 256 << 10  # a quarter of a core's second-level cache: rows stay there while candidates pass
 COSTS = (30, 10)  # gathering a row, and reading a packed one, cost about as much as so many products with a candidate
-# Products of a row and a candidate, and those that a row costs beside them: about 0.15 ms. Below, one thread is as fast
-# as two, and a search costs little more than looking for answers that stand.
-SMALL = 1 << 18
+# Products of a row and a candidate, and those that a row costs beside them: about 0.15 ms. Up to SMALL one thread is as
+# fast as two, and up to STANDING_ABOVE a search costs little more than looking for answers that stand.
+SMALL = STANDING_ABOVE = 1 << 18
+SHARES_PER_THREAD = 4  # of a search for several users: what they cost is an estimate, so whoever is done takes more
 Stand = tuple[int, Standing, Window]
 ROOM = 3  # length of a list, in K, at which it is cut to K
 NOBODY, NOTHING = np.zeros(0, np.bool_), np.zeros(0, np.int64)
@@ -56,13 +57,13 @@ class CpuBackend:
     def search(self, work: Work) -> SearchResult:
         """Answer exactly as `SearchResult` says."""
         query = self._query(work)
-        is_small = work.rows * (len(work.vectors) + COSTS[1]) <= SMALL
-        pairs = [] if is_small else stands(work)
-        return self._search_rest(work, query, pairs) if pairs else self._search(work, query, work.k, alone=is_small)
+        cost = work.rows * (len(work.vectors) + COSTS[1])
+        pairs = stands(work) if cost > STANDING_ABOVE else []
+        return self._search_rest(work, query, pairs) if pairs else self._search(work, query, work.k)
 
     def _search_rest(self, work: Work, query: Query, pairs: list[Stand]) -> SearchResult:
         """Take the answers that stand, search for the others, and let those stand from now on."""
-        result = SearchResult.empty(len(work.vectors), work.k, work.recent)
+        result = SearchResult.room(len(work.vectors), work.k, work.recent)
         stood, refills = self._serve(query, pairs, result)
         if stood.all() and not work.recent:
             return result
@@ -88,17 +89,18 @@ class CpuBackend:
         refills = sum(standing.serve(query, arena, pair, window, stood, result) for pair, standing, window in pairs)
         return stood, refills
 
-    def _search(self, work: Work, query: Query, k: int, *, alone: bool = False) -> SearchResult:
+    def _search(self, work: Work, query: Query, k: int) -> SearchResult:
         """The `k` best for the first `searched[p]` candidates of each pair, recent scores for all."""
         result = SearchResult.room(len(work.vectors), k, work.recent)
         found = result.scores, result.positions, result.count, result.recent_scores, result.recent_present
-        if alone or self.threads == 1:
+        if self.threads == 1 or work.rows * (int(query.searched.sum()) + COSTS[1]) <= SMALL:
             scan.search_alone(query, self._arena(query, len(query.vectors), k), COSTS, work.starts, k, *found)
             return result
-        units: I64 = np.empty((work.pairs + self.threads, shares.COLUMNS), np.int64)
-        ends: I64 = np.empty(self.threads + 1, np.int64)
+        count = self.threads * (SHARES_PER_THREAD if work.pairs > 1 else 1)
+        units: I64 = np.empty((work.pairs + count, shares.COLUMNS), np.int64)
+        ends: I64 = np.empty(count + 1, np.int64)
         first_unit: I64 = np.empty(work.pairs + 1, np.int64)
-        parts: U64 = np.empty((scan.plan(query, COSTS, self.threads, units, ends, first_unit), k), np.uint64)
+        parts: U64 = np.empty((scan.plan(query, COSTS, count, units, ends, first_unit), k), np.uint64)
         self._run(query, [units[low:high] for low, high in pairwise(ends.tolist()) if high > low], parts, result)
         scan.merge(parts, units, first_unit, query, work.starts, *found[:3])
         return result
@@ -108,12 +110,15 @@ class CpuBackend:
             return
         most = max(int(query.searched.max()), 1)
 
-        def share(units: I64) -> None:
-            arena = self._arena(query, most, parts.shape[1])
-            scan.run_units(query, arena, units, parts.shape[1], parts, result.recent_scores, result.recent_present)
+        waiting = iter(cuts)  # taken by whoever is free: one step of an iterator is a single step for all threads
 
-        helped = [self._helpers.submit(share, units) for units in cuts[1:]]
-        share(cuts[0])
+        def work_off() -> None:
+            arena = self._arena(query, most, parts.shape[1])
+            for units in waiting:
+                scan.run_units(query, arena, units, parts.shape[1], parts, result.recent_scores, result.recent_present)
+
+        helped = [self._helpers.submit(work_off) for _ in range(min(self.threads, len(cuts)) - 1)]
+        work_off()
         for future in helped:
             future.result()
 

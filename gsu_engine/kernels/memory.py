@@ -11,11 +11,11 @@ from muse_stream.gsu_engine.kernels.emitter import external
 from muse_stream.gsu_engine.kernels.forms import Value
 
 
-def _reader(bits: Value, kind: Value, size: int) -> Any:  # noqa: ANN401
-    """Intrinsic `read(address)` for one type of `size` bytes."""
+def _reader(bits: Value, kind: Value) -> Any:  # noqa: ANN401
+    """Intrinsic `read(address)` for one type."""
 
     def emit(_context: Value, builder: Value, _signature: Value, arguments: Value) -> Value:
-        return builder.load(builder.inttoptr(arguments[0], bits.as_pointer()), align=size)
+        return builder.load(builder.inttoptr(arguments[0], bits.as_pointer()), align=1)
 
     @intrinsic
     def read(_typing: Value, _address: Value) -> tuple[Value, Callable[..., Value]]:
@@ -41,4 +41,5 @@ def _prefetch(_typing: Value, _address: Value) -> tuple[Value, Callable[..., Val
 
 
 prefetch: Any = _prefetch
-uint32_at: Any = _reader(ir.IntType(32), types.uint32, 4)
+uint32_at: Any = _reader(ir.IntType(32), types.uint32)
+uint64_at: Any = _reader(ir.IntType(64), types.uint64)

@@ -21,17 +21,18 @@ import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U8, U32, U64, Flags
 from muse_stream.gsu_engine.kernels import hashing
-from muse_stream.gsu_engine.kernels.blocks import Arena, Query, bias_of, block_bytes
+from muse_stream.gsu_engine.kernels.blocks import NOWHERE, Arena, Query, bias_of, block_bytes
 from muse_stream.gsu_engine.kernels.forms import CANDIDATES, rows_of
 from muse_stream.gsu_engine.kernels.hashing import find_one, insert
-from muse_stream.gsu_engine.kernels.jit import Int, Real, Truth, inner, kernel
-from muse_stream.gsu_engine.kernels.memory import uint32_at
+from muse_stream.gsu_engine.kernels.jit import Int, Real, Truth, inner, kernel, pasted
+from muse_stream.gsu_engine.kernels.memory import uint32_at, uint64_at
 from muse_stream.gsu_engine.kernels.scan import Rows, limit_of, run_tile
 from muse_stream.gsu_engine.kernels.select import key_of, score_of
 
 SERVED, ROWS_SCORED, REFILLS = range(3)  # what `serve` counts
 TALLIES = 3
 NOTHING = np.uint64(0)
+WORD = 8  # bytes of a vector compared at a time
 
 
 class Answers(NamedTuple):
@@ -47,6 +48,7 @@ class Answers(NamedTuple):
     keys: U64  # [S+1, W] best first
     counts: I64  # [S+1] keys that are listed
     floors: U64  # [S+1]
+    oldest: I64  # [S+1] no listed row has a place before this
     starts: I64  # [S+1] place from which on rows are counted
     stops: I64  # [S+1] place up to which
 
@@ -64,33 +66,46 @@ class Window(NamedTuple):
 def identity(vector: I8, excluded: Int) -> Int:
     """Hash of a candidate's vector and the slot it excludes, never 0."""
     h = np.uint64(len(vector)) ^ np.uint64(excluded) << np.uint64(32)
-    for i in range(0, len(vector), 8):
-        word = np.uint64(0)
-        for j in range(8):
-            word = word << np.uint64(8) | np.uint64(np.uint8(vector[i + j]))
-        h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+    for place in range(0, len(vector), WORD):
+        h = (h ^ uint64_at(vector.ctypes.data + place)) * np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(29)
     return np.int64(h | np.uint64(1))
 
 
 @inner
-def number_of(answers: Answers, vector: I8, inv_norm: Real, excluded: Int) -> Int:
-    """Number of a candidate's answer, 0 where there is none."""
+def is_equal(vector: I8, other: I8) -> Truth:
+    """Whether two vectors have the same bytes."""
+    differ = np.uint64(0)
+    for place in range(0, len(vector), WORD):
+        differ |= uint64_at(vector.ctypes.data + place) ^ uint64_at(other.ctypes.data + place)
+    return differ == 0
+
+
+@pasted
+def is_of(answers: Answers, number: Int, vector: I8, inv_norm: Real, excluded: Int) -> Truth:
+    """Whether an answer is this candidate's."""
+    return (
+        answers.inv_norms[number] == inv_norm
+        and answers.excluded[number] == excluded
+        and is_equal(answers.vectors[number], vector)
+    )
+
+
+@pasted
+def number_of(answers: Answers, vector: I8, inv_norm: Real, excluded: Int, likely: Int) -> Int:
+    """Number of a candidate's answer, 0 where there is none; `likely` is looked at first."""
+    if likely < answers.counters[hashing.NEXT] and is_of(answers, likely, vector, inv_norm, excluded):
+        return likely
     at = find_one(
         identity(vector, excluded), answers.ids, answers.tags, answers.numbers, answers.counters[hashing.SEED]
     )
     if at < 0:
         return np.int64(0)
     number = np.int64(answers.numbers[at])
-    if answers.inv_norms[number] != inv_norm or answers.excluded[number] != excluded:
-        return np.int64(0)
-    for i in range(len(vector)):
-        if answers.vectors[number, i] != vector[i]:
-            return np.int64(0)
-    return number
+    return number if is_of(answers, number, vector, inv_norm, excluded) else np.int64(0)
 
 
-@inner
+@pasted
 def offer(answers: Answers, number: Int, key: Int) -> None:
     """A row that came: list it if it beats the floor; once, also where a candidate is asked for twice in one search."""
     keys, count = answers.keys[number], answers.counts[number]
@@ -113,15 +128,20 @@ def offer(answers: Answers, number: Int, key: Int) -> None:
     answers.counts[number] = count + 1
 
 
-@inner
+@pasted
 def strike(answers: Answers, number: Int, start: Int) -> None:
     """Rows before `start` have left the window."""
-    keys, kept = answers.keys[number], 0
-    for i in range(answers.counts[number]):
-        keys[kept] = keys[i]
-        kept += (keys[i] & np.uint64(0xFFFFFFFF)) >= np.uint64(start)
-    answers.counts[number] = kept
     answers.starts[number] = start
+    if answers.oldest[number] >= start:
+        return
+    keys, kept, oldest = answers.keys[number], 0, np.int64(NOWHERE)
+    for i in range(answers.counts[number]):
+        place = np.int64(keys[i] & np.uint64(NOWHERE))
+        keys[kept] = keys[i]
+        if place >= start:
+            kept += 1
+            oldest = min(oldest, place)
+    answers.counts[number], answers.oldest[number] = kept, oldest
 
 
 @inner
@@ -146,7 +166,7 @@ def must_exceed(floor: Int, inv_norm: Real) -> Real:
     return limit_of(np.nextafter(score_of(floor >> np.uint64(32)), np.float32(-np.inf)), inv_norm)
 
 
-@inner
+@pasted
 def catch_up(
     answers: Answers, query: Query, arena: Arena, pair: Int, window: Window, own: Int, group: Int, held: I64
 ) -> Int:
@@ -179,18 +199,32 @@ def catch_up(
     return max(window.stop - since, 0) * group
 
 
-@inner
+@pasted
 def look_up(answers: Answers, query: Query, pair: Int, window: Window, held: I64, stood: Flags) -> None:
-    """Find the answers that can be brought up to this window, 0 where there is none."""
-    base = query.bounds[pair]
+    """Find the answers that can be brought up to this window, 0 where there is none.
+
+    Candidates are often asked for in the order of the time before, and then their numbers follow each other.
+    """
+    base, last = query.bounds[pair], np.int64(0)
     for own in range(len(held)):
-        inv_norm = query.candidate_inv_norms[base + own]
+        inv_norm, excluded = query.candidate_inv_norms[base + own], query.excluded[base + own]
         stood[base + own] = inv_norm == 0  # nothing is retrieved for it, which takes no search
         held[own] = 0
         if inv_norm != 0:
-            number = number_of(answers, query.vectors[base + own], inv_norm, query.excluded[base + own])
-            if answers.starts[number] <= window.start and answers.stops[number] <= window.stop:
-                held[own] = number
+            last = number_of(answers, query.vectors[base + own], inv_norm, excluded, last + 1)
+            if answers.starts[last] <= window.start and answers.stops[last] <= window.stop:
+                held[own] = last
+
+
+@inner
+def write_out(keys: U64, base: Int, scores: F32, positions: I64) -> Int:
+    """Results from keys with places, and none behind them; returns how many."""
+    for i in range(len(keys)):
+        scores[i] = score_of(keys[i] >> np.uint64(32))
+    for i in range(len(keys)):
+        positions[i] = base + np.int64(keys[i] & np.uint64(NOWHERE))
+    scores[len(keys) :], positions[len(keys) :] = 0, -1
+    return len(keys)
 
 
 @kernel
@@ -207,7 +241,7 @@ def serve(
     counts: I32,
     tallies: I64,
 ) -> None:
-    """Answer what stands: `stood[T]` says which candidates of the pair; their rows of the results are written."""
+    """Answer what stands: `stood[T]` says which candidates of the pair; all rows of their results are written."""
     base = query.bounds[pair]
     candidates = query.bounds[pair + 1] - base
     held = np.zeros(candidates, np.int64)
@@ -226,18 +260,15 @@ def serve(
     for own in range(candidates):
         number = held[own]
         if number == 0:
+            counts[base + own] = write_out(answers.keys[0, :0], window.base, scores[base + own], positions[base + own])
             continue
         if answers.starts[number] < window.start:
             strike(answers, number, window.start)
         if answers.counts[number] < k and answers.floors[number] != NOTHING:
             tallies[REFILLS] += 1
             continue
-        found = min(answers.counts[number], k)
-        for i in range(found):
-            key = answers.keys[number, i]
-            scores[base + own, i] = score_of(key >> np.uint64(32))
-            positions[base + own, i] = window.base + np.int64(key & np.uint64(0xFFFFFFFF))
-        counts[base + own] = found
+        listed = answers.keys[number, : min(answers.counts[number], k)]
+        counts[base + own] = write_out(listed, window.base, scores[base + own], positions[base + own])
         stood[base + own] = True
         tallies[SERVED] += 1
 
@@ -267,9 +298,12 @@ def keep(
             continue
         answers.vectors[at, :] = vectors[t]
         answers.inv_norms[at], answers.excluded[at] = inv_norms[t], excluded[t]
-        count = counts[t]
+        count, oldest = counts[t], np.int64(NOWHERE)
         for i in range(count):
-            answers.keys[at, i] = key_of(scores[t, i], positions[t, i] - window.base)
+            place = positions[t, i] - window.base
+            answers.keys[at, i] = key_of(scores[t, i], place)
+            oldest = min(oldest, place)
+        answers.oldest[at] = oldest
         answers.counts[at] = count
         answers.floors[at] = answers.keys[at, k - 1] if count == k else NOTHING
         answers.starts[at], answers.stops[at] = window.start, window.stop

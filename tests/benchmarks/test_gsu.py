@@ -171,7 +171,7 @@ def test_a_question_that_was_asked_before_is_not_measured(asked_before: bool) ->
     rng = np.random.default_rng(0)
     world = World(gsu_data.make("mixture", rng, 5_000, 64), rng, "cpu", 1, cold=False)
     user = world.user(4_000, ())
-    rounds = [[world.case(user, 3)] for _ in range(6)]
+    rounds = [[world.case(user, 100)] for _ in range(6)]  # enough for answers to stand
     assert recalls(world, [user], 3, 5) == {HOT: 1.0}
     if not asked_before:
         assert measure(world, rounds, 5)[HOT] > 0

@@ -17,6 +17,6 @@ def small_shares() -> Iterator[None]:
 
 @contextmanager
 def standing_from_the_first_row() -> Iterator[None]:
-    """Answers stand also over short histories."""
-    with mock.patch.object(packed, "STANDING_FROM_ROWS", 0):
+    """Answers stand also over short histories, and where a search would cost little."""
+    with mock.patch.object(packed, "STANDING_FROM_ROWS", 0), mock.patch.object(cpu, "STANDING_ABOVE", 0):
         yield
