@@ -5,6 +5,7 @@ from muse_stream.gsu_engine.engine import GsuEngine
 from muse_stream.gsu_engine.errors import BackendError, BatchError, BudgetError, GsuError, VectorError, WindowError
 from muse_stream.gsu_engine.index import ItemIndex
 from muse_stream.gsu_engine.quantise import quantise
+from muse_stream.gsu_engine.rehearsal import rehearse
 from muse_stream.gsu_engine.stats import EngineStats
 from muse_stream.gsu_engine.table import VectorTable
 
@@ -23,4 +24,5 @@ __all__ = [
     "VectorTable",
     "WindowError",
     "quantise",
+    "rehearse",
 ]

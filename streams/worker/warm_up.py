@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable
+from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable, rehearse
 from muse_stream.state.columns import BehaviourBatch
 from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.state.store import BehaviourStore
@@ -37,6 +37,7 @@ def warm_up(backend: str, threads: int | None, dimension: int, k: int) -> float:
     with tempfile.TemporaryDirectory(prefix="muse-stream-warm-up-") as directory:
         store = BehaviourStore.open(Path(directory), StoreIdentity("warm-up", "warm-up", 0, 1), Rules())
         try:
+            rehearse(backend, threads, dimension, k)
             _retrieve(store, batch, GsuEngine(_table(dimension), backend=backend, threads=threads), k)
         finally:
             store.close()
