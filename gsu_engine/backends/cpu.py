@@ -17,7 +17,7 @@ import numpy as np
 from muse_stream.gsu_engine.arrays import F32, I64, U64, Flags, reserve
 from muse_stream.gsu_engine.contract import SearchResult, Work
 from muse_stream.gsu_engine.errors import BackendError
-from muse_stream.gsu_engine.kernels import forms, scan, shares
+from muse_stream.gsu_engine.kernels import forms, search, shares
 from muse_stream.gsu_engine.kernels.blocks import PACKED_COLUMNS, SEEN_BUCKETS, Arena, Query
 from muse_stream.gsu_engine.kernels.forms import Form
 from muse_stream.gsu_engine.kernels.standing import Window
@@ -94,28 +94,28 @@ class CpuBackend:
         result = SearchResult.room(len(work.vectors), k, work.recent)
         found = result.scores, result.positions, result.count, result.recent_scores, result.recent_present
         if self.threads == 1 or work.rows * (int(query.searched.sum()) + COSTS[1]) <= SMALL:
-            scan.search_alone(query, self._arena(query, len(query.vectors), k), COSTS, work.starts, k, *found)
+            search.search_alone(query, self._arena(query, len(query.vectors), k), COSTS, work.starts, k, *found)
             return result
         count = self.threads * (SHARES_PER_THREAD if work.pairs > 1 else 1)
         units: I64 = np.empty((work.pairs + count, shares.COLUMNS), np.int64)
         ends: I64 = np.empty(count + 1, np.int64)
         first_unit: I64 = np.empty(work.pairs + 1, np.int64)
-        parts: U64 = np.empty((scan.plan(query, COSTS, count, units, ends, first_unit), k), np.uint64)
+        parts: U64 = np.empty((search.plan(query, COSTS, count, units, ends, first_unit), k), np.uint64)
         self._run(query, [units[low:high] for low, high in pairwise(ends.tolist()) if high > low], parts, result)
-        scan.merge(parts, units, first_unit, query, work.starts, *found[:3])
+        search.merge(parts, units, first_unit, query, work.starts, *found[:3])
         return result
 
     def _run(self, query: Query, cuts: list[I64], parts: U64, result: SearchResult) -> None:
         if not cuts:
             return
-        most = max(int(query.searched.max()), 1)
-
+        most, k = max(int(query.searched.max()), 1), parts.shape[1]
+        recent = result.recent_scores, result.recent_present
         waiting = iter(cuts)  # taken by whoever is free: one step of an iterator is a single step for all threads
 
         def work_off() -> None:
-            arena = self._arena(query, most, parts.shape[1])
+            arena = self._arena(query, most, k)
             for units in waiting:
-                scan.run_units(query, arena, units, parts.shape[1], parts, result.recent_scores, result.recent_present)
+                search.run_units(query, arena, units, k, parts, *recent)
 
         helped = [self._helpers.submit(work_off) for _ in range(min(self.threads, len(cuts)) - 1)]
         work_off()

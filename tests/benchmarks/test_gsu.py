@@ -44,7 +44,7 @@ def test_searches_are_compared_with_the_peers_that_are_installed(
         assert set(cell.recalls.values()) == {1.0}
         assert cell.of_limit == pytest.approx(cell.limit_ms / cell.ours)
     assert "left out: none" in capsys.readouterr().err
-    assert os.sched_getaffinity(0) == cores
+    assert os.sched_getaffinity(0) >= cores
 
 
 def test_a_peer_does_not_inherit_where_an_earlier_one_was_tied(monkeypatch: pytest.MonkeyPatch) -> None:
