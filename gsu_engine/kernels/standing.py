@@ -126,6 +126,7 @@ def offer(answers: Answers, number: Int, key: Int) -> None:
         keys[i] = keys[i - 1]
     keys[at] = key
     answers.counts[number] = count + 1
+    answers.oldest[number] = min(answers.oldest[number], np.int64(key & np.uint64(NOWHERE)))
 
 
 @pasted

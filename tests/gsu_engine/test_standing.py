@@ -78,6 +78,18 @@ def test_rows_that_leave_cost_a_refill_only_when_too_few_remain(asker: Asker) ->
     assert 0 < refilled < served // 20
 
 
+def test_rows_that_came_to_an_empty_answer_leave_it_again(asker: Asker) -> None:
+    nothing = 200  # an item without a vector
+    asker.append(2, [nothing] * 10)
+    for _ in range(4):
+        asker.ask(user=2)
+    served = []
+    for more in ([5, 6, 7], [nothing] * 280, [nothing] * 20):
+        asker.append(2, more)
+        served.append(asker.ask(user=2)[0])
+    assert served == [20] * 3
+
+
 def test_serving_and_searching_share_a_thread_s_buffers(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     asker.append(1, [5])
     asker.ask(range(1, 31))  # rows have left: more keys are listed than are asked for
