@@ -126,7 +126,9 @@ def offer(answers: Answers, number: Int, key: Int) -> None:
         keys[i] = keys[i - 1]
     keys[at] = key
     answers.counts[number] = count + 1
-    answers.oldest[number] = min(answers.oldest[number], np.int64(key & np.uint64(NOWHERE)))
+    place: Int = np.int64(key & np.uint64(NOWHERE))
+    oldest: Int = min(answers.oldest[number], place)
+    answers.oldest[number] = oldest
 
 
 @pasted
