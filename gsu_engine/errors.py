@@ -5,7 +5,10 @@ GsuError
 ├── VectorError     vectors of a wrong size, type or content (also a ValueError)
 ├── WindowError     the history source cannot supply the positions that were asked for
 ├── BudgetError     a byte budget is too small to work with, or larger than the machine
-└── BackendError    no such backend, or it cannot run on this machine
+├── BackendError    no such backend, or it cannot run on this machine
+└── DeviceError     the GPU
+    ├── DeviceMemoryError   it has not enough memory left for what was asked
+    └── DeviceLostError     it failed: nothing works on it again within this process
 """
 
 
@@ -34,3 +37,18 @@ class BudgetError(GsuError, ValueError):
 
 class BackendError(GsuError):
     """The backend is unknown, or was asked for by name and cannot run here."""
+
+
+class DeviceError(GsuError):
+    """Something about the GPU."""
+
+
+class DeviceMemoryError(DeviceError):
+    """The GPU has not enough memory left for what was asked."""
+
+
+class DeviceLostError(DeviceError):
+    """The GPU failed in flight; nothing works on it again within this process.
+
+    Operator action: look at the driver's log (`dmesg`, `nvidia-smi`), then restart the worker. Until then the CPU answers.
+    """
