@@ -5,6 +5,7 @@
 | `device` | what the rest asks of a GPU: memory, copies, launches, in one order |
 | `cupy_device` | that, through CuPy |
 | `layout` | structs that host and kernels share |
+| `parcel` | many small arrays in one upload |
 | `sources` | the kernels' text |
 | `histories` | who is resident, in which pages |
 | `vectors` | the vector table, mirrored |
