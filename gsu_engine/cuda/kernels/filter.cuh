@@ -10,8 +10,10 @@
 #define MOST_AT_ONCE 128  // hits of one block of 16 candidates and 8 rows
 
 struct Queue {
-    uint64 keys[QUEUE];
-    uint32 candidates[QUEUE];
+    float products[QUEUE];
+    int places[QUEUE];
+    uint32 slots[QUEUE];
+    uint8 candidates[QUEUE];  // among the warp's 64
 };
 
 template <int width>
@@ -45,10 +47,12 @@ struct Filter {
     __device__ __forceinline__ void run(int tiles) {
         int sharing = WARPS / pair.groups, share = threadIdx.x / 32 / pair.groups, rows_each = ROWS_PER_TILE / sharing;
         pipeline.begin();
+#pragma unroll 1
         for (int i = 0; i < tiles; i++) {
             pipeline.next(i);
             int place = (pipeline.first + i) * ROWS_PER_TILE;
             bool has_recent = place + ROWS_PER_TILE > pair.length - search.recent && search.recent > 0;
+#pragma unroll 1
             for (int row = share * rows_each; row < (share + 1) * rows_each; row += ROWS_PER_MULTIPLY) {
                 take(i, row, place + row);
                 if (has_recent) write_recent(i, row, place + row);
@@ -74,21 +78,17 @@ struct Filter {
     }
 
     __device__ __forceinline__ void push(int i, int row, int place, int block, const float (&y)[4]) {
-        int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        int lane = lane_now(), column = 2 * (lane % 4);
 #pragma unroll
         for (int part = 0; part < 4; part++) {
-            int own = block * 16 + part / 2 * 8 + g, column = 2 * t + part % 2;
             bool hit = y[part] >= thresholds[block][part / 2];
-            if (hit && search.excluded) {
-                uint32 excluded = search.excluded[first + own];
-                hit = excluded == 0 || excluded != pipeline.memory->slots[i % 4][row + column];
-            }
             uint32 lanes = __ballot_sync(ALL_LANES, hit);
             if (hit) {
                 int at = queued + __popc(lanes & ((1u << lane) - 1));
-                float score = __fmul_rn(y[part], search.candidate_norms[first + own]);
-                queue->keys[at] = key_of(score, place + column);
-                queue->candidates[at] = (uint32)(first + own);
+                queue->products[at] = y[part];
+                queue->places[at] = place + column + part % 2;
+                queue->slots[at] = pipeline.memory->slots[i % 4][row + column + part % 2];
+                queue->candidates[at] = (uint8)(block * 16 + part / 2 * 8 + lane / 4);
             }
             queued += __popc(lanes);
         }
@@ -97,9 +97,13 @@ struct Filter {
 
     __device__ __forceinline__ void flush() {
         __syncwarp(ALL_LANES);
-        for (int at = threadIdx.x % 32; at < queued; at += 32) {
-            uint32 candidate = queue->candidates[at], number = atomicAdd(&search.counts[candidate], 1u);
-            if (number < (uint32)search.room) search.hits[(uint64)candidate * search.room + number] = queue->keys[at];
+        for (int at = lane_now(); at < queued; at += 32) {
+            int candidate = first + queue->candidates[at];
+            if (search.excluded && search.excluded[candidate] == queue->slots[at]) continue;
+            uint32 number = atomicAdd(&search.counts[candidate], 1u);
+            float score = __fmul_rn(queue->products[at], search.candidate_norms[candidate]);
+            if (number < (uint32)search.room)
+                search.hits[(uint64)candidate * search.room + number] = key_of(score, queue->places[at]);
         }
         __syncwarp(ALL_LANES);
         queued = 0;
@@ -107,7 +111,7 @@ struct Filter {
 
     // What is allowed or excluded does not matter here: the newest rows are scored whatever is retrieved.
     __device__ __forceinline__ void write_recent(int i, int row, int place) {
-        int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+        int lane = lane_now(), g = lane / 4, t = lane % 4;
         uint32 rows[width / 16];
         load_rows<width>(rows, pipeline.rows + i % 3 * pipeline.rows_bytes, row);
         float2 norm = *(const float2*)&pipeline.memory->norm[i % 2][row + 2 * t];

@@ -28,7 +28,7 @@ struct LaneMaxima {
     }
 
     __device__ __forceinline__ void write(const Search& search, int first, int count, int at) const {
-        int g = threadIdx.x % 32 / 4;
+        int g = lane_now() / 4;
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
 #pragma unroll
@@ -42,7 +42,7 @@ struct LaneMaxima {
 // Rows of an excluded item take no part: they would raise the threshold above rows that count.
 __device__ __forceinline__ void leave_out_excluded(float (&y)[4], const Search& search, int first, int count, int block,
                                                    const uint32* slots) {
-    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int lane = lane_now(), g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int part = 0; part < 4; part++) {
         int own = block * 16 + part / 2 * 8 + g;
@@ -67,9 +67,11 @@ __device__ __forceinline__ void sample_item(const Search& search, const Pair& pa
     maxima.clear();
     int multiplied = 0, written = 0;
     int at = part * pair.spans * sharing * 4 + share * 4 + lane % 4;
+#pragma unroll 1
     for (int i = 0; i < last_tile - first_tile; i++) {
         pipeline.next(i);
         const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
+#pragma unroll 1
         for (int row = share * rows_each; row < (share + 1) * rows_each; row += ROWS_PER_MULTIPLY) {
             uint32 rows[width / 16];
             load_rows<width>(rows, tile, row);

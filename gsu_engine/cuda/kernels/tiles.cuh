@@ -43,9 +43,9 @@ struct Places {
 // so that the count of groups under way stays the same.
 template <int width, bool is_sample>
 struct Pipeline {
-    static const int chunks = width / 16;
-    static const int rows_bytes = ROWS_PER_TILE * width;
-    static const int shared_bytes = 3 * rows_bytes + (int)sizeof(TileMemory);
+    static constexpr int chunks = width / 16;
+    static constexpr int rows_bytes = ROWS_PER_TILE * width;
+    static constexpr int shared_bytes = 3 * rows_bytes + (int)sizeof(TileMemory);
 
     const Search& search;
     const Pair& pair;
@@ -89,6 +89,7 @@ struct Pipeline {
         if (first + tile < last) {
             uint8* target = rows + tile % 3 * rows_bytes;
             const uint32* slots = memory->slots[tile % 4];
+#pragma unroll 1
             for (int part = threadIdx.x; part < ROWS_PER_TILE * chunks; part += THREADS) {
                 int row = part / chunks, chunk = part % chunks;
                 begin_copy(target + row * width + (chunk ^ row % chunks) * 16,
@@ -103,6 +104,7 @@ struct Pipeline {
         bool owns_row = threadIdx.x < ROWS_PER_TILE;
         __syncthreads();  // the item before this one has been read
         if (owns_row)
+#pragma unroll 1
             for (int tile = 0; tile < 3; tile++) memory->slots[tile][threadIdx.x] = slot_of(tile, page_of(tile));
         __syncthreads();
         begin_rows(0);
@@ -133,7 +135,7 @@ struct Pipeline {
 // The stationary side: 64 candidates of one warp.
 template <int width>
 struct Stationary {
-    static const int steps = width / 32;
+    static constexpr int steps = width / 32;
     uint32 parts[BLOCKS_OF_16][steps][4];
     int count;  // of the 64 that exist
 
@@ -157,7 +159,7 @@ struct Stationary {
 // Fragments of 8 rows, from row `row` of a tile on.
 template <int width>
 __device__ __forceinline__ void load_rows(uint32 (&out)[width / 16], const uint8* tile, int row) {
-    const int chunks = width / 16;
+    constexpr int chunks = width / 16;
     int lane = threadIdx.x % 32, own = row + lane % 8;
 #pragma unroll
     for (int quarter = 0; quarter < chunks / 4; quarter++) {
