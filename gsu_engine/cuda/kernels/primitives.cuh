@@ -20,6 +20,9 @@ typedef unsigned long long uint64;
 
 #ifndef MUSE_PRIMITIVES_ELSEWHERE
 
+// The bytes of dynamic shared memory that the launch asked for.
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) uint8 name[]
+
 // c += a * b, int8 products summed in int32: exact.
 __device__ __forceinline__ void multiply_add(int (&c)[4], const uint32 (&a)[4], uint32 b0, uint32 b1) {
     asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
