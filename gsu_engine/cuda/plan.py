@@ -1,9 +1,9 @@
 """How a batch becomes work for the device: which items there are, how large samples and lists are.
 
 The threshold of a candidate is guessed (see `kernels/threshold.cuh`). Of the K best rows of a window of L about
-`lam = K * S / L` lie in a sample of S; their number is nearly Poisson, so with `rank = lam + 6 sqrt(lam) + 4` fewer than
-`rank` of them are in the sample in all but about one of a million, and the rank-th best of the sample lies below the
-K-th best of the window. About `rank * L / S` rows are hits then. Where the guess fails, the third kernel scans.
+`lam = K * S / L` lie in a sample of S; their number is nearly Poisson, so with `rank = lam + 6 sqrt(lam) + 4` all but
+about one in a million samples have fewer than `rank` of them, and the rank-th best of the sample lies below the K-th
+best of the window. About `rank * L / S` rows are hits then. Where the guess fails, the third kernel scans.
 
 What it costs: with L = 100 000 and K = 50 the sample is 4 % of the rows, and about 300 of them are hits.
 """
@@ -25,7 +25,7 @@ SAMPLE_MOST = 4_096  # rows
 SAMPLE_TILES = 4  # of an item of the first kernel
 STEP_BITS = 16
 MAXIMA = 256
-BEST_IN_SAMPLE_MOST = 60  # of the K best: then `rank` is 111 at most, and there are 128 maxima or more
+BEST_IN_SAMPLE_MOST = 48  # of the K best: then `rank` is 94 at most, and there are 96 maxima or more
 ALL_ROWS_TO = 256  # windows of so many rows, or of 4.3 K, are taken whole: a sample would not spare anything
 WAVES = 4  # items that a block takes, where there is work enough
 TILES_LEAST, TILES_MOST = 8, 64  # of an item then: what it costs to begin one is about two tiles
