@@ -41,7 +41,7 @@ def append(pool: Pool, rows: dict[int, tuple[int, list[int]]]) -> None:
 class Model:
     """Every user's whole sequence; pools may forget but not lie.
 
-    `windows` has for each of `pools` how to read it: the slots at `[start, stop)` of a user, None where not all are held.
+    `windows` has for each of `pools` how to read it: the slots at `[start, stop)` of a user, None where some are not.
     """
 
     def __init__(self, pools: list[Pool], windows: list[Window], seed: int) -> None:

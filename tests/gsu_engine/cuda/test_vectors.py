@@ -73,7 +73,7 @@ STEPS = {step.__name__: step for step in (put, forget, see, reclaim)}
 )
 @settings(max_examples=60, deadline=None)
 def test_the_copy_is_what_the_table_holds(
-    make_device: MakeDevice, seed: int, kind: str, width: int, steps: list[str], remembered: int
+    make_device: MakeDevice, *, seed: int, kind: str, width: int, steps: list[str], remembered: int
 ) -> None:
     rng, device, table = np.random.default_rng(seed), make_device(), make(items=100, rows=50, width=width)
     vectors = DeviceVectors(device, table)

@@ -110,13 +110,12 @@ def test_places_beyond_2_to_the_32_are_told_whole() -> None:
     assert work.links[:2]["page"].tolist() == [first, first + 1]
 
 
-def test_a_batch_of_users_who_all_are_the_oldest_looks_at_each_of_them_once() -> None:
+def test_a_user_of_the_batch_may_leave_for_another_before_their_turn() -> None:
     count = 1_000
     pool = make(2 * count, 2 * count, 4 * PAGE)
     for user in range(1, 2 * count + 1):
+        pool = residents.with_room(pool)
         assert rings.enter(pool, np.array([user]), 0, np.zeros(PAGE, np.uint32), 4 * PAGE, empty_work(1, PAGE))
-        if user % 500 == 0:
-            pool = residents.with_room(pool)
     append(pool, dict.fromkeys(range(1, count + 1), 1), dict.fromkeys(range(1, count + 1), PAGE), 4 * PAGE)
     here = residents.resident(pool, np.arange(1, 2 * count + 1))
     assert here.sum() == count + count // 2
