@@ -64,11 +64,10 @@ struct Filter {
 
     // 8 rows from `row` of tile i on, which is at `place`.
     __device__ __forceinline__ void take(uint32 i, int row, int place) {
-        uint32 rows[width / 16];
-        load_rows<width>(rows, pipeline.rows + i % 3 * pipeline.rows_bytes, row);
+        const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
         float2 scale = *(const float2*)&pipeline.memory->scale[i % 2][row + 2 * (threadIdx.x % 4)];
         float y[BLOCKS_OF_16][4];
-        multiply<width>(y, candidates, rows, scale);
+        multiply(y, candidates, tile, row, scale);
         bool hit = false;
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
@@ -115,11 +114,10 @@ struct Filter {
     // What is allowed or excluded does not matter here: the newest rows are scored whatever is retrieved.
     __device__ __forceinline__ void write_recent(uint32 i, int row, int place) {
         int lane = lane_now(), g = lane / 4, t = lane % 4;
-        uint32 rows[width / 16];
-        load_rows<width>(rows, pipeline.rows + i % 3 * pipeline.rows_bytes, row);
+        const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
         float2 norm = *(const float2*)&pipeline.memory->norm[i % 2][row + 2 * t];
         float y[BLOCKS_OF_16][4];
-        multiply<width>(y, candidates, rows, norm);
+        multiply(y, candidates, tile, row, norm);
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
 #pragma unroll

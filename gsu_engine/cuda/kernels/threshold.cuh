@@ -78,11 +78,9 @@ __device__ __forceinline__ void sample_item(const Search& search, const Pair& pa
         const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
 #pragma unroll 1
         for (int row = share * rows_each; row < (share + 1) * rows_each; row += ROWS_PER_MULTIPLY) {
-            uint32 rows[width / 16];
-            load_rows<width>(rows, tile, row);
             float2 scale = *(const float2*)&pipeline.memory->scale[i % 2][row + 2 * (threadIdx.x % 4)];
             float y[BLOCKS_OF_16][4];
-            multiply<width>(y, candidates, rows, scale);
+            multiply(y, candidates, tile, row, scale);
             if (search.excluded)
                 leave_out_excluded(y, search, first, candidates.count, pipeline.memory->slots[i % 4] + row);
             maxima.add(y);

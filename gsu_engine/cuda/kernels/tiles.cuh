@@ -155,32 +155,25 @@ struct Stationary {
     }
 };
 
-// Fragments of 8 rows, from row `row` of a tile on.
-template <int width>
-__device__ __forceinline__ void load_rows(uint32 (&out)[width / 16], const uint8* tile, uint32 row) {
-    constexpr uint32 chunks = width / 16;
-    uint32 lane = threadIdx.x % 32, own = row + lane % 8;
-#pragma unroll
-    for (uint32 quarter = 0; quarter < chunks / 4; quarter++) {
-        uint32 four[4];
-        load_matrices(four, tile + own * width + ((quarter * 4 + lane / 8) ^ own % chunks) * 16);
-#pragma unroll
-        for (int part = 0; part < 4; part++) out[quarter * 4 + part] = four[part];
-    }
-}
-
-// Products of a warp's 64 candidates and 8 rows, each times its row's scale. Of each block of 16: y[block][0..3] = (g, 2t),
-// (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The four blocks' sums do not wait for one another; those of candidates
-// that do not exist are computed all the same, since a branch would cost more.
+// Products of a warp's 64 candidates and the 8 rows of a tile from `row` on, each times its row's scale. Of each block of
+// 16: y[block][0..3] = (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The four blocks' sums do not wait for one
+// another; those of candidates that do not exist are computed all the same, since a branch would cost more.
 template <int width>
 __device__ __forceinline__ void multiply(float (&y)[BLOCKS_OF_16][4], const Stationary<width>& candidates,
-                                         const uint32 (&rows)[width / 16], float2 scale) {
+                                         const uint8* tile, uint32 row, float2 scale) {
+    constexpr uint32 chunks = width / 16;
+    uint32 lane = threadIdx.x % 32, own = row + lane % 8;
     int sums[BLOCKS_OF_16][4] = {};
 #pragma unroll
-    for (int step = 0; step < width / 32; step++)
+    for (uint32 quarter = 0; quarter < chunks / 4; quarter++) {
+        uint32 rows[4];
+        load_matrices(rows, tile + own * width + ((quarter * 4 + lane / 8) ^ own % chunks) * 16);
 #pragma unroll
-        for (int block = 0; block < BLOCKS_OF_16; block++)
-            multiply_add(sums[block], candidates.parts[block][step], rows[2 * step], rows[2 * step + 1]);
+        for (uint32 half = 0; half < 2; half++)
+#pragma unroll
+            for (int block = 0; block < BLOCKS_OF_16; block++)
+                multiply_add(sums[block], candidates.parts[block][quarter * 2 + half], rows[2 * half], rows[2 * half + 1]);
+    }
 #pragma unroll
     for (int block = 0; block < BLOCKS_OF_16; block++)
 #pragma unroll
