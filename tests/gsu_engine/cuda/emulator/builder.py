@@ -21,9 +21,26 @@ from muse_stream.gsu_engine.cuda import sources
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[3] / ".cache" / "emulator"
-HEADERS = ("cuda_on_cpu.hpp", "runtime.hpp", "atomics.hpp", "collectives.hpp", "matrices.hpp", "fibers.hpp", "state.hpp")
+HEADERS = (
+    "cuda_on_cpu.hpp",
+    "runtime.hpp",
+    "atomics.hpp",
+    "collectives.hpp",
+    "matrices.hpp",
+    "fibers.hpp",
+    "state.hpp",
+)
 RUNTIME = ("runtime.cpp", "guard.cpp")
-OPTIONS = ("-std=c++17", "-O2", "-g1", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-Wall")
+OPTIONS = (
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-U_FORTIFY_SOURCE",
+    "-Wall",
+)
 KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(([^)]*)\)\s+)?(\w+)\(\s*const (\w+)\s*\*')
 THREADS_MAX = 1024
 TEXT_BYTES = 4096
