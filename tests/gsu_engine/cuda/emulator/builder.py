@@ -21,9 +21,20 @@ from muse_stream.gsu_engine.cuda import sources
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[3] / ".cache" / "emulator"
-HEADERS = ("cuda_on_cpu.hpp", "runtime.hpp", "atomics.hpp", "collectives.hpp", "matrices.hpp", "fibers.hpp", "state.hpp")
+HEADERS = tuple(sorted(path.name for path in HERE.glob("*.hpp")))
 RUNTIME = ("runtime.cpp", "guard.cpp")
-OPTIONS = ("-std=c++17", "-O2", "-g1", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-Wall")
+OPTIONS = (
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-U_FORTIFY_SOURCE",  # its longjmp refuses to leave a stack that it does not know
+    "-fvisibility=hidden",  # several libraries live in one process, each with a scheduler of its own
+    "-fno-gnu-unique",
+    "-Wall",
+)
 KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(([^)]*)\)\s+)?(\w+)\(\s*const (\w+)\s*\*')
 THREADS_MAX = 1024
 TEXT_BYTES = 4096
@@ -109,9 +120,9 @@ class Library:
         return "".join(f" (line {number})" for number in numbers)
 
 
-def kernels_in(text: str) -> dict[str, str]:
-    """The kernels that a text defines, and how many threads a block of each may have, in C++."""
-    return {name: bound.split(",")[0] or str(THREADS_MAX) for bound, name, _ in KERNEL.findall(text)}
+def kernels_in(text: str) -> dict[str, tuple[str, str]]:
+    """The kernels that a text defines: type of the argument and most threads of a block, in C++."""
+    return {name: (struct, bound.split(",")[0] or str(THREADS_MAX)) for bound, name, struct in KERNEL.findall(text)}
 
 
 @cache
@@ -166,17 +177,15 @@ def _unit(text: str) -> str:
     """The file to compile. A kernel's name may be one of C's own: hence a namespace, and no extern "C"."""
     plain = KERNEL.sub(lambda found: found[0].replace('extern "C" ', ""), text)
     rows = "".join(
-        f'    {{"{name}", [](const void* argument) {{ unit::{name}(static_cast<const unit::{struct}*>(argument)); }}, '
-        f"{bound.split(',')[0] or THREADS_MAX}}},\n"
-        for bound, name, struct in KERNEL.findall(text)
+        f'    {{"{name}", [](const void* use) {{ unit::{name}(static_cast<const {struct}*>(use)); }}, {threads}}},\n'
+        for name, (struct, threads) in kernels_in(text).items()
     )
-    count = len(kernels_in(text))
     return (
         '#include "cuda_on_cpu.hpp"\n'
         f"namespace unit {{ namespace {{\n{plain}\n"
         "} }\n"
-        f"namespace emulator {{\nconst Kernel KERNELS[] = {{\n{rows}    {{nullptr, nullptr, 0}}}};\n"
-        f"const unsigned KERNEL_COUNT = {count};\n}}\n"
+        "namespace emulator { using namespace unit;\n"
+        f"const Kernel KERNELS[] = {{\n{rows}    {{nullptr, nullptr, 0}}}};\n}}\n"
     )
 
 

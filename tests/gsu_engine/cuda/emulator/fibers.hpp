@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 
-extern "C" void muse_switch(void** from, void* to) __attribute__((visibility("hidden")));
+extern "C" void muse_switch(void** from, void* to);
 asm(R"(
     .text
     .type muse_switch, @function

@@ -5,8 +5,10 @@
 
 #include "state.hpp"
 
-extern "C" unsigned char __start_muse_shared[] __attribute__((visibility("hidden")));
-extern "C" unsigned char __stop_muse_shared[] __attribute__((visibility("hidden")));
+#define MUSE_EXPORTED extern "C" __attribute__((visibility("default")))
+
+extern "C" unsigned char __start_muse_shared[];
+extern "C" unsigned char __stop_muse_shared[];
 
 namespace emulator {
 
@@ -261,22 +263,22 @@ static void prepare(const Kernel& kernel, unsigned blocks, unsigned threads, siz
 }
 
 static const Kernel* kernel_named(const char* name) {
-    for (unsigned i = 0; i < KERNEL_COUNT; ++i)
-        if (strcmp(KERNELS[i].name, name) == 0) return &KERNELS[i];
+    for (const Kernel* kernel = KERNELS; kernel->name; ++kernel)
+        if (strcmp(kernel->name, name) == 0) return kernel;
     return nullptr;
 }
 
 }  // namespace emulator
 
 // Device memory from now on: `ranges` is [count, 2], sorted, first byte and end of each.
-extern "C" void set_buffers(const uint64_t* ranges, size_t count) {
+MUSE_EXPORTED void set_buffers(const uint64_t* ranges, size_t count) {
     auto& buffers = emulator::grid.buffers;
     buffers.resize(count);
     for (size_t i = 0; i < count; ++i) buffers[i] = {ranges[2 * i], ranges[2 * i + 1]};
 }
 
 // Run a kernel to its end. Returns 0, or 1 with the reason in `error`.
-extern "C" int launch(const char* name, unsigned blocks, unsigned threads, size_t shared_bytes, const void* argument,
+MUSE_EXPORTED int launch(const char* name, unsigned blocks, unsigned threads, size_t shared_bytes, const void* argument,
                       uint64_t seed, unsigned together, double seconds, char* error, size_t error_bytes) {
     using namespace emulator;
     grid.error[0] = 0;

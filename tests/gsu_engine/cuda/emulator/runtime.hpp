@@ -46,13 +46,12 @@ void atomic_access(const void* address, size_t bytes, const char* what, int line
 
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-// What the builder generates: one row per kernel of the unit.
+// What the builder generates: one row per kernel of the unit, and one without a name.
 struct Kernel {
     const char* name;
     void (*run)(const void* argument);
     unsigned threads_max;
 };
 extern const Kernel KERNELS[];
-extern const unsigned KERNEL_COUNT;
 
 }  // namespace emulator
