@@ -22,7 +22,7 @@ from muse_stream.gsu_engine.cuda import sources
 HERE = Path(__file__).parent
 CACHE = HERE.parents[3] / ".cache" / "emulator"
 HEADERS = tuple(sorted(path.name for path in HERE.glob("*.hpp")))
-RUNTIME = ("runtime.cpp", "guard.cpp")
+RUNTIME = ("runtime.cpp", "guard.cpp", "races.cpp")
 OPTIONS = (
     "-std=c++17",
     "-O2",
@@ -36,6 +36,7 @@ OPTIONS = (
     "-Wall",
 )
 KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(([^)]*)\)\s+)?(\w+)\(\s*const (\w+)\s*\*')
+TABLE = "namespace emulator { using namespace unit;"  # where the kernels' text ends
 THREADS_MAX = 1024
 TEXT_BYTES = 4096
 
@@ -103,21 +104,20 @@ class Library:
 
     def _explained(self, message: str) -> str:
         """The same, with the source of each line that it names."""
-        found = re.search(r" \[(\S+)\+(0x[0-9a-f]+)\]$", message)
-        if found and found[1] == str(self.path):
-            message = message[: found.start()] + self._line_at(found[2])
+        message = re.sub(r" \[(\S+)\+(0x[0-9a-f]+)\]", lambda found: self._line_at(found[1], found[2]), message)
         lines = self.text.splitlines()
         named = {int(number) for number in re.findall(r"\(line (\d+)\)", message)}
         return "\n".join([message, *(f"  line {n}: {lines[n - 1].strip()}" for n in sorted(named) if n <= len(lines))])
 
-    def _line_at(self, offset: str) -> str:
+    def _line_at(self, image: str, offset: str) -> str:
         tool = shutil.which("addr2line")
-        if tool is None:
-            return f" [{offset}]"
+        if tool is None or image != str(self.path):
+            return f" [{image}+{offset}]"
         command = [tool, "-i", "-e", str(self.path), offset]
         places = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
         numbers = [place.rpartition(":")[2].split(" ")[0] for place in places if f"{self.path.stem}.cpp:" in place]
-        return "".join(f" (line {number})" for number in numbers)
+        last = self.text.count("\n", 0, self.text.index(TABLE))
+        return "".join(f" (line {number})" for number in numbers if int(number) <= last)
 
 
 def kernels_in(text: str) -> dict[str, tuple[str, str]]:
@@ -184,7 +184,7 @@ def _unit(text: str) -> str:
         '#include "cuda_on_cpu.hpp"\n'
         f"namespace unit {{ namespace {{\n{plain}\n"
         "} }\n"
-        "namespace emulator { using namespace unit;\n"
+        f"{TABLE}\n"
         f"const Kernel KERNELS[] = {{\n{rows}    {{nullptr, nullptr, 0}}}};\n}}\n"
     )
 
