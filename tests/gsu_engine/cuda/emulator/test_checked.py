@@ -47,7 +47,10 @@ WRONG: list[tuple[str, str, str]] = [
 RIGHT: list[tuple[str, str]] = [
     ("a barrier", f"s[t] = t; __syncthreads(); {OUT} = s[63 - t]; __syncthreads(); s[63 - t] = 1;"),
     ("a warp", f"for (int i = 0; i < 9; ++i) {{ s[t] = t; __syncwarp(); {OUT} = s[t ^ 1]; __syncwarp(); }}"),
-    ("two steps", f"s[t] = t; __syncwarp(3u << (t & 30)); __syncwarp(t & 1 ? 0xaaaaaaaau : 0x55555555u); {OUT} = s[t ^ 3];"),
+    (
+        "two steps",
+        f"s[t] = t; __syncwarp(3u << (t & 30)); __syncwarp(t & 1 ? 0xaaaaaaaau : 0x55555555u); {OUT} = s[t ^ 3];",
+    ),
     ("many readers", f"if (t == 0) s[0] = 5; __syncthreads(); {OUT} = s[0]; __syncthreads(); if (t == 63) s[0] = 6;"),
     ("atomics", f"if (t == 0) s[0] = 0; __syncthreads(); atomicAdd(s, 1); __syncthreads(); {OUT} = s[0];"),
     (

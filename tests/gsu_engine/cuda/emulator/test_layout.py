@@ -26,11 +26,12 @@ def text_comparing(dtypes: dict[str, np.dtype[np.void]]) -> str:
     for name, dtype in dtypes.items():
         struct = struct_of(name)
         lines.append(f"*out++ = sizeof({struct});")
-        for field in dtype.names or ():
-            lines.append(f"*out++ = __builtin_offsetof({struct}, {field}); *out++ = sizeof({struct}::{field});")
+        names = dtype.names or ()
+        lines += [f"*out++ = __builtin_offsetof({struct}, {n}); *out++ = sizeof({struct}::{n});" for n in names]
     body = "\n    ".join(lines)
-    head = 'struct Sizes { int64* out; };\nextern "C" __global__ void sizes(const Sizes* use) {\n    int64* out = use->out;'
-    return f"{primitives}{structs}{head}\n    {body}\n}}\n".replace("#pragma once\n", "")
+    head = 'struct Sizes { int64* out; };\nextern "C" __global__ void sizes(const Sizes* use)'
+    kernel = f"{head} {{\n    int64* out = use->out;\n    {body}\n}}\n"
+    return f"{primitives}{structs}{kernel}".replace("#pragma once\n", "")
 
 
 def expected_of(dtype: np.dtype[np.void]) -> list[int]:
