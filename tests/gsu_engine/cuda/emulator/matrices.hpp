@@ -85,3 +85,6 @@ inline void wait_for_copies() {
     static_assert(pending >= 0, "a number of groups");
     emulator::wait_for_copies(pending);
 }
+
+// No instruction of its own here: a lane knows its number.
+inline int lane_now() { return static_cast<int>(threadIdx.x % 32); }
