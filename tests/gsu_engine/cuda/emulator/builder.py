@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.cuda import sources
-
 HERE = Path(__file__).parent
 CACHE = HERE.parents[3] / ".cache" / "emulator"
 HEADERS = tuple(sorted(path.name for path in HERE.glob("*.hpp")))
@@ -227,9 +225,3 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(done.stderr)
-
-
-def unit_of(kernel: str) -> str | None:
-    """The unit of this project that defines a kernel."""
-    written = (unit for unit in sources.units() if (sources.FOLDER / f"{unit}.cu").exists())
-    return next((unit for unit in written if kernel in kernels_in(sources.text_of(unit))), None)

@@ -1,5 +1,5 @@
-// What lanes of a warp, or threads of a block, do together. A line number tells one use from another: lanes that meet at
-// different ones are an error, as CUDA says, even where a given GPU would let it pass.
+// What lanes of a warp, or threads of a block, do together. A line number tells one use from another: lanes that meet
+// at different ones are an error, as CUDA says, even where a given GPU would let it pass.
 #pragma once
 
 namespace emulator {
@@ -106,7 +106,8 @@ MUSE_REDUCE(__reduce_and_sync, And, unsigned)
 MUSE_REDUCE(__reduce_or_sync, Or, unsigned)
 MUSE_REDUCE(__reduce_xor_sync, Xor, unsigned)
 
-// As the CUDA guide says: `width` cuts the warp into sections, and a lane that would read beyond its own keeps its value.
+// As the CUDA guide says: `width` cuts the warp into sections, and a lane that would read beyond its own keeps its
+// value.
 #define MUSE_SHUFFLE(word, argument, source_expression) \
     template <class T> \
     inline T word(unsigned mask, T value, argument, int width = 32, int line = __builtin_LINE()) { \

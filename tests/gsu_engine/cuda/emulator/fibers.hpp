@@ -65,7 +65,7 @@ struct Context {
 
 #endif
 
-// Stacks, kept for the next launch. Below each lies a page that nobody may touch, so that one that overflows is noticed.
+// Stacks, kept for the next launch. Below each lies a page that nobody may touch, so that an overflow is noticed.
 class Stacks {
    public:
     static constexpr size_t BYTES = 1 << 16;

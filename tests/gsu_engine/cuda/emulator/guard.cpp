@@ -71,7 +71,7 @@ static void check_shared(const void* address, size_t bytes, const char* what, in
 
 static void check_global(const void* address, size_t bytes, const char* what, int line) {
     if (!in_buffers(address, bytes)) fail("%s (line %d): address %p is in no buffer", what, line, address);
-    if (!aligned(address, bytes)) fail("%s (line %d): address %p is not aligned to %zu bytes", what, line, address, bytes);
+    if (!aligned(address, bytes)) fail("%s (line %d): %p is not aligned to %zu bytes", what, line, address, bytes);
 }
 
 void read_shared(const void* address, size_t bytes, const char* what, int line) {

@@ -30,10 +30,11 @@ static bool ordered(const Record& record, const Block& block, const Warp& warp, 
 
 static void add(Record& record, const Block& block, const Fiber& fiber, uint64_t place) {
     const unsigned warp = fiber.thread / LANES;
-    if (record.epoch != block.epoch) record = {block.epoch, 0, 0, warp, 0, 0};
+    if (record.epoch != block.epoch) record = {block.epoch, 0, 0, warp, fiber.thread, fiber.thread, 0};
     if (record.warp != warp) record.warp = MANY;
     record.lanes |= 1u << fiber.thread % LANES;
     record.stamp = std::max(record.stamp, fiber.stamp);
+    if (record.thread != fiber.thread) record.thread_before = record.thread;
     record.thread = fiber.thread;
     record.place = place;
 }
@@ -51,12 +52,14 @@ static void check_race(Cell& cell, size_t at, Access access, uint64_t place) {
         const Record& record = cell.records[static_cast<int>(other)];
         const bool conflict = access == other ? access == Access::write : true;
         if (!conflict || record.lanes == 0 || ordered(record, block, warp, fiber.thread % LANES)) continue;
+        const unsigned thread = record.thread == fiber.thread ? record.thread_before : record.thread;
         char here[512], there[512];
         describe_place(here, sizeof(here), place);
         describe_place(there, sizeof(there), record.place);
         fail("a race at byte %zu of shared memory: it %s%s what thread %u %s%s, and no barrier lies between", at,
-             word_of(access), here, record.thread, word_of(other), there);
+             word_of(access), here, thread, word_of(other), there);
     }
+    if (access == Access::write) cell = {};  // whatever comes after this came after those too
     add(cell.records[static_cast<int>(access)], block, fiber, place);
 }
 
@@ -73,8 +76,8 @@ static void check_races(std::vector<Cell>& cells, size_t at, size_t bytes, Acces
     for (const Range& buffer : grid.buffers)
         if (buffer.begin <= first) before = &buffer;
     if (before)
-        fail("it %s%s %zu bytes at %p, in no memory of its own: byte %lu of a buffer of %lu bytes", word_of(access), text,
-             bytes, static_cast<const void*>(address), first - before->begin, before->end - before->begin);
+        fail("it %s%s %zu bytes at %p, in no memory of its own: byte %lu of a buffer of %lu bytes", word_of(access),
+             text, bytes, static_cast<const void*>(address), first - before->begin, before->end - before->begin);
     fail("it %s%s %zu bytes at %p, in no memory of its own", word_of(access), text, bytes,
          static_cast<const void*>(address));
 }
@@ -87,9 +90,9 @@ void note(const void* memory, size_t bytes, Access access, uint64_t place) {
     if (in(address, bytes, fiber.stack, Stacks::BYTES)) return;
     if (in(address, bytes, block.shared, grid.shared_bytes))
         return check_races(block.cells, static_cast<size_t>(address - block.shared), bytes, access, place);
-    const auto statics = static_cast<size_t>(__stop_muse_shared - __start_muse_shared);
-    if (in(address, bytes, __start_muse_shared, statics))
-        return check_races(block.static_cells, static_cast<size_t>(address - __start_muse_shared), bytes, access, place);
+    const unsigned char* statics = __start_muse_shared;
+    if (in(address, bytes, statics, static_cast<size_t>(__stop_muse_shared - statics)))
+        return check_races(block.static_cells, static_cast<size_t>(address - statics), bytes, access, place);
     if (in(address, bytes, __ehdr_start, static_cast<size_t>(_end - __ehdr_start)) && access == Access::read) return;
     if (!in_buffers(address, bytes)) fail_outside(address, bytes, access, place);
 }

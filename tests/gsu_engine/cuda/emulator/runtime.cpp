@@ -97,8 +97,8 @@ static Meeting& meeting_of(Warp& warp, const Collective& what, unsigned mask, in
         Meeting& open = warp.meetings[i];
         if (open.what == &what && open.mask == mask && open.line == line) return open;
         if (open.mask & own && open.arrived & mask)
-            fail("lanes of one warp meet at different places: this lane at %s mask %08x (line %d), lanes %08x at %s mask "
-                 "%08x (line %d)",
+            fail("lanes of one warp meet at different places: this lane at %s mask %08x (line %d), lanes %08x at %s "
+                 "mask %08x (line %d)",
                  what.name, mask, line, open.arrived, open.what->name, open.mask, open.line);
     }
     Meeting& fresh = warp.meetings[warp.meeting_count++];

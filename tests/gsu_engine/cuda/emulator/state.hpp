@@ -32,8 +32,8 @@ struct Record {
     unsigned stamp;
     unsigned lanes;
     unsigned warp;
-    unsigned thread;
-    uint64_t place;
+    unsigned thread, thread_before;  // the last two
+    uint64_t place;                  // of the last
 };
 
 struct Cell {
