@@ -127,6 +127,7 @@ struct Finish {
             if (key != 0 && key >= least) keys[atomicAdd(&memory->kept, 1)] = key;
             __syncthreads();
             count = memory->kept;
+            __syncthreads();
             if (count + FINISH_THREADS > search.room) least = cut();
         }
     }

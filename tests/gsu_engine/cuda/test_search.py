@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import SearchBatch, SearchResult
-from muse_stream.gsu_engine.cuda import search
+from muse_stream.gsu_engine.cuda import plan, search
 from muse_stream.gsu_engine.cuda.device import Device
 from tests.gsu_engine.cuda.devices import MakeDevice
 from tests.gsu_engine.cuda.side import Side
@@ -85,19 +85,29 @@ def test_more_equal_rows_than_lists_hold(make_device: MakeDevice, k: int) -> Non
     assert (result.count == k).any()
 
 
+def misleading_world() -> World:
+    """One user with 40 good rows, all of them in the sample: more than its rank, fewer than 50."""
+    length, rng = 20_000, np.random.default_rng(0)
+    good, poor = np.full((200, 128), 100, np.int8), rng.integers(-128, 128, (400, 128), np.int8)
+    vectors = dict(zip(range(1, 601), np.concatenate([good, poor]), strict=True))
+    items = rng.integers(201, 601, length)
+    sampled = np.arange(plan.SAMPLE_MOST) * ((length << plan.STEP_BITS) // plan.SAMPLE_MOST) >> plan.STEP_BITS
+    items[sampled[:4_000:100]] = 1
+    return World(128, vectors, {1: History(7, items.tolist())}, rng)
+
+
+def overflowing_world() -> World:
+    """One user with three rows more than a list holds, all equal."""
+    vectors = {1: np.full(128, 3, np.int8), 2: np.full(128, 5, np.int8)}
+    return World(128, vectors, {1: History(0, [1] * 1_027)}, np.random.default_rng(0))
+
+
 def test_a_sample_that_misleads(make_device: MakeDevice) -> None:
-    """Sampled rows are better than all others: too few rows reach the threshold, and the third kernel has to scan."""
-    length, rng = 9_000, np.random.default_rng(0)
-    good, poor = np.tile(np.int8(100), (1, 128)), rng.integers(-128, 128, (400, 128), np.int8)
-    vectors = dict(zip(range(1, 402), np.concatenate([good, poor]), strict=True))
-    items = rng.integers(2, 402, length)
-    sampled = np.arange(4_096) * ((length << 16) // 4_096) >> 16
-    items[sampled[:40]] = 1
-    world = World(128, vectors, {1: History(7, items.tolist())}, rng)
+    """Too few rows reach the threshold: the third kernel has to scan."""
+    world = misleading_world()
     table = world.table()
-    batch = SearchBatch(
-        np.array([1]), np.array([7]), np.array([7 + length]), np.array([0, 1]), *table.lookup(np.array([1]))
-    )
+    window = np.array([7]), np.array([world.histories[1].stop])
+    batch = SearchBatch(np.array([1]), *window, np.array([0, 1]), *table.lookup(np.array([1])))
     side = Side(make_device(), world, table)
     assert_identical(side.search(batch, 50, 0), side.expected(batch, 50, 0))
 
