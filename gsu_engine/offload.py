@@ -8,24 +8,44 @@ both. What the device cannot hold or do stays with the CPU, is counted by reason
 """
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import U32, Flags
-from muse_stream.gsu_engine.contract import SearchBatch, SearchResult
+from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult
 from muse_stream.gsu_engine.cuda.residence import Residence, Started
+from muse_stream.gsu_engine.dropped import LatelyDropped
+from muse_stream.gsu_engine.errors import BackendError
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import DeviceStats, Elsewhere
+from muse_stream.gsu_engine.table import VectorTable
 
 ByCpu = Callable[[SearchBatch], SearchResult]
 Refusals = dict[int, Elsewhere]
 
 
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A backend that brings a device for each engine.
+
+    Attributes:
+        cpu: What answers beside it, and once it is lost.
+
+    """
+
+    cpu: Backend
+
+    def residence(self, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
+        """The device with room for histories of that size; raises BackendError where there is none for them."""
+        ...
+
+
 class Offload:
     """One engine's device. Thread-safe."""
 
-    def __init__(self, residence: Residence, pool: HistoryPool, dropped: Collection[int]) -> None:
+    def __init__(self, residence: Residence, pool: HistoryPool, dropped: LatelyDropped) -> None:
         """Prepare.
 
         Args:
@@ -130,3 +150,30 @@ def _put_together(batch: SearchBatch, parts: list[tuple[Flags, SearchResult]], k
     for pairs, result in parts:
         whole.put(batch.candidates_of(pairs), result)
     return whole
+
+
+def open_offload(  # noqa: PLR0917 - what an engine has in hand
+    backend: Backend,
+    why: str,
+    table: VectorTable,
+    pool: HistoryPool,
+    dropped: LatelyDropped,
+    budget_bytes: int | None,
+    *,
+    must: bool,
+) -> tuple[Backend, Offload | None, str]:
+    """What computes on the CPU, the device beside it if the backend brings one, and why it is so.
+
+    Raises:
+        BackendError: The device cannot be used, and it `must`.
+
+    """
+    if not isinstance(backend, DeviceBackend):
+        return backend, None, why
+    try:
+        residence = backend.residence(table, pool.cap, budget_bytes)
+    except BackendError as reason:
+        if must:
+            raise
+        return backend.cpu, None, str(reason)
+    return backend.cpu, Offload(residence, pool, dropped), why
