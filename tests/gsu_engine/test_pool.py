@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import BudgetError
-from muse_stream.gsu_engine.kernels.paging import PAGE
+from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.gsu_engine.pool import PAGE_BYTES, USER_BYTES, HistoryPool
 
 PAGE_AND_USER = PAGE_BYTES + USER_BYTES
