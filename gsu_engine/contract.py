@@ -106,7 +106,7 @@ class SearchBatch:
             np.concatenate(([0], np.cumsum(np.diff(self.bounds)[pairs]))),
             self.vectors[candidates],
             self.inv_norms[candidates],
-            None if self.allowed is None else [self.allowed[pair] for pair in np.flatnonzero(pairs)],
+            None if self.allowed is None else [self.allowed[pair] for pair in np.flatnonzero(pairs).tolist()],
             None if self.excluded is None else self.excluded[candidates],
         )
 

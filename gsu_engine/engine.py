@@ -27,7 +27,7 @@ from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch,
 from muse_stream.gsu_engine.dropped import LatelyDropped
 from muse_stream.gsu_engine.errors import WindowError
 from muse_stream.gsu_engine.kernels.packing import Packed
-from muse_stream.gsu_engine.offload import Offload, Refusals, open_offload
+from muse_stream.gsu_engine.offload import Refusals, open_offload
 from muse_stream.gsu_engine.packed import PackedCopies, PackedCopy
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import EngineStats
@@ -121,7 +121,7 @@ class GsuEngine:
             clock: Seconds, rising.
 
         Raises:
-            BackendError: The backend is unknown or cannot run here; never for `auto`.
+            BackendError: The backend is unknown or cannot run here.
             BudgetError: `pool_bytes` is below one page.
 
         """

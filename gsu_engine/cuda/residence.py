@@ -1,8 +1,8 @@
 """Histories and vectors on a device, and searches there, behind one lock: what the engine uses of a GPU.
 
 Invariant: a device that fails is never the caller's trouble. From the first DeviceLostError on `lost` says why, nobody
-is resident here any more, and every call answers at once that there is nothing. What could not be done for lack of
-memory leaves nothing half done: the users concerned leave.
+is resident here any more, and every call answers at once that there is nothing. Where memory is short, the users
+concerned leave.
 
 The lock is held while work is handed to the device, never while it is waited for, except in `slots_of`. It is taken
 inside `index.shared()` or outside of it; nothing else is taken within it.
@@ -19,6 +19,9 @@ import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, U32, Flags
 from muse_stream.gsu_engine.contract import SearchBatch, SearchResult
+from muse_stream.gsu_engine.cuda.histories import DeviceHistories
+from muse_stream.gsu_engine.cuda.search import Resident
+from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
 from muse_stream.gsu_engine.stats import Elsewhere, PoolStats
 
@@ -26,33 +29,6 @@ log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 NOBODY = np.empty(0, np.int64)
-
-
-class Histories(Protocol):
-    """Who is resident: see `histories.DeviceHistories`."""
-
-    departures: int
-
-    def resident(self, users: I64) -> Flags: ...
-    def enter(self, user: int, start: int, slots: U32, *, departures: int) -> bool: ...
-    def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, departures: int) -> bool: ...
-    def drop(self, users: I64) -> None: ...
-    def clear(self) -> None: ...
-    def find(self, users: I64, starts: I64, stops: I64) -> I64: ...
-    def spans(self) -> tuple[I64, I64, I64]: ...
-    def slots_of(self, user: int, start: int, stop: int) -> U32 | None: ...
-    def stats(self) -> PoolStats: ...
-
-
-class Vectors(Protocol):
-    """The table's copy: see `vectors.DeviceVectors`."""
-
-    @property
-    def bytes(self) -> int:
-        """Device memory that it takes."""
-        ...
-
-    def follow(self) -> None: ...
 
 
 class Running(Protocol):
@@ -66,7 +42,11 @@ class Running(Protocol):
 class Searching(Protocol):
     """Hands searches to the device: see `search.DeviceSearch`."""
 
-    def start(self, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int) -> Running: ...
+    def start(  # noqa: PLR0917 - a search, and where it finds everything
+        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
+    ) -> Running:
+        """Begin one; raises DeviceMemoryError or DeviceLostError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +70,7 @@ class Started:
 class Residence:
     """Thread-safe."""
 
-    def __init__(self, name: str, histories: Histories, vectors: Vectors, search: Searching) -> None:
+    def __init__(self, name: str, histories: DeviceHistories, vectors: DeviceVectors, search: Searching) -> None:
         """Put together what shares one device; from now on nobody else may use it."""
         self.name = name
         self.lost: str | None = None
@@ -119,11 +99,11 @@ class Residence:
                 if self._histories.enter(user, start, slots, departures=departures):
                     return None
             except DeviceMemoryError:
-                self._histories.drop(np.array([user], np.int64))
                 return Elsewhere.MEMORY
             return Elsewhere.NO_ROOM if departures == self._histories.departures else Elsewhere.LEFT
 
-        return self._do(enter, Elsewhere.LOST)
+        lost: Elsewhere | None = Elsewhere.LOST
+        return self._do(enter, lost)
 
     def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, departures: int) -> bool:
         """Add behaviours, as `HistoryPool.append` does."""
@@ -131,8 +111,7 @@ class Residence:
         def append() -> bool:
             try:
                 return self._histories.append(users, starts, bounds, slots, departures=departures)
-            except DeviceMemoryError:
-                self._histories.drop(users)
+            except DeviceMemoryError:  # they have left
                 return True
 
         return self._do(append, otherwise=True)
@@ -193,7 +172,7 @@ class Residence:
             now = self._histories.stats()
             if self.lost is not None:
                 return PoolStats(0, 0, 0, now.budget_bytes, now.evictions), 0
-            return now, self._vectors.bytes
+            return now, self._vectors.vectors.bytes + self._vectors.inv_norms.bytes
 
     def _find(self, users: I64, starts: I64, stops: I64) -> I64:
         """`[P] int64` record numbers; 0 for windows that are empty or not held."""
@@ -211,7 +190,12 @@ class Residence:
             return Started(found, asked)
         self._vectors.follow()
         limits = excluded if excluded is None or asked.all() else excluded[batch.candidates_of(asked)]
-        return Started(found, asked, self._search.start(batch.only(asked), limits, records[asked], k, recent))
+        running = self._search.start(self._resident(), batch.only(asked), limits, records[asked], k, recent)
+        return Started(found, asked, running)
+
+    def _resident(self) -> Resident:
+        histories, vectors = self._histories, self._vectors
+        return Resident(histories.pages, histories.page_table, histories.ring, vectors.vectors, vectors.inv_norms)
 
     def _do(self, work: Callable[[], Value], otherwise: Value) -> Value:
         """Do it under the lock; `otherwise` where the device is lost, or is lost by it."""
