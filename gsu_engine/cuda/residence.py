@@ -22,7 +22,7 @@ from muse_stream.gsu_engine.contract import SearchBatch, SearchResult
 from muse_stream.gsu_engine.cuda.histories import DeviceHistories
 from muse_stream.gsu_engine.cuda.search import Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
-from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
+from muse_stream.gsu_engine.errors import DeviceError, DeviceLostError, DeviceMemoryError
 from muse_stream.gsu_engine.stats import Elsewhere, PoolStats
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class Residence:
         result = None
         try:
             result = running.wait()
-        except DeviceLostError as error:
+        except DeviceError as error:  # whatever is found out afterwards, nothing is known of the device any more
             with self._lock:
                 self._lose(error)
         with self._lock:
@@ -207,7 +207,7 @@ class Residence:
                     self._lose(error)
         return otherwise
 
-    def _lose(self, error: DeviceLostError) -> None:
+    def _lose(self, error: DeviceError) -> None:
         """Inside the lock."""
         if self.lost is None:
             self.lost = str(error)
