@@ -8,7 +8,12 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "kernels"
-KERNELS = {"append": "histories", "fill": "histories"}  # unit by kernel
+WIDTHS = (64, 128)  # vectors that the search kernels are written out for
+KERNELS = {  # unit by kernel
+    "append": "histories",
+    "fill": "histories",
+    **{f"{step}_{width}": "search" for step in ("threshold", "filter", "finish") for width in WIDTHS},
+}
 # -fmad=false: a product and a sum are rounded one by one, as every backend does. No -use_fast_math, ever.
 OPTIONS = ("--std=c++17", "--fmad=false")
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)

@@ -4,19 +4,32 @@
 #include "filter.cuh"
 #include "finish.cuh"
 
-#define KERNELS_FOR(width)                                                                                    \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_##width(const Search* search) {        \
-        DYNAMIC_SHARED(shared);                                                                               \
-        threshold<width>(*search, shared);                                                                    \
-    }                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2) filter_##width(const Search* search) {           \
-        DYNAMIC_SHARED(shared);                                                                               \
-        filter<width>(*search, shared);                                                                       \
-    }                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_##width(const Search* search) {       \
-        DYNAMIC_SHARED(shared);                                                                               \
-        finish<width>(*search, shared);                                                                       \
-    }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    threshold<64>(*search, shared);
+}
 
-KERNELS_FOR(64)
-KERNELS_FOR(128)
+extern "C" __global__ void __launch_bounds__(THREADS, 2) filter_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    filter<64>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    finish<64>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    threshold<128>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) filter_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    filter<128>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    finish<128>(*search, shared);
+}
