@@ -1,17 +1,17 @@
 """Resident users' histories on the device, under a byte budget.
 
 Layout, on the device: pages `[pages, 512] uint32` of slots, and `page_table [records, ring] uint32`. The behaviour at
-absolute position p of record r lies at index p % 512 of page `page_table[r, p // 512 % ring]`. Page 0 and record 0 stand
-for "none". All that decides is known on the host (see `kernels.rings`), which keeps a copy of the page table.
+absolute position p of record r lies at index p % 512 of page `page_table[r, p // 512 % ring]`. Page 0 and record 0
+stand for "none". The host knows who is here and which pages are whose (see `kernels.rings`), and decides everything.
 
 Invariant: as `HistoryPool`'s: what is held of a user is a gapless run, equal to what `state` holds at those positions;
 whoever cannot be kept so leaves. What a search was told by `find` stays true for it, because the device works in one
 order: pages are only written again by what was asked of it later.
 
-Budget: 1/32 of it, at the most, is page table, and the rest pages, so that a user costs 2 048 bytes a page and 4 * ring
-once. With cap 100 000, ring is 198 and a full history takes at most 197 pages: 128e9 bytes hold 307 000 of them, or up to
-5.05 million users as long as they have 12 pages (6 000 behaviours) on average; with fewer each, users run out first. The
-host pays 4 * ring + 51 bytes a user and 4 a page besides.
+Budget: 1/32 of it, at the most, is page table, and the rest pages: 2 048 bytes a page, 4 * ring a user. With cap
+100 000, ring is 198 and a full history takes 196 or 197 pages, so 128e9 bytes hold 307 000 of them; or 5.05 million
+users of 12 pages (6 000 behaviours) on average, and no more than these however short they are: then the least recently
+used leave although there are free pages. The host pays 4 * ring + 51 bytes a user and 4 a page besides.
 """
 
 import numpy as np
@@ -157,11 +157,12 @@ class DeviceHistories:
         record = int(self.find(np.array([user]), np.array([start]), np.array([stop]))[0])
         if record == 0:
             return None
+        ring = self._device.read(self.page_table, record * self.ring * 4, self.ring * 4).wait().view(np.uint32)
         out = np.empty(stop - start, np.uint32)
         at = start
         while at < stop:
             end = min((at // PAGE + 1) * PAGE, stop)
-            page = int(self._rings.page_table[record, at // PAGE % self.ring])
+            page = int(ring[at // PAGE % self.ring])
             part = self._device.read(self.pages, page * PAGE_BYTES + at % PAGE * 4, (end - at) * 4)
             out[at - start : end - start] = part.wait().view(np.uint32)
             at = end

@@ -1,14 +1,18 @@
 """The vector table, mirrored on the device.
 
-Layout: by slot: `vectors [slots, d] int8`, `inv_norms [slots] float32`, 0 where the slot has no vector. There is room for
-every slot in use, with a vector or without, so that a history may hold any of them. Room doubles when it runs out, up to
-`index.slot_limit`: d + 4 bytes a slot, and three times that for the moment in which it grows.
+Layout: by slot: `vectors [slots, d] int8`, `inv_norms [slots] float32`, 0 where the slot has no vector. There is room
+for every slot in use, with a vector or without, so that a history may hold any of them. Room doubles when it runs out,
+up to `index.slot_limit`: d + 4 bytes a slot, and three times the old room for the moment in which it grows.
 
-Invariant: after `follow`, the copy is equal to the table for as long as the caller stays inside `index.shared()`. A slot
-that was freed and given to another item is covered by that: it had no vector when it was freed, or is not free.
+Invariant: after `follow`, the copy is equal to the table for as long as the caller stays inside `index.shared()`. That
+holds for slots that mean another item now: a slot is freed only when the table has no vector for it, and both that and
+a vector of the new item are changes of the table like any other.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import U32
 from muse_stream.gsu_engine.cuda.device import Buffer, Device
@@ -78,7 +82,7 @@ class DeviceVectors:
         struct = np.zeros(1, FILL)
         struct["vectors"], struct["inv_norms"] = self.vectors.address, self.inv_norms.address
         struct["count"], struct["width"] = len(slots), self._table.dimension
-        parts = {"slots": slots, "rows": view.rows[chosen], "norms": view.inv_norms[chosen]}
+        parts: dict[str, NDArray[Any]] = {"slots": slots, "rows": view.rows[chosen], "norms": view.inv_norms[chosen]}
         pieces = len(slots) * self._table.dimension // 16
         blocks = min(-(-pieces // THREADS), BLOCKS_EACH * self._device.multiprocessors)
         self._device.launch("fill", blocks, THREADS, 0, self._parcel.send(struct, parts))

@@ -5,10 +5,9 @@ behaviour that is kept), `stop` (position of the next one to come), `older` and 
 list from the least to the most recently used. Record 0 stands for "none".
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags
 from muse_stream.gsu_engine.kernels import hashing
@@ -19,6 +18,8 @@ PAGE = 512  # slots: small enough that a short history wastes little, large enou
 # What `state` begins with; FREE is whatever the pool keeps its free pages by.
 FREE, NEXT_PAGE, USED_PAGES, OLDEST, NEWEST, BEHAVIOURS, EVICTIONS = range(7)
 STATE = 7
+
+Records = Any  # a structured array, with its fields as attributes
 
 
 class Residents(Protocol):
@@ -41,7 +42,7 @@ class Residents(Protocol):
         """Counters of the hash table."""
 
     @property
-    def records(self) -> NDArray[np.void]:
+    def records(self) -> Records:
         """`[users]` structs."""
 
     @property

@@ -4,11 +4,11 @@ Layout: `page_table[record, n % ring]` is the page of positions 512 n to 512 n +
 and what the oldest page keeps besides touches at most ceil(cap / 512) + 1 pages, fewer than a ring has, so the oldest
 go by moving `start` and nothing shifts. Free pages lie on a stack; pages that were never used are not on it.
 
-The kernels change what is known of users, and write down what has to happen to the pages (`Work`). All of one `Work` may
-happen in any order, because no page is in it for two users: whoever was touched in this batch stays until its end unless
-their own rows find no room, which is settled before any of them is written down; rows that would fall off at once are
-never written; and users of a batch are distinct. So what a user loses may be another's in the same batch, which matters:
-a full pool has no other free pages.
+The kernels change what is known of users, and write down what has to happen to the pages (`Work`). All of one `Work`
+may happen in any order, because no page is written in it for two users. For that, whoever was touched in this batch
+stays until its end, unless their own rows find no room, which is settled before any of them is written down; rows that
+would fall off at once are never written; and the users of a batch are distinct. So a page that one user loses may be
+given to another in the same batch. Were it to wait for the next one, a full pool could not take in a single page.
 """
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
@@ -256,7 +256,7 @@ def drop(rings: Rings, users: I64) -> None:
 
 @kernel
 def find(rings: Rings, users: I64, starts: I64, stops: I64, out: I64) -> None:
-    """Record number of each user who holds the window `[starts[j], stops[j])` whole, else 0; marks them as just used."""
+    """Record number of each user who holds `[starts[j], stops[j])` whole, else 0; marks them as just used."""
     for j in range(len(users)):
         record = record_of(rings, users[j])
         out[j] = 0

@@ -1,7 +1,7 @@
 """A stand-in for a GPU that needs none: buffers are NumPy arrays, and kernels are small NumPy functions.
 
-Addresses are made up and never given twice, with room between buffers: whatever reads or writes outside a live buffer is
-found at once. `KERNELS` says what a launch does: a function of the device and the address of the kernel's struct.
+Addresses are made up and never given twice, with room between buffers: whatever reads or writes outside a live buffer
+is found at once. `KERNELS` says what a launch does: a function of the device and the address of the kernel's struct.
 
 The work inside one launch may happen in any order on a GPU, so the functions here take it in a random one.
 """
