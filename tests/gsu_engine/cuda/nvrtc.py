@@ -81,7 +81,7 @@ def library() -> ctypes.CDLL | None:
     found = importlib.util.find_spec("nvidia")
     for root in (found.submodule_search_locations or ()) if found else ():
         for folder in (*sorted(Path(root).glob("cu[0-9]*/lib")), Path(root) / "cuda_nvrtc/lib"):
-            compilers = sorted(path for path in folder.glob("libnvrtc.so.*") if "alt" not in path.name)
+            compilers = sorted(folder.glob("libnvrtc.so.*"))
             if compilers:
                 for builtins in folder.glob("libnvrtc-builtins.so.*"):
                     ctypes.CDLL(str(builtins), ctypes.RTLD_GLOBAL)
