@@ -3,7 +3,6 @@
 Or by the real search, with the kernels of `numpy_search`: slow, and for their widths alone.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +55,19 @@ class StandInSearch:
 
     Attributes:
         is_short: Whether there is no memory for scratch.
-        before: Called before each search.
+        count: Searches so far.
 
     """
 
     def __init__(self, device: NumpyDevice, width: int) -> None:
         self.device, self.width = device, width
         self.is_short = False
-        self.before: Callable[[], None] = lambda: None
+        self.count = 0
 
     def start(  # noqa: PLR0917 - as the real one
         self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
     ) -> StandInRunning:
-        self.before()
+        self.count += 1
         if self.is_short:
             message = "no room for scratch"
             raise DeviceMemoryError(message)
