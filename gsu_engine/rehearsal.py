@@ -59,9 +59,7 @@ def _rehearse(backend: Backend, dimension: int, k: int) -> None:
     )
     vectors = rng.integers(-127, 128, (ITEMS, dimension), np.int8)
     table.put(np.arange(1, ITEMS + 1), vectors)
-    engine = GsuEngine(
-        table, cap=ROWS, pool_bytes=1 << 20, packed_bytes=1 << 26, backend=backend, gpu_bytes=GPU_BYTES
-    )
+    engine = GsuEngine(table, cap=ROWS, pool_bytes=1 << 20, packed_bytes=1 << 26, backend=backend, gpu_bytes=GPU_BYTES)
     source = _Source(rng.integers(1, ITEMS + 1, ROWS))
     stop = ROWS
     for turn in range(6):

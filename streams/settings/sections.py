@@ -263,12 +263,13 @@ class FeatureSettings(Section):
         return names
 
 
+Backend = Literal["auto", "cpu", "cpu-avx-vnni", "cpu-avx2", "cpu-float32", "cuda", "array-cuda", "reference"]
+
+
 class EngineSettings(Section):
     """Retrieval."""
 
-    backend: Literal[
-        "auto", "cpu", "cpu-avx-vnni", "cpu-avx2", "cpu-float32", "cuda", "array-cuda", "reference"
-    ] = Field(
+    backend: Backend = Field(
         "auto",
         description="Where searches run. All give the same answers to the bit. `auto` takes `cuda` where a GPU can be "
         "used, else `cpu`, and says why; a worker with `cuda` does not start without one. `cpu` takes the best form "
@@ -289,9 +290,9 @@ class EngineSettings(Section):
     gpu_bytes: int | None = Field(
         None,
         ge=1 << 20,
-        description="Histories kept on the GPU, 4 bytes a behaviour (`cuda` only); least recently used users leave. Not "
-        "more than is free at the start. None: three quarters of what the vectors, at their most, leave free; the rest "
-        "is for searches and for others.",
+        description="Histories kept on the GPU, 4 bytes a behaviour (`cuda` only); least recently used users leave. "
+        "No more than is free at the start. None: three quarters of what the vectors, at their most, leave free; the "
+        "rest is for searches and for others.",
     )
 
 

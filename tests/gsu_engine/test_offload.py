@@ -1,4 +1,4 @@
-"""An engine with a device gives the answers of one without, whatever happens to be there, and if it fails at any time."""
+"""An engine with a device gives the answers of one without: whoever is there, and if it fails at any moment."""
 
 import itertools
 import threading
@@ -58,7 +58,7 @@ def device_of(engine: GsuEngine) -> DeviceStats:
 
 
 def elsewhere(engine: GsuEngine) -> dict[str, int]:
-    return {str(reason): count for reason, count in device_of(engine).elsewhere.items() if count}
+    return {reason: count for reason, count in device_of(engine).elsewhere.items() if count}
 
 
 class Both:

@@ -4,8 +4,9 @@ import subprocess
 import sys
 from unittest import mock
 
-from muse_stream.gsu_engine import rehearse
+from muse_stream.gsu_engine import SearchResult, rehearse
 from muse_stream.gsu_engine.backends.cpu import CpuBackend
+from muse_stream.gsu_engine.contract import Work
 from tests.gsu_engine.cuda.stand_in import StandInBackend
 
 SEARCHES = """
@@ -56,9 +57,14 @@ def test_searches_after_a_rehearsal_compile_nothing() -> None:
 def test_a_device_and_the_cpu_beside_it_are_both_rehearsed() -> None:
     backend = StandInBackend(CpuBackend(1), pages=20)
     searched: list[int] = []
-    cpu_search = backend.cpu.search
-    with mock.patch.object(backend.cpu, "search", lambda work: searched.append(work.pairs) or cpu_search(work)):
+    search = backend.cpu.search
+
+    def counted(work: Work) -> SearchResult:
+        searched.append(work.pairs)
+        return search(work)
+
+    with mock.patch.object(backend.cpu, "search", counted):
         rehearse(backend, None, 64, 5)
-    assert sum(searched) == 12
+    assert searched == [1] * 12
     assert set(backend.devices[0].launches) == {"append", "fill"}
     assert backend.searches[0].count == 12

@@ -81,7 +81,11 @@ def lost_at_once() -> NumpyDevice:
 @pytest.mark.parametrize(
     ("make", "gpu_bytes", "words"),
     [
-        (lambda: NumpyDevice(memory_bytes=1_000_000), 2_000_000, "2,000,000 bytes wanted for histories, NumPy has 1,000"),
+        (
+            lambda: NumpyDevice(memory_bytes=1_000_000),
+            2_000_000,
+            "2,000,000 bytes wanted for histories, NumPy has 1,000",
+        ),
         (lambda: NumpyDevice(memory_bytes=200_000), None, r"too little memory \(device budget 0 bytes.*200,000 free"),
         (lambda: NumpyDevice(memory_bytes=1_000_000), 900_000, "too little memory .*NumPy has"),
         (lost_at_once, None, "NumPy fails at once"),
