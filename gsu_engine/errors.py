@@ -50,5 +50,6 @@ class DeviceMemoryError(DeviceError):
 class DeviceLostError(DeviceError):
     """The GPU failed in flight; nothing works on it again within this process.
 
-    Operator action: look at the driver's log (`dmesg`, `nvidia-smi`), then restart the worker. Until then the CPU answers.
+    Operator action: look at the driver's log (`dmesg`, `nvidia-smi`), then restart the worker. Until then the CPU
+    answers.
     """

@@ -127,7 +127,8 @@ def _sample(pairs: NDArray[Any], k: int) -> None:
 def _groups(candidates: NDArray[Any]) -> NDArray[Any]:
     """The least power of two that holds all candidates, up to the warps of a block."""
     wanted = np.maximum(_parts(candidates, GROUP), 1)
-    return np.minimum(1 << np.ceil(np.log2(wanted)).astype(np.int64), GROUPS_MOST)
+    groups: NDArray[Any] = np.minimum(1 << np.ceil(np.log2(wanted)).astype(np.int64), GROUPS_MOST)
+    return groups
 
 
 def _tiles_per_item(tiles: int, multiprocessors: int) -> int:
@@ -146,4 +147,5 @@ def _firsts(counts: NDArray[Any]) -> tuple[I64, int]:
 
 def _parts(whole: NDArray[Any], part: NDArray[Any] | int) -> NDArray[Any]:
     """Quotient, rounded up."""
-    return -(-whole // part)
+    quotient: NDArray[Any] = -(-whole // part)
+    return quotient

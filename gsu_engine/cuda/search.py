@@ -79,10 +79,11 @@ class Running:
 
         """
         parts = [_unpacked(copy.wait(), count, self.k, self.recent) for count, copy in self.copies]
-        joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
         if not parts:
             return SearchResult.empty(0, self.k, self.recent)
-        scores, places, found, recent_scores, recent_present = joined
+        scores, places, found, recent_scores, recent_present = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
         positions = np.where(places >= 0, places + self.starts[:, None], -1)
         return SearchResult(scores, positions, found, recent_scores, recent_present.view(np.bool_))
 
@@ -101,7 +102,7 @@ class DeviceSearch:
         """Device memory for scratch and results."""
         return sum(buffer.bytes for buffer in (self._scratch, self._results) if buffer is not None)
 
-    def start(
+    def start(  # noqa: PLR0917 - what a search is
         self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
     ) -> Running:
         """Ask for a search.
@@ -126,7 +127,7 @@ class DeviceSearch:
         ]
         return Running(np.repeat(batch.starts, np.diff(batch.bounds)), k, recent, copies)
 
-    def _start_part(  # noqa: PLR0917
+    def _start_part(  # noqa: PLR0917 - what a search is
         self,
         resident: Resident,
         batch: SearchBatch,

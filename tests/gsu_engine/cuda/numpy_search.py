@@ -5,6 +5,7 @@ of hits are the kernels' own affair and are not played here.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from muse_stream.gsu_engine.arrays import F32, I64, U32, Flags
 from muse_stream.gsu_engine.cuda.layout import PAIR, SEARCH
+from muse_stream.gsu_engine.cuda.sources import WIDTHS
 from tests.gsu_engine.cuda.numpy_device import KERNELS, PAGE, NumpyDevice
 
 BELOW_ALL = np.float32(-np.inf)
@@ -76,7 +78,8 @@ class Searching:
 
     def counting(self, window: Window, candidate: int) -> Flags:
         excluded = int(self.excluded[candidate])
-        return (window.inv_norms != 0) & window.allowed & ((excluded == 0) | (window.slots != excluded))
+        counting: Flags = (window.inv_norms != 0) & window.allowed & ((excluded == 0) | (window.slots != excluded))
+        return counting
 
     def candidates_of(self, window: Window) -> list[int]:
         first = int(window.pair["first_candidate"])
@@ -162,7 +165,10 @@ def _all(search: Searching, window: Window, candidate: int) -> Any:
     return keys_of(search.products(window, candidate)[rows] * search.norms[candidate], rows)
 
 
-for _width in (64, 128):
-    KERNELS[f"threshold_{_width}"] = lambda device, at, width=_width: threshold(Searching(device, at, width))
-    KERNELS[f"filter_{_width}"] = lambda device, at, width=_width: filter_rows(Searching(device, at, width))
-    KERNELS[f"finish_{_width}"] = lambda device, at, width=_width: finish(Searching(device, at, width))
+def _kernel(step: Callable[[Searching], None], width: int) -> Callable[[NumpyDevice, int], None]:
+    return lambda device, argument: step(Searching(device, argument, width))
+
+
+for _width in WIDTHS:
+    for _name, _step in (("threshold", threshold), ("filter", filter_rows), ("finish", finish)):
+        KERNELS[f"{_name}_{_width}"] = _kernel(_step, _width)

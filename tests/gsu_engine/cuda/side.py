@@ -7,17 +7,18 @@ from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.histories import DeviceHistories
 from muse_stream.gsu_engine.cuda.search import DeviceSearch, Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
+from tests.gsu_engine.cuda import numpy_search  # noqa: F401 - brings NumPy's kernels of a search
 from tests.gsu_engine.worlds import World
 
-CAP = 20_000
+CAP, BUDGET_BYTES = 20_000, 1 << 20
 
 
 class Side:
     """Everybody of a world, resident on a device."""
 
-    def __init__(self, device: Device, world: World, table: VectorTable, budget_bytes: int = 1 << 20) -> None:
+    def __init__(self, device: Device, world: World, table: VectorTable, cap: int = CAP) -> None:
         self.table, self.world = table, world
-        self.histories = DeviceHistories(device, budget_bytes, CAP)
+        self.histories = DeviceHistories(device, BUDGET_BYTES, cap)
         self.vectors = DeviceVectors(device, table)
         self.searching = DeviceSearch(device, table.dimension)
         for user, history in world.histories.items():

@@ -72,7 +72,10 @@ def maxima_of(scores: NDArray[np.float64], span: int) -> NDArray[np.float64]:
     return np.concatenate([pairs[low : low + span].max(axis=0) for low in range(0, groups, span)])
 
 
-@pytest.mark.parametrize(("length", "k"), [(300, 50), (5_000, 50), (20_000, 50), (100_000, 50), (100_000, 1), (9_000, 200)])
+SHAPES = ((300, 50), (5_000, 50), (20_000, 50), (100_000, 50), (100_000, 1), (9_000, 200))
+
+
+@pytest.mark.parametrize(("length", "k"), SHAPES)
 def test_the_guess_holds_and_leaves_few_hits(length: int, k: int) -> None:
     """Rows in no order: enough of them reach the threshold, and the lists have room for all that do."""
     rng = np.random.default_rng(length + k)

@@ -4,7 +4,7 @@
 
 namespace emulator {
 template <class T, class Change>
-inline T atomically(const char* name, int line, T* address, Change change) {
+MUSE_UNCHECKED T atomically(const char* name, int line, T* address, Change change) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "atomics are of 4 or 8 bytes");
     let_others();
     atomic_access(address, sizeof(T), name, line);

@@ -17,14 +17,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.cuda import sources
-
 HERE = Path(__file__).parent
 CACHE = HERE.parents[3] / ".cache" / "emulator"
-HEADERS = ("cuda_on_cpu.hpp", "runtime.hpp", "atomics.hpp", "collectives.hpp", "matrices.hpp", "fibers.hpp", "state.hpp")
-RUNTIME = ("runtime.cpp", "guard.cpp")
-OPTIONS = ("-std=c++17", "-O2", "-g1", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-Wall")
+HEADERS = tuple(sorted(path.name for path in HERE.glob("*.hpp")))
+RUNTIME = ("runtime.cpp", "guard.cpp", "races.cpp")
+OPTIONS = (
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-U_FORTIFY_SOURCE",  # its longjmp refuses to leave a stack that it does not know
+    "-fvisibility=hidden",  # several libraries live in one process, each with a scheduler of its own
+    "-fno-gnu-unique",
+    "-Wall",
+)
 KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(([^)]*)\)\s+)?(\w+)\(\s*const (\w+)\s*\*')
+TABLE = "namespace emulator { using namespace unit;"  # where the kernels' text ends
 THREADS_MAX = 1024
 TEXT_BYTES = 4096
 
@@ -92,26 +102,25 @@ class Library:
 
     def _explained(self, message: str) -> str:
         """The same, with the source of each line that it names."""
-        found = re.search(r" \[(\S+)\+(0x[0-9a-f]+)\]$", message)
-        if found and found[1] == str(self.path):
-            message = message[: found.start()] + self._line_at(found[2])
+        message = re.sub(r" \[(\S+)\+(0x[0-9a-f]+)\]", lambda found: self._line_at(found[1], found[2]), message)
         lines = self.text.splitlines()
         named = {int(number) for number in re.findall(r"\(line (\d+)\)", message)}
         return "\n".join([message, *(f"  line {n}: {lines[n - 1].strip()}" for n in sorted(named) if n <= len(lines))])
 
-    def _line_at(self, offset: str) -> str:
+    def _line_at(self, image: str, offset: str) -> str:
         tool = shutil.which("addr2line")
-        if tool is None:
-            return f" [{offset}]"
+        if tool is None or image != str(self.path):
+            return f" [{image}+{offset}]"
         command = [tool, "-i", "-e", str(self.path), offset]
         places = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
         numbers = [place.rpartition(":")[2].split(" ")[0] for place in places if f"{self.path.stem}.cpp:" in place]
-        return "".join(f" (line {number})" for number in numbers)
+        last = self.text.count("\n", 0, self.text.index(TABLE))
+        return "".join(f" (line {number})" for number in numbers if int(number) <= last)
 
 
-def kernels_in(text: str) -> dict[str, str]:
-    """The kernels that a text defines, and how many threads a block of each may have, in C++."""
-    return {name: bound.split(",")[0] or str(THREADS_MAX) for bound, name, _ in KERNEL.findall(text)}
+def kernels_in(text: str) -> dict[str, tuple[str, str]]:
+    """The kernels that a text defines: type of the argument and most threads of a block, in C++."""
+    return {name: (struct, bound.split(",")[0] or str(THREADS_MAX)) for bound, name, struct in KERNEL.findall(text)}
 
 
 @cache
@@ -166,17 +175,15 @@ def _unit(text: str) -> str:
     """The file to compile. A kernel's name may be one of C's own: hence a namespace, and no extern "C"."""
     plain = KERNEL.sub(lambda found: found[0].replace('extern "C" ', ""), text)
     rows = "".join(
-        f'    {{"{name}", [](const void* argument) {{ unit::{name}(static_cast<const unit::{struct}*>(argument)); }}, '
-        f"{bound.split(',')[0] or THREADS_MAX}}},\n"
-        for bound, name, struct in KERNEL.findall(text)
+        f'    {{"{name}", [](const void* use) {{ unit::{name}(static_cast<const {struct}*>(use)); }}, {threads}}},\n'
+        for name, (struct, threads) in kernels_in(text).items()
     )
-    count = len(kernels_in(text))
     return (
         '#include "cuda_on_cpu.hpp"\n'
         f"namespace unit {{ namespace {{\n{plain}\n"
         "} }\n"
-        f"namespace emulator {{\nconst Kernel KERNELS[] = {{\n{rows}    {{nullptr, nullptr, 0}}}};\n"
-        f"const unsigned KERNEL_COUNT = {count};\n}}\n"
+        f"{TABLE}\n"
+        f"const Kernel KERNELS[] = {{\n{rows}    {{nullptr, nullptr, 0}}}};\n}}\n"
     )
 
 
@@ -218,8 +225,3 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(done.stderr)
-
-
-def unit_of(kernel: str) -> str | None:
-    """The unit of this project that defines a kernel."""
-    return next((unit for unit in sources.units() if kernel in kernels_in(sources.text_of(unit))), None)

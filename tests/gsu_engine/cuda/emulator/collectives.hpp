@@ -1,37 +1,37 @@
-// What lanes of a warp, or threads of a block, do together. A line number tells one use from another: lanes that meet at
-// different ones are an error, as CUDA says, even where a given GPU would let it pass.
+// What lanes of a warp, or threads of a block, do together. A line number tells one use from another: lanes that meet
+// at different ones are an error, as CUDA says, even where a given GPU would let it pass.
 #pragma once
 
 namespace emulator {
 
-template <class Do>
-inline void each(unsigned lanes, Do&& work) {
-    for (; lanes; lanes &= lanes - 1) work(static_cast<unsigned>(__builtin_ctz(lanes)));
-}
+// Over the lanes that are set. A macro: a function would be code of the unit's, and its accesses checked.
+#define MUSE_EACH(lane, lanes) \
+    for (unsigned rest_ = lanes, lane = 0; rest_ && (lane = static_cast<unsigned>(__builtin_ctz(rest_)), true); \
+         rest_ &= rest_ - 1)
 
 // Every lane brings a value; `Rule::of` makes one result of those that are here.
 template <class Rule, class T>
 struct Together {
     T value;
 
-    static void complete(void** operands, unsigned here) {
+    MUSE_UNCHECKED static void complete(void** operands, unsigned here) {
         T result = static_cast<Together*>(operands[__builtin_ctz(here)])->value;
-        each(here & (here - 1), [&](unsigned lane) {
-            result = Rule::of(result, static_cast<Together*>(operands[lane])->value);
-        });
-        each(here, [&](unsigned lane) { static_cast<Together*>(operands[lane])->value = result; });
+        MUSE_EACH(lane, here & (here - 1)) result = Rule::of(result, static_cast<Together*>(operands[lane])->value);
+        MUSE_EACH(lane, here) static_cast<Together*>(operands[lane])->value = result;
     }
 
     static T of(unsigned mask, T value, int line) {
-        static constexpr Collective what{Rule::name, complete, false};
+        static constexpr Collective what{Rule::name, complete, false, Rule::orders_memory};
         Together operands{value};
         meet(what, mask, line, &operands);
         return operands.value;
     }
 };
 
-#define MUSE_RULE(Name, word, expression) \
+#define MUSE_RULE(Name, word, expression) MUSE_RULE_OF(Name, word, expression, false)
+#define MUSE_RULE_OF(Name, word, expression, orders) \
     struct Name { \
+        static constexpr bool orders_memory = orders; \
         static constexpr const char* name = word; \
         template <class T> \
         static T of(T a, T b) { \
@@ -47,7 +47,7 @@ MUSE_RULE(Smallest, "__reduce_min_sync", b < a ? b : a)
 MUSE_RULE(And, "__reduce_and_sync", a& b)
 MUSE_RULE(Or, "__reduce_or_sync", a | b)
 MUSE_RULE(Xor, "__reduce_xor_sync", a ^ b)
-MUSE_RULE(Nothing, "__syncwarp", a)
+MUSE_RULE_OF(Nothing, "__syncwarp", a, true)
 
 // Every lane brings a value and the lane whose value it wants.
 template <class T>
@@ -56,13 +56,13 @@ struct Shuffle {
     unsigned source;
     T result;
 
-    static void complete(void** operands, unsigned here) {
-        each(here, [&](unsigned lane) {
+    MUSE_UNCHECKED static void complete(void** operands, unsigned here) {
+        MUSE_EACH(lane, here) {
             auto* mine = static_cast<Shuffle*>(operands[lane]);
             if (!(here >> mine->source & 1))
                 fail("a shuffle: lane %u reads lane %u, which takes no part", lane, mine->source);
             mine->result = static_cast<Shuffle*>(operands[mine->source])->value;
-        });
+        }
     }
 
     static T of(const Collective& what, unsigned mask, T value, unsigned source, int line) {
@@ -106,11 +106,12 @@ MUSE_REDUCE(__reduce_and_sync, And, unsigned)
 MUSE_REDUCE(__reduce_or_sync, Or, unsigned)
 MUSE_REDUCE(__reduce_xor_sync, Xor, unsigned)
 
-// As the CUDA guide says: `width` cuts the warp into sections, and a lane that would read beyond its own keeps its value.
+// As the CUDA guide says: `width` cuts the warp into sections, and a lane that would read beyond its own keeps its
+// value.
 #define MUSE_SHUFFLE(word, argument, source_expression) \
     template <class T> \
     inline T word(unsigned mask, T value, argument, int width = 32, int line = __builtin_LINE()) { \
-        static constexpr emulator::Collective what{#word, emulator::Shuffle<T>::complete, false}; \
+        static constexpr emulator::Collective what{#word, emulator::Shuffle<T>::complete, false, false}; \
         const unsigned lane = emulator::own_lane(), first = emulator::section_of(lane, width); \
         const unsigned end = first + static_cast<unsigned>(width); \
         const unsigned source = source_expression; \

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from muse_stream.gsu_engine.cuda import sources
 from muse_stream.gsu_engine.cuda.device import Buffer
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
-from tests.gsu_engine.cuda.emulator.builder import KernelError, Library, build, unit_of
+from tests.gsu_engine.cuda.emulator.builder import KernelError, Library, build
 
 ALIGNED_BYTES = 256
 ZONE_BYTES = 1024
@@ -84,7 +84,6 @@ class EmulatedDevice:
         self._shared_bytes_max = shared_bytes_max
         self._checked = checked
         self._library = library
-        self._libraries: dict[str, Library] = {}
         self._buffers: weakref.WeakSet[EmulatedBuffer] = weakref.WeakSet()
         self._calls_left: int | None = None
 
@@ -152,11 +151,7 @@ class EmulatedDevice:
     def _library_of(self, kernel: str) -> Library:
         if self._library is not None:
             return self._library
-        if kernel not in self._libraries:
-            unit = unit_of(kernel)
-            assert unit is not None, f"no kernel {kernel}"
-            self._libraries[kernel] = build(sources.text_of(unit), checked=self._checked)
-        return self._libraries[kernel]
+        return build(sources.text_of(sources.KERNELS[kernel]), checked=self._checked)
 
     def _ranges(self) -> NDArray[np.uint64]:
         ranges = sorted((buffer.address, buffer.address + buffer.bytes) for buffer in self._buffers)
@@ -166,9 +161,7 @@ class EmulatedDevice:
         for buffer in self._buffers:
             at = buffer.overwritten()
             if at is not None:
-                message = (
-                    f"kernel {kernel} wrote to byte {at} of a buffer of {buffer.bytes} bytes at {buffer.address:#x}"
-                )
+                message = f"kernel {kernel} wrote to byte {at} of a buffer of {buffer.bytes} bytes"
                 raise KernelError(message)
 
     def _part(self, buffer: Buffer, at_bytes: int, size_bytes: int) -> NDArray[np.uint8]:

@@ -34,6 +34,15 @@ void fail(const char* format, ...) {
     siglongjmp(grid.landing, 1);
 }
 
+void describe_place(char* text, size_t bytes, uint64_t place) {
+    Dl_info image;
+    text[0] = 0;
+    if (place < LINES_MAX)
+        snprintf(text, bytes, " (line %lu)", place);
+    else if (dladdr(reinterpret_cast<void*>(place), &image))
+        snprintf(text, bytes, " [%s+0x%lx]", image.dli_fname, place - reinterpret_cast<uint64_t>(image.dli_fbase));
+}
+
 // ---- addresses
 
 bool in_buffers(const void* address, size_t bytes) {
@@ -52,7 +61,7 @@ bool in_buffers(const void* address, size_t bytes) {
 
 static bool aligned(const void* address, size_t bytes) { return reinterpret_cast<uint64_t>(address) % bytes == 0; }
 
-void check_shared(const void* address, size_t bytes, const char* what, int line) {
+static void check_shared(const void* address, size_t bytes, const char* what, int line) {
     if (!in_own_shared(address, bytes)) {
         const auto offset = static_cast<const unsigned char*>(address) - dynamic_shared();
         fail("%s (line %d): not shared memory of this block, byte %td of %zu", what, line, offset, grid.shared_bytes);
@@ -62,10 +71,16 @@ void check_shared(const void* address, size_t bytes, const char* what, int line)
 
 static void check_global(const void* address, size_t bytes, const char* what, int line) {
     if (!in_buffers(address, bytes)) fail("%s (line %d): address %p is in no buffer", what, line, address);
-    if (!aligned(address, bytes)) fail("%s (line %d): address %p is not aligned to %zu bytes", what, line, address, bytes);
+    if (!aligned(address, bytes)) fail("%s (line %d): %p is not aligned to %zu bytes", what, line, address, bytes);
+}
+
+void read_shared(const void* address, size_t bytes, const char* what, int line) {
+    check_shared(address, bytes, what, line);
+    note(address, bytes, Access::read, static_cast<uint64_t>(line));
 }
 
 void atomic_access(const void* address, size_t bytes, const char* what, int line) {
+    note(address, bytes, Access::atomic, static_cast<uint64_t>(line));
     if (in_own_shared(address, bytes))
         check_shared(address, bytes, what, line);
     else
@@ -77,7 +92,9 @@ void atomic_access(const void* address, size_t bytes, const char* what, int line
 void begin_copy(void* to_shared, const void* from_global, int line) {
     check_shared(to_shared, 16, "begin_copy", line);
     check_global(from_global, 16, "begin_copy", line);
-    Copy copy{static_cast<unsigned char*>(to_shared), static_cast<const unsigned char*>(from_global), false, {}};
+    const auto place = static_cast<uint64_t>(line);
+    note(to_shared, 16, Access::write, place);
+    Copy copy{static_cast<unsigned char*>(to_shared), static_cast<const unsigned char*>(from_global), place, false, {}};
     copy.early = random_bits() >> 63;
     if (copy.early) memcpy(copy.bytes, copy.from, sizeof(copy.bytes));
     fill_with_garbage(copy.to, sizeof(copy.bytes));  // from now on nobody may count on what is there
@@ -91,7 +108,10 @@ void wait_for_copies(unsigned pending) {
     auto& closed = grid.running->closed;
     if (closed.size() <= pending) return;
     const size_t groups = closed.size() - pending, end = closed[groups - 1];
-    for (size_t i = 0; i < end; ++i) memcpy(copies[i].to, copies[i].early ? copies[i].bytes : copies[i].from, 16);
+    for (size_t i = 0; i < end; ++i) {
+        note(copies[i].to, 16, Access::write, copies[i].place);
+        memcpy(copies[i].to, copies[i].early ? copies[i].bytes : copies[i].from, 16);
+    }
     copies.erase(copies.begin(), copies.begin() + static_cast<ptrdiff_t>(end));
     closed.erase(closed.begin(), closed.begin() + static_cast<ptrdiff_t>(groups));
     for (size_t& other : closed) other -= end;
@@ -152,10 +172,7 @@ static void on_signal(int signal, siginfo_t* info, void* state) {
     if (signal == SIGSEGV || signal == SIGBUS) length += snprintf(text + length, room - length, ", %p", info->si_addr);
 #if defined(__x86_64__)
     const auto at = static_cast<uint64_t>(static_cast<ucontext_t*>(state)->uc_mcontext.gregs[REG_RIP]);
-    Dl_info image;
-    if (dladdr(reinterpret_cast<void*>(at), &image))
-        snprintf(text + length, room - length, " [%s+0x%lx]", image.dli_fname,
-                 at - reinterpret_cast<uint64_t>(image.dli_fbase));
+    describe_place(text + length, room - length, at);
 #else
     static_cast<void>(state);
 #endif

@@ -8,18 +8,22 @@ struct MultiplyAdd {
     const unsigned (*a)[4];
     unsigned b0, b1;
 
+    MUSE_UNCHECKED static void unpack(short* to, unsigned word) {
+        for (int i = 0; i < 4; ++i) to[i] = static_cast<signed char>(word >> 8 * i);
+    }
+
     // mma.m16n8k32: see the fragments in primitives.cuh; lane = 4 * g + t.
-    __attribute__((optimize("O3"))) static void complete(void** operands, unsigned) {
-        alignas(16) signed char a[16][32], b[8][32];
+    MUSE_UNCHECKED __attribute__((optimize("O3"))) static void complete(void** operands, unsigned) {
+        alignas(16) short a[16][32], b[8][32];  // wide: g++ multiplies and adds eight at a time
         for (unsigned lane = 0; lane < LANES; ++lane) {
             const auto& mine = *static_cast<MultiplyAdd*>(operands[lane]);
             const unsigned g = lane / 4, t = lane % 4;
-            memcpy(&a[g][4 * t], &(*mine.a)[0], 4);
-            memcpy(&a[g + 8][4 * t], &(*mine.a)[1], 4);
-            memcpy(&a[g][16 + 4 * t], &(*mine.a)[2], 4);
-            memcpy(&a[g + 8][16 + 4 * t], &(*mine.a)[3], 4);
-            memcpy(&b[g][4 * t], &mine.b0, 4);
-            memcpy(&b[g][16 + 4 * t], &mine.b1, 4);
+            unpack(&a[g][4 * t], (*mine.a)[0]);
+            unpack(&a[g + 8][4 * t], (*mine.a)[1]);
+            unpack(&a[g][16 + 4 * t], (*mine.a)[2]);
+            unpack(&a[g + 8][16 + 4 * t], (*mine.a)[3]);
+            unpack(&b[g][4 * t], mine.b0);
+            unpack(&b[g][16 + 4 * t], mine.b1);
         }
         int sums[16][8];
         for (int row = 0; row < 16; ++row)
@@ -43,7 +47,7 @@ struct LoadMatrices {
     unsigned (*out)[4];
     const unsigned char* row;
 
-    static void complete(void** operands, unsigned) {
+    MUSE_UNCHECKED static void complete(void** operands, unsigned) {
         unsigned result[LANES][4];
         for (unsigned lane = 0; lane < LANES; ++lane)
             for (unsigned matrix = 0; matrix < 4; ++matrix) {
@@ -58,14 +62,14 @@ struct LoadMatrices {
 }  // namespace emulator
 
 inline void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int line = __builtin_LINE()) {
-    static constexpr emulator::Collective what{"multiply_add", emulator::MultiplyAdd::complete, true};
+    static constexpr emulator::Collective what{"multiply_add", emulator::MultiplyAdd::complete, true, false};
     emulator::MultiplyAdd operands{&c, &a, b0, b1};
     emulator::meet(what, 0xffffffffu, line, &operands);
 }
 
 inline void load_matrices(unsigned (&out)[4], const void* row, int line = __builtin_LINE()) {
-    static constexpr emulator::Collective what{"load_matrices", emulator::LoadMatrices::complete, true};
-    emulator::check_shared(row, 16, "load_matrices", line);
+    static constexpr emulator::Collective what{"load_matrices", emulator::LoadMatrices::complete, true, false};
+    emulator::read_shared(row, 16, "load_matrices", line);
     emulator::LoadMatrices operands{&out, static_cast<const unsigned char*>(row)};
     emulator::meet(what, 0xffffffffu, line, &operands);
 }

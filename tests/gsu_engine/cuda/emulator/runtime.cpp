@@ -5,8 +5,10 @@
 
 #include "state.hpp"
 
-extern "C" unsigned char __start_muse_shared[] __attribute__((visibility("hidden")));
-extern "C" unsigned char __stop_muse_shared[] __attribute__((visibility("hidden")));
+#define MUSE_EXPORTED extern "C" __attribute__((visibility("default")))
+
+extern "C" unsigned char __start_muse_shared[];
+extern "C" unsigned char __stop_muse_shared[];
 
 namespace emulator {
 
@@ -40,7 +42,22 @@ void fill_with_garbage(unsigned char* memory, size_t bytes) {
 
 // ---- threads take turns
 
-static void suspend() { Context::turn(grid.running->context, grid.scheduler); }
+// The next ready lane of the warp whose turn it is; lanes hand over to each other, and the last to the scheduler.
+static Fiber* next_in_burst() {
+    Burst& burst = grid.burst;
+    while (burst.left) {
+        --burst.left;
+        burst.lane = (burst.lane + burst.step) % LANES;
+        if (burst.warp->ready >> burst.lane & 1) return &burst.warp->fibers[burst.lane];
+    }
+    return nullptr;
+}
+
+static void suspend() {
+    Fiber& before = *grid.running;
+    grid.running = next_in_burst();
+    Context::turn(before.context, grid.running ? grid.running->context : grid.scheduler);
+}
 
 static void wake(Warp& warp, unsigned lanes) {
     warp.ready |= lanes;
@@ -55,16 +72,11 @@ void let_others() {
 }
 
 // All ready lanes of a warp, in an order of the moment.
-static void burst(Warp& warp) {
+static void run_burst(Warp& warp) {
     const auto bits = static_cast<unsigned>(random_bits() >> 40);
-    const unsigned step = bits | 1, first = bits >> 5;
-    for (unsigned i = 0; i < LANES; ++i) {
-        const unsigned lane = (first + i * step) % LANES;
-        if (!(warp.ready >> lane & 1)) continue;
-        grid.running = &warp.fibers[lane];
-        Context::turn(grid.scheduler, grid.running->context);
-    }
-    grid.running = nullptr;
+    grid.burst = {&warp, bits | 1, bits >> 5, LANES};
+    grid.running = next_in_burst();
+    Context::turn(grid.scheduler, grid.running->context);
 }
 
 // ---- warps
@@ -76,6 +88,7 @@ static void finish(Warp& warp, Meeting& open, unsigned running) {
         fail("%s (line %d) needs all 32 lanes of warp %u, lanes %08x are here", meeting.what->name, meeting.line,
              warp.first_thread / LANES, meeting.arrived);
     meeting.what->complete(warp.operands, meeting.arrived);
+    if (meeting.what->orders_memory) order_lanes(warp, meeting.arrived);
     wake(warp, meeting.arrived & ~running);
 }
 
@@ -84,8 +97,8 @@ static Meeting& meeting_of(Warp& warp, const Collective& what, unsigned mask, in
         Meeting& open = warp.meetings[i];
         if (open.what == &what && open.mask == mask && open.line == line) return open;
         if (open.mask & own && open.arrived & mask)
-            fail("lanes of one warp meet at different places: this lane at %s mask %08x (line %d), lanes %08x at %s mask "
-                 "%08x (line %d)",
+            fail("lanes of one warp meet at different places: this lane at %s mask %08x (line %d), lanes %08x at %s "
+                 "mask %08x (line %d)",
                  what.name, mask, line, open.arrived, open.what->name, open.mask, open.line);
     }
     Meeting& fresh = warp.meetings[warp.meeting_count++];
@@ -113,6 +126,7 @@ void meet(const Collective& what, unsigned mask, int line, void* operands) {
 static void release(Block& block) {
     block.result = block.yes;
     block.arrived = 0;
+    block.epoch = ++grid.epochs;
     for (Warp& warp : block.warps) {
         wake(warp, warp.at_barrier);
         warp.at_barrier = 0;
@@ -177,8 +191,10 @@ static void start_warp(Block& block, unsigned index, size_t slot) {
         fiber.thread = warp.first_thread + lane;
         fiber.copies.clear();
         fiber.closed.clear();
+        fiber.stack = stacks.at(stack);
         fiber.context.begin(stacks.at(stack), Stacks::usable_bytes(stack), thread_main);
     }
+    forget_order(warp);
     wake(warp, warp.alive);
 }
 
@@ -186,6 +202,7 @@ static void start(Block& block) {
     block.index = grid.order[grid.started++];
     block.alive = grid.block_size.x;
     block.arrived = 0;
+    block.epoch = ++grid.epochs;
     const size_t room = (grid.shared_bytes + SHARED_ALIGNED_BYTES - 1) / SHARED_ALIGNED_BYTES * SHARED_ALIGNED_BYTES;
     block.memory.resize(room + SHARED_ZONE_BYTES + SHARED_ALIGNED_BYTES);
     const auto begin = reinterpret_cast<uintptr_t>(block.memory.data());
@@ -222,7 +239,7 @@ static void run_all() {
         const unsigned chosen = random_below(static_cast<unsigned>(grid.ready.size()));
         Warp& warp = *grid.ready[chosen];
         bring(*warp.block);
-        burst(warp);
+        run_burst(warp);
         if (warp.ready == 0) {
             warp.listed = false;
             grid.ready[chosen] = grid.ready.back();
@@ -261,22 +278,22 @@ static void prepare(const Kernel& kernel, unsigned blocks, unsigned threads, siz
 }
 
 static const Kernel* kernel_named(const char* name) {
-    for (unsigned i = 0; i < KERNEL_COUNT; ++i)
-        if (strcmp(KERNELS[i].name, name) == 0) return &KERNELS[i];
+    for (const Kernel* kernel = KERNELS; kernel->name; ++kernel)
+        if (strcmp(kernel->name, name) == 0) return kernel;
     return nullptr;
 }
 
 }  // namespace emulator
 
 // Device memory from now on: `ranges` is [count, 2], sorted, first byte and end of each.
-extern "C" void set_buffers(const uint64_t* ranges, size_t count) {
+MUSE_EXPORTED void set_buffers(const uint64_t* ranges, size_t count) {
     auto& buffers = emulator::grid.buffers;
     buffers.resize(count);
     for (size_t i = 0; i < count; ++i) buffers[i] = {ranges[2 * i], ranges[2 * i + 1]};
 }
 
 // Run a kernel to its end. Returns 0, or 1 with the reason in `error`.
-extern "C" int launch(const char* name, unsigned blocks, unsigned threads, size_t shared_bytes, const void* argument,
+MUSE_EXPORTED int launch(const char* name, unsigned blocks, unsigned threads, size_t shared_bytes, const void* argument,
                       uint64_t seed, unsigned together, double seconds, char* error, size_t error_bytes) {
     using namespace emulator;
     grid.error[0] = 0;

@@ -7,6 +7,9 @@ namespace emulator {
 
 constexpr unsigned LANES = 32;
 
+// For what the emulator does in a unit's code: the checks of accesses are for kernels.
+#define MUSE_UNCHECKED __attribute__((no_sanitize("thread", "undefined"), noinline))
+
 struct Dim {
     unsigned x, y, z;
 };
@@ -23,7 +26,8 @@ struct Dim {
 struct Collective {
     const char* name;
     void (*complete)(void** operands, unsigned here);
-    bool whole_warp;  // undefined unless all 32 lanes are alive and named
+    bool whole_warp;     // undefined unless all 32 lanes are alive and named
+    bool orders_memory;  // what lanes wrote before is seen by all of them afterwards
 };
 
 void meet(const Collective& what, unsigned mask, int line, void* operands);
@@ -38,21 +42,20 @@ void begin_copy(void* to_shared, const void* from_global, int line);
 void close_copies();
 void wait_for_copies(unsigned pending);
 
-// `bytes` at `address` lie in this block's shared memory and are aligned to their number.
-void check_shared(const void* address, size_t bytes, const char* what, int line);
+// `bytes` at `address`, to be read, lie in this block's shared memory and are aligned to their number.
+void read_shared(const void* address, size_t bytes, const char* what, int line);
 
-// A word at `address` is aligned; a word in shared memory is this block's.
+// A word to be changed lies in this block's shared memory or in a buffer, and is aligned.
 void atomic_access(const void* address, size_t bytes, const char* what, int line);
 
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-// What the builder generates: one row per kernel of the unit.
+// What the builder generates: one row per kernel of the unit, and one without a name.
 struct Kernel {
     const char* name;
     void (*run)(const void* argument);
     unsigned threads_max;
 };
 extern const Kernel KERNELS[];
-extern const unsigned KERNEL_COUNT;
 
 }  // namespace emulator

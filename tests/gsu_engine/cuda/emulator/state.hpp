@@ -19,12 +19,32 @@ struct Block;
 struct Copy {
     unsigned char* to;
     const unsigned char* from;
+    uint64_t place;  // in the code
     bool early;  // the source is read at once; else when it is waited for: hardware may do either
     unsigned char bytes[16];
 };
 
+enum class Access { read, write, atomic };
+
+// Who has used a byte last, since the last barrier of the block: see races.cpp.
+struct Record {
+    unsigned epoch;
+    unsigned stamp;
+    unsigned lanes;
+    unsigned warp;
+    unsigned thread, thread_before;  // the last two
+    uint64_t place;                  // of the last
+};
+
+struct Cell {
+    Record records[3];  // by Access
+};
+
 struct Fiber {
     Context context;
+    const unsigned char* stack;
+    unsigned stamp;         // the warp's tick when this lane last joined the others
+    unsigned seen[LANES];   // of each lane: all that it did at earlier ticks came before
     Warp* warp;
     unsigned thread;
     std::vector<Copy> copies;
@@ -46,6 +66,7 @@ struct Warp {
     unsigned alive;
     unsigned ready;
     unsigned at_barrier;
+    unsigned tick;  // how often lanes have joined
     bool listed;  // in the scheduler's list
     unsigned meeting_count;
     Meeting meetings[LANES];
@@ -59,11 +80,19 @@ struct Block {
     const char* barrier;
     int barrier_line;
     unsigned yes, result;
+    unsigned epoch;  // a number of its own from barrier to barrier
     std::vector<Warp> warps;
     std::vector<Fiber> fibers;
     std::vector<unsigned char> memory;   // dynamic shared memory and its zone
     unsigned char* shared;               // where it begins in `memory`
     std::vector<unsigned char> statics;  // static shared memory, while other blocks run
+    std::vector<Cell> cells, static_cells;
+};
+
+// A warp's turn: lanes come in steps of an odd number, so that each comes once.
+struct Burst {
+    Warp* warp;
+    unsigned step, lane, left;
 };
 
 struct Range {
@@ -77,9 +106,11 @@ struct Grid {
     size_t shared_bytes;
     std::vector<unsigned> order;  // in which blocks start
     size_t started;
+    unsigned epochs;
     std::vector<Block> blocks;  // those that run now
     std::vector<Warp*> ready;
     Block* resident;  // whose static shared memory is in place
+    Burst burst;
     Fiber* running;
     Context scheduler;
     uint64_t random;
@@ -107,5 +138,13 @@ bool in_own_shared(const void* address, size_t bytes);
 bool in_buffers(const void* address, size_t bytes);
 void run_guarded(void (*work)(), double seconds);
 void describe_deadlock();
+
+// A place in the code, for people: a line of the unit where it is smaller than this, else an address.
+constexpr uint64_t LINES_MAX = 1 << 20;
+void describe_place(char* text, size_t bytes, uint64_t place);
+
+void note(const void* memory, size_t bytes, Access access, uint64_t place);
+void forget_order(Warp& warp);
+void order_lanes(Warp& warp, unsigned here);
 
 }  // namespace emulator

@@ -236,11 +236,7 @@ WRONG: list[tuple[str, str, str]] = [
         "different places.*__",
         "two collectives",
     ),
-    (
-        "if (threadIdx.x < 16) __syncwarp(0xffffu); else __syncwarp(0xffffff00u);",
-        "waits? at|wait at|different",
-        "masks",
-    ),
+    ("if (threadIdx.x < 16) __syncwarp(0xffffffu); else __syncwarp(0xffffff00u);", "different places", "masks"),
     ("__syncwarp(threadIdx.x == 3 ? 0x7u : ~0u);", "lacks the lane", "own lane not in the mask"),
     ("if (threadIdx.x < 16) __syncthreads();\n else __syncthreads();", "different places", "two barriers"),
     (
@@ -284,7 +280,7 @@ def test_an_error_shows_the_line() -> None:
 
 def test_a_kernel_without_end_is_ended() -> None:
     bench = Bench("volatile int i = 0; while (i == 0) {}")
-    with pytest.raises(KernelError, match="thread . it does not end|it does not end"):
+    with pytest.raises(KernelError, match="it does not end"):
         bench.library.launch("probe0", 1, 32, 0, 0, seed=0, seconds=0.05)
 
 
@@ -361,4 +357,5 @@ def test_libraries_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     text = 'extern "C" __global__ void kept(const int* use) {}'
     made = build(text)
     assert made.kernels == ("kept",)
-    assert [file.name for file in tmp_path.iterdir()] == [made.path.name]
+    assert [file.name for file in tmp_path.glob("*.so")] == [made.path.name]
+    assert not [file for file in tmp_path.iterdir() if file.is_dir()]
