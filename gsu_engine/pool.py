@@ -122,6 +122,20 @@ class HistoryPool:
             low = high
         return found
 
+    def run(self, user: int) -> tuple[int, U32] | None:
+        """The position of the first behaviour held of a user, and the slots from there on; None: not held."""
+        who, number = np.array([user], np.int64), np.zeros(1, np.uint32)
+        found = np.zeros(1, np.bool_)
+        with self._lock:
+            pool = self._pages
+            hashing.find(who, pool.ids, pool.tags, pool.numbers, int(pool.counters[hashing.SEED]), number)
+            if number[0] == 0:
+                return None
+            start, stop = pool.records["start"][number].copy(), pool.records["stop"][number].copy()
+            slots = np.empty(int(stop[0] - start[0]), np.uint32)
+            paging.copy_windows(pool, who, start, stop, np.array([0, len(slots)]), slots, found)
+        return int(start[0]), slots
+
     def spans(self) -> tuple[I64, I64, I64]:
         """Users held, ascending, and the first position and the end of each one's run, `[n] int64` each.
 
