@@ -97,9 +97,9 @@ def misleading_world() -> World:
 
 
 def overflowing_world() -> World:
-    """One user with three rows more than a list holds, all equal."""
+    """One user with six rows more than a list holds, all equal."""
     vectors = {1: np.full(128, 3, np.int8), 2: np.full(128, 5, np.int8)}
-    return World(128, vectors, {1: History(0, [1] * 1_027)}, np.random.default_rng(0))
+    return World(128, vectors, {1: History(0, [1] * 1_030)}, np.random.default_rng(0))
 
 
 def test_a_sample_that_misleads(make_device: MakeDevice) -> None:
