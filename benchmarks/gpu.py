@@ -24,15 +24,16 @@ from dataclasses import asdict, dataclass
 
 from muse_stream.benchmarks import gpu_append, gpu_limits, gpu_machine, performance
 from muse_stream.benchmarks.gpu_cases import Case, Group, cases, groups
-from muse_stream.benchmarks.gpu_cell import FIGURES, Cell, Taken, cell, line
+from muse_stream.benchmarks.gpu_cell import FIGURES, Taken, cell, line
 from muse_stream.benchmarks.gpu_clock import EventClock
 from muse_stream.benchmarks.gpu_limits import Limits
-from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, Parts, engine_of, hold, open_parts, way_of
+from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, Parts, engine_of, enter, hold, open_parts, way_of
 from muse_stream.benchmarks.gpu_peer import Peer, Place
 from muse_stream.benchmarks.gpu_peers import PEERS, make_peers
 from muse_stream.benchmarks.gpu_rounds import WARM_UPS, check, take_turns, way_of_ours, way_of_peer
 from muse_stream.benchmarks.gpu_world import World
 from muse_stream.benchmarks.report import Line
+from muse_stream.gsu_engine import GsuEngine
 from muse_stream.gsu_engine.backends.array import ArrayBackend
 from muse_stream.gsu_engine.contract import Backend
 
@@ -130,20 +131,27 @@ def _numbers(text: str) -> list[int]:
 def measured(plan: Plan, rig: Rig) -> Iterator[Line]:
     """All rows."""
     world = World(plan.items, plan.dimension)
+    engines = {name: engine_of(world, backend) for name, backend in rig.backends.items()}
+    ours = _Engines(engines, rig.parts(world) if rig.parts else None)
     for group in plan.groups:
-        yield from _group(world, group, plan, rig)
+        stage = _Stage.of(world, group, plan.peers, rig, ours)
+        for case in cases(group, plan.k):
+            taken = stage.measure(case, plan)
+            for figure in FIGURES:
+                found = cell(case, figure, taken)
+                print(line(found), file=sys.stderr)  # noqa: T201
+                yield found
+        del stage
         rig.place.release()
-    yield from gpu_append.measured(world, rig.backends, rig.parts, plan.rounds)
+    yield from gpu_append.measured(world, next(iter(engines.values())), ours.parts, plan.rounds)
 
 
-def _group(world: World, group: Group, plan: Plan, rig: Rig) -> Iterator[Cell]:
-    stage = _Stage.of(world, group, plan, rig)
-    for case in cases(group, plan.k):
-        taken = stage.measure(case, plan)
-        for figure in FIGURES:
-            found = cell(case, figure, taken)
-            print(line(found), file=sys.stderr)  # noqa: T201
-            yield found
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """Ours by name, and the metered parts of the first one."""
+
+    engines: Mapping[str, GsuEngine]
+    parts: Parts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +165,17 @@ class _Stage:
     peers: list[dict[str, Peer]]
 
     @classmethod
-    def of(cls, world: World, group: Group, plan: Plan, rig: Rig) -> "_Stage":
+    def of(cls, world: World, group: Group, peers: Sequence[str], rig: Rig, ours: "_Engines") -> "_Stage":
+        engines, parts = ours.engines, ours.parts
         sets = world.sets(group)
         everybody = [user for users in sets for user in users]
-        parts = rig.parts(world) if rig.parts else None
         if parts:
             hold(world, parts, everybody)
-        ours = {
-            name: way_of(world, engine_of(world, backend, everybody), None if number else parts)
-            for number, (name, backend) in enumerate(rig.backends.items())
-        }
-        return cls(world, rig, sets, ours, [make_peers(world.rows(users), rig.place, plan.peers) for users in sets])
+        for engine in engines.values():
+            enter(world, engine, everybody)
+        shown = next(iter(engines))
+        ours = {name: way_of(world, engine, parts if name == shown else None) for name, engine in engines.items()}
+        return cls(world, rig, sets, ours, [made)
 
     def measure(self, case: Case, plan: Plan) -> Taken:
         """All ways: tuned, checked, then in turns."""

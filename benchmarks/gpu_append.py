@@ -2,16 +2,15 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from muse_stream.benchmarks.gpu_cases import Group
-from muse_stream.benchmarks.gpu_ours import Parts, engine_of, hold
+from muse_stream.benchmarks.gpu_ours import Parts, enter, hold
 from muse_stream.benchmarks.gpu_world import World
 from muse_stream.benchmarks.report import Line
 from muse_stream.gsu_engine import GsuEngine
-from muse_stream.gsu_engine.contract import Backend
 
 USERS, LENGTH = 1_000, 1_000
 CASE = f"append one row to {USERS} users"
@@ -23,15 +22,12 @@ def empty() -> Iterator[Line]:
     return (Line(f"{CASE}, {figure}", None, unit) for figure, unit in FIGURES.items())
 
 
-def measured(
-    world: World, backends: Mapping[str, str | Backend], parts_of: Callable[[World], Parts] | None, rounds: int
-) -> Iterator[Line]:
-    """Launches, the whole call of the first engine, and the device's time; medians."""
+def measured(world: World, engine: GsuEngine, parts: Parts | None, rounds: int) -> Iterator[Line]:
+    """Launches, the engine's whole call, and the device's time; medians."""
     (users,) = world.sets(Group("", (LENGTH,) * USERS, (), 1))
-    engine = engine_of(world, next(iter(backends.values())), users)
+    enter(world, engine, users)
     figures: dict[str, float | None] = {"end to end": 1e3 * _seconds(world, engine, users, rounds)}
-    if parts_of:
-        parts = parts_of(world)
+    if parts:
         hold(world, parts, users)
         figures |= _on_device(world, parts, users, rounds)
     return (Line(f"{CASE}, {figure}", figures.get(figure), unit) for figure, unit in FIGURES.items())

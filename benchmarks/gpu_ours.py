@@ -76,12 +76,15 @@ def open_parts(world: World) -> Parts:
     return Parts(device, histories, vectors, search)
 
 
-def engine_of(world: World, backend: str | Backend, users: Sequence[int]) -> GsuEngine:
-    """An engine with these users resident, and no packed copies beyond what the cpu backend is given by default."""
-    engine = GsuEngine(world.table, cap=CAP, pool_bytes=POOL_BYTES, packed_bytes=POOL_BYTES, backend=backend)
+def engine_of(world: World, backend: str | Backend) -> GsuEngine:
+    """An engine with room for all users of a run; made once, since an index never forgets an engine."""
+    return GsuEngine(world.table, cap=CAP, pool_bytes=POOL_BYTES, packed_bytes=POOL_BYTES, backend=backend)
+
+
+def enter(world: World, engine: GsuEngine, users: Sequence[int]) -> None:
+    """Make users resident."""
     for user in users:
         engine.prefetch(user, world)
-    return engine
 
 
 def way_of(world: World, engine: GsuEngine, parts: Parts | None = None) -> Ours:

@@ -124,7 +124,8 @@ def test_events_are_taken_on_the_stream_that_is_given(monkeypatch: pytest.Monkey
             told.append("synchronize")
 
     class Device:
-        attributes = {"L2CacheSize": 8}
+        def __init__(self) -> None:
+            self.attributes = {"L2CacheSize": 8}
 
         def synchronize(self) -> None:
             told.append("device")
