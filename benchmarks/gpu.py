@@ -174,8 +174,8 @@ class _Stage:
         for engine in engines.values():
             enter(world, engine, everybody)
         shown = next(iter(engines))
-        ours = {name: way_of(world, engine, parts if name == shown else None) for name, engine in engines.items()}
-        return cls(world, rig, sets, ours, [made)
+        ways = {name: way_of(world, engine, parts if name == shown else None) for name, engine in engines.items()}
+        return cls(world, rig, sets, ways, [make_peers(world.rows(users), rig.place, peers) for users in sets])
 
     def measure(self, case: Case, plan: Plan) -> Taken:
         """All ways: tuned, checked, then in turns."""
