@@ -85,7 +85,30 @@ class SearchBatch:
         broken = checks.check(batch.starts, batch.stops, batch.bounds, batch.inv_norms, SMALLEST)
         if broken != checks.FINE:
             raise BatchError(BROKEN[broken])
+        for pair, mask in enumerate(batch.allowed or ()):
+            if mask is not None:
+                _require_mask(pair, mask, int(batch.stops[pair] - batch.starts[pair]))
         return batch
+
+    def candidates_of(self, pairs: Flags) -> I64:
+        """Numbers of the candidates of the pairs flagged in `[P] bool`."""
+        return np.flatnonzero(np.repeat(pairs, np.diff(self.bounds)))
+
+    def only(self, pairs: Flags) -> "SearchBatch":
+        """The pairs flagged in `[P] bool`, with their candidates."""
+        if pairs.all():
+            return self
+        candidates = self.candidates_of(pairs)
+        return SearchBatch(
+            self.users[pairs],
+            self.starts[pairs],
+            self.stops[pairs],
+            np.concatenate(([0], np.cumsum(np.diff(self.bounds)[pairs]))),
+            self.vectors[candidates],
+            self.inv_norms[candidates],
+            None if self.allowed is None else [self.allowed[pair] for pair in np.flatnonzero(pairs).tolist()],
+            None if self.excluded is None else self.excluded[candidates],
+        )
 
     def _plain(self) -> "SearchBatch":
         return SearchBatch(
@@ -103,6 +126,12 @@ class SearchBatch:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise BatchError(message)
+
+
+def _require_mask(pair: int, mask: NDArray[Any], rows: int) -> None:
+    forms = ((np.dtype(np.bool_), (rows,)), (np.dtype(np.uint8), ((rows + 7) // 8,)))
+    found = f"allowed[{pair}] is {mask.dtype}{list(mask.shape)}"
+    _require((mask.dtype, mask.shape) in forms, f"{found}, expected bool[{rows}] or uint8[{(rows + 7) // 8}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +175,14 @@ class SearchResult:
             self.recent_scores,
             self.recent_present,
         )
+
+    def put(self, candidates: I64, part: "SearchResult") -> None:
+        """Set the answers of these candidates."""
+        self.scores[candidates] = part.scores
+        self.positions[candidates] = part.positions
+        self.count[candidates] = part.count
+        self.recent_scores[candidates] = part.recent_scores
+        self.recent_present[candidates] = part.recent_present
 
     @classmethod
     def empty(cls, candidates: int, k: int, recent: int) -> "SearchResult":

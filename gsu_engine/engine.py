@@ -6,12 +6,15 @@ of what happened to be resident, of the backend, or of what other threads did me
 How a search runs: users who are not resident are loaded from the caller's source (outside all locks); then, with the
 index's gate shared (vectors and slots stand still), windows are copied out of the pool and the backend computes.
 Appends need the pool's lock alone, so they wait for one copy at most, never for a search.
+
+Where the backend brings a device, that one answers first: see `offload`. Users are then resident in the pool, on the
+device, or in both, each with a run of its own; appends and departures reach both.
 """
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
@@ -22,8 +25,9 @@ from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags, plain
 from muse_stream.gsu_engine.backends import choose
 from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch, SearchResult, Work
 from muse_stream.gsu_engine.dropped import LatelyDropped
-from muse_stream.gsu_engine.errors import BatchError, WindowError
+from muse_stream.gsu_engine.errors import WindowError
 from muse_stream.gsu_engine.kernels.packing import Packed
+from muse_stream.gsu_engine.offload import Refusals, open_offload
 from muse_stream.gsu_engine.packed import PackedCopies, PackedCopy
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import EngineStats
@@ -39,7 +43,33 @@ class _Loaded:
     generation: int
 
 
+@dataclass(slots=True)
+class _Pass:
+    """One search.
+
+    Attributes:
+        k: Results per candidate.
+        recent: Recent scores per candidate.
+        source: Where users are loaded from.
+        loaded: Those that were.
+        refusals: Those that the device did not take, and why.
+        by_cpu: Pairs that the CPU answered.
+        hits: Those of them whose windows were held.
+
+    """
+
+    k: int
+    recent: int
+    source: HistorySource
+    loaded: dict[int, _Loaded] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=dict)
+    by_cpu: int = 0
+    hits: int = 0
+
+
 _Window = tuple[int, int, int]  # user, start, stop
+DEVICE = "cuda"
+NOBODY = np.empty(0, np.int64)
 Masks = Sequence[NDArray[Any] | None]
 
 
@@ -75,6 +105,7 @@ class GsuEngine:
         packed_bytes: int = 256 << 20,
         backend: str | Backend = "auto",
         threads: int | None = None,
+        gpu_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make an engine with nobody resident.
@@ -86,6 +117,7 @@ class GsuEngine:
             packed_bytes: Bound on hot users' packed rows; 256 MiB holds 17 users of 100 000 behaviours at d = 128.
             backend: A name (see `backends`), or a backend that engines share.
             threads: Threads of the `cpu` backend; None = one per core.
+            gpu_bytes: Bound on histories on the GPU, where there is one; None: see `backends.cuda.budget_of`.
             clock: Seconds, rising.
 
         Raises:
@@ -97,7 +129,9 @@ class GsuEngine:
         self.index = table.index
         self._pool = HistoryPool(pool_bytes, cap)
         self._dropped = LatelyDropped(clock)
-        self._backend, self._why = choose(backend, threads) if isinstance(backend, str) else (backend, "given")
+        chosen, why = choose(backend, threads, table.dimension) if isinstance(backend, str) else (backend, "given")
+        opened = open_offload(chosen, why, table, self._pool, self._dropped, gpu_bytes, must=backend != "auto")
+        self._backend, self._offload, self._why = opened
         form = self._backend.form if packed_bytes else None
         self._packed = PackedCopies(table, form, packed_bytes, cap) if form else None
         self._totals = _Totals()
@@ -105,6 +139,8 @@ class GsuEngine:
         self.index.on_reclaim(self._pool.clear)
         if self._packed:
             self.index.on_reclaim(self._packed.clear)
+        if self._offload:
+            self.index.on_reclaim(self._offload.residence.clear)
 
     def append(self, users: I64, starts: I64, bounds: I64, items: I64) -> None:
         """Add behaviours that `state` has appended; users that are not resident are ignored.
@@ -118,43 +154,60 @@ class GsuEngine:
 
         """
         users, starts, bounds = (plain(array, np.int64) for array in (users, starts, bounds))
+        residence = self._offload.residence if self._offload else None
         if not self._pool.holds_all(users):
             held = self._pool.resident(users)
+            if residence:
+                held |= residence.resident(users)
             if not held.any():
                 return
             users, starts, bounds, items = _only(held, users, starts, bounds, items)
         done = False
         while not done:
-            departures = self._pool.departures
+            departures = self._pool.departures, residence.departures if residence else 0
             slots = self.index.slots(items, create=True)
-            done = self._pool.append(users, starts, bounds, slots, departures=departures)
+            done = self._pool.append(users, starts, bounds, slots, departures=departures[0])
+            if done and residence:
+                done = residence.append(users, starts, bounds, slots, departures=departures[1])
 
     def drop(self, users: I64) -> None:
         """Forget users at once: erased, or no longer ours. For a minute they are not kept again (see `dropped`)."""
         if len(users):
             self._dropped.add(users)
             self._pool.drop(plain(users, np.int64))
+            if self._offload:
+                self._offload.residence.drop(plain(users, np.int64))
             if self._packed:
                 self._packed.drop(users)
 
     def prefetch(self, user: int, source: HistorySource) -> None:
         """Make a user resident before the search that will need it."""
-        if not self._pool.resident(np.array([user], np.int64))[0]:
-            self._load(user, source)
-            self._tidy()
+        who = np.array([user], np.int64)
+        if self._pool.resident(who)[0] or (self._offload and self._offload.residence.resident(who)[0]):
+            return
+        self._load(user, _Pass(0, 0, source))
+        self._tidy()
 
-    def resident(self) -> tuple[I64, I64, I64]:
-        """Resident users, ascending, with the run of positions held of each: see `HistoryPool.spans`."""
+    def resident(self, *, on_device: bool = False) -> tuple[I64, I64, I64]:
+        """Users in memory, or on the device, ascending, with the run of positions held of each.
+
+        See `HistoryPool.spans`.
+        """
+        if on_device:
+            return self._offload.residence.spans() if self._offload else (NOBODY, NOBODY, NOBODY)
         return self._pool.spans()
 
-    def resident_items(self, user: int, start: int, stop: int) -> I64 | None:
+    def resident_items(self, user: int, start: int, stop: int, *, on_device: bool = False) -> I64 | None:
         """Item ids `[stop - start] int64` held at the positions `[start, stop)`; None where not all of them are held.
 
         0 stands for an item that found no room in the index. What is read counts as used.
         """
-        slots = np.empty(stop - start, np.uint32)
-        window = (np.array([user]), np.array([start]), np.array([stop]), np.array([0, stop - start]))
         with self.index.shared():
+            if on_device:
+                found = self._offload.residence.slots_of(user, start, stop) if self._offload else None
+                return None if found is None else self.index.items(found)
+            slots = np.empty(stop - start, np.uint32)
+            window = (np.array([user]), np.array([start]), np.array([stop]), np.array([0, stop - start]))
             held = self._pool.copy(*window, slots)
             return self.index.items(slots) if held[0] else None
 
@@ -181,66 +234,84 @@ class GsuEngine:
 
         """
         batch = batch.checked(self.table.dimension, k, recent)
-        loaded = self._load_missing(batch, source)
+        pass_ = _Pass(k, recent, source)
+        self._load_missing(batch, pass_)
         began = time.perf_counter()
         with self.index.shared():
-            views, hits = self._views(batch, k, recent, loaded, source)
-            work = Work(
-                table=self.table.view(),
-                slots=views.slots,
-                offsets=views.offsets,
-                starts=batch.starts,
-                stops=batch.stops,
-                rows=views.rows,
-                packed=views.packed,
-                bounds=batch.bounds,
-                vectors=batch.vectors,
-                inv_norms=batch.inv_norms,
-                allowed=_allowed(batch, views.offsets),
-                excluded=self._excluded(batch),
-                k=k,
-                recent=recent,
-            )
-            result = self._backend.search(work)
-        self._count(batch, hits, len(loaded), time.perf_counter() - began)
+            result = self._answer(batch, pass_)
+        self._count(batch, pass_, time.perf_counter() - began)
         self._tidy()
         return result
 
-    def _load_missing(self, batch: SearchBatch, source: HistorySource) -> dict[int, _Loaded]:
-        if self._pool.holds_all(batch.users):
-            return {}
-        held = self._pool.resident(batch.users)
-        wanted = ~held & (batch.stops > batch.starts)
-        return {user: self._load(user, source) for user in dict.fromkeys(batch.users[wanted].tolist())}
+    def _load_missing(self, batch: SearchBatch, pass_: _Pass) -> None:
+        if self._offload and not self._offload.residence.lost:
+            for user in self._offload.missing(batch):
+                if not self._offload.bring(user, batch, pass_.refusals):
+                    pass_.loaded[user] = self._load(user, pass_)
+        elif not self._pool.holds_all(batch.users):
+            held = self._pool.resident(batch.users)
+            wanted = ~held & (batch.stops > batch.starts)
+            for user in dict.fromkeys(batch.users[wanted].tolist()):
+                pass_.loaded[user] = self._load(user, pass_)
 
-    def _load(self, user: int, source: HistorySource) -> _Loaded:
+    def _load(self, user: int, pass_: _Pass) -> _Loaded:
         began = time.perf_counter()
-        departures = self._pool.departures
-        start, items = source.items(user)
+        departures = self._pool.departures, self._offload.residence.departures if self._offload else 0
+        start, items = pass_.source.items(user)
         generation = self.index.generation
         slots = self.index.slots(items, create=True)
         if user not in self._dropped:
-            self._pool.enter(user, start, slots, departures=departures)
+            self._pool.enter(user, start, slots, departures=departures[0])
+        if self._offload:
+            self._offload.enter(user, start, slots, pass_.refusals, departures=departures[1])
         with self._totals_lock:
             self._totals.misses += 1
             self._totals.load_seconds += time.perf_counter() - began
         return _Loaded(start, slots, generation)
 
-    def _views(
-        self, batch: SearchBatch, k: int, recent: int, loaded: dict[int, _Loaded], source: HistorySource
-    ) -> tuple[_Views, int]:
-        """What the backend reads of each pair's history, and how many windows were held."""
+    def _answer(self, batch: SearchBatch, pass_: _Pass) -> SearchResult:
+        """By the device as far as it can. Inside `index.shared()`."""
+        if self._offload is None:
+            return self._by_cpu(batch, pass_)
+        excluded = self._excluded(batch)
+        return self._offload.answer(
+            batch, excluded, pass_.k, pass_.recent, pass_.refusals, lambda part: self._by_cpu(part, pass_)
+        )
+
+    def _by_cpu(self, batch: SearchBatch, pass_: _Pass) -> SearchResult:
+        """By the backend. Inside `index.shared()`."""
+        views = self._views(batch, pass_)
+        work = Work(
+            table=self.table.view(),
+            slots=views.slots,
+            offsets=views.offsets,
+            starts=batch.starts,
+            stops=batch.stops,
+            rows=views.rows,
+            packed=views.packed,
+            bounds=batch.bounds,
+            vectors=batch.vectors,
+            inv_norms=batch.inv_norms,
+            allowed=_allowed(batch, views.offsets),
+            excluded=self._excluded(batch),
+            k=pass_.k,
+            recent=pass_.recent,
+        )
+        return self._backend.search(work)
+
+    def _views(self, batch: SearchBatch, pass_: _Pass) -> _Views:
+        """What the backend reads of each pair's history."""
         windows = list(zip(batch.users.tolist(), batch.starts.tolist(), batch.stops.tolist(), strict=True))
         copies = self._copies(windows, batch.allowed)
         froms = [
-            start if copy is None else max(start, min(copy.stop, stop - recent))
+            start if copy is None else max(start, min(copy.stop, stop - pass_.recent))
             for (_, start, stop), copy in zip(windows, copies, strict=True)
         ]
         ends = [0, *accumulate(stop - low for (_, _, stop), low in zip(windows, froms, strict=True))]
         offsets: I64 = np.array(ends, np.int64)
-        slots, hits = self._windows(batch, froms, offsets, loaded, source)
-        packed = self._pack(windows, copies, batch.allowed, [slots[low:high] for low, high in pairwise(ends)], k)
-        return _Views(slots, offsets, packed, sum(stop - start for _, start, stop in windows)), hits
+        slots = self._windows(batch, froms, offsets, pass_)
+        packed = self._pack(windows, copies, batch.allowed, [slots[low:high] for low, high in pairwise(ends)], pass_.k)
+        return _Views(slots, offsets, packed, sum(stop - start for _, start, stop in windows))
 
     def _copies(self, windows: list[_Window], allowed: Masks | None) -> list[PackedCopy | None]:
         """The pairs' packed copies; a pair with a bitmap is gathered."""
@@ -272,25 +343,27 @@ class GsuEngine:
                 packed[pair] = self._packed.make(user, start, own) if user not in self._dropped else None
         return packed
 
-    def _windows(
-        self, batch: SearchBatch, lows: list[int], offsets: I64, loaded: dict[int, _Loaded], source: HistorySource
-    ) -> tuple[U32, int]:
-        """Slots of `[froms, stops)` of all pairs, `[N] uint32`, and how many were held."""
+    def _windows(self, batch: SearchBatch, lows: list[int], offsets: I64, pass_: _Pass) -> U32:
+        """Slots of `[froms, stops)` of all pairs, `[N] uint32`."""
+        pass_.by_cpu += len(lows)
         slots = np.empty(int(offsets[-1]), np.uint32)
         if len(slots) == 0:
-            return slots, len(lows)
+            pass_.hits += len(lows)
+            return slots
         users, stops, froms = batch.users, batch.stops, np.array(lows, np.int64)
         found = self._pool.copy(users, froms, stops, offsets, slots)
+        loaded = pass_.loaded
         for pair in np.flatnonzero(~found & (stops > froms)):
             user, start, stop = int(users[pair]), int(froms[pair]), int(stops[pair])
             if not self._usable(loaded.get(user), start, stop):
-                loaded[user] = self._load(user, source)
+                loaded[user] = self._load(user, pass_)
             history = loaded[user]
             low, high = start - history.start, stop - history.start
             if low < 0 or high > len(history.slots):
                 raise WindowError(_uncovered(user, start, stop, history))
             slots[offsets[pair] : offsets[pair + 1]] = history.slots[low:high]
-        return slots, int(found.sum())
+        pass_.hits += int(found.sum())
+        return slots
 
     def _excluded(self, batch: SearchBatch) -> U32 | None:
         """Slots of the items that candidates exclude; an item without one has no vector: there is nothing to exclude.
@@ -307,11 +380,13 @@ class GsuEngine:
             return False
         return history.start <= start and stop <= history.start + len(history.slots)
 
-    def _count(self, batch: SearchBatch, hits: int, misses: int, seconds: float) -> None:
+    def _count(self, batch: SearchBatch, pass_: _Pass, seconds: float) -> None:
+        pairs = len(batch.users)
+        hits = pass_.hits + pairs - pass_.by_cpu  # the device answers none but those that it holds
         with self._totals_lock:
-            self._totals.hits += max(hits - misses, 0)
+            self._totals.hits += max(hits - len(pass_.loaded), 0)
             self._totals.searches += 1
-            self._totals.pairs += len(batch.users)
+            self._totals.pairs += pairs
             self._totals.candidates += len(batch.vectors)
             self._totals.search_seconds += seconds
 
@@ -321,11 +396,13 @@ class GsuEngine:
 
     def stats(self) -> EngineStats:
         """Counts, bytes and times at this moment."""
+        device = self._offload.stats() if self._offload else None
         with self._totals_lock:
             totals = self._totals
             return EngineStats(
-                backend=self._backend.name,
-                why=self._why,
+                backend=DEVICE if device and not device.lost else self._backend.name,
+                why=f"{device.name} is lost: {device.lost}" if device and device.lost else self._why,
+                device=device,
                 pool=self._pool.stats(),
                 table=self.table.stats(),
                 index=self.index.stats(),
@@ -355,17 +432,14 @@ def _allowed(batch: SearchBatch, offsets: I64) -> Flags | None:
     flags = np.ones(int(offsets[-1]), np.bool_)
     for pair, mask in enumerate(batch.allowed):
         if mask is not None:
-            flags[offsets[pair] : offsets[pair + 1]] = _mask(pair, mask, int(offsets[pair + 1] - offsets[pair]))
+            flags[offsets[pair] : offsets[pair + 1]] = _mask(mask, int(offsets[pair + 1] - offsets[pair]))
     return flags
 
 
-def _mask(pair: int, mask: NDArray[Any], rows: int) -> Flags:
-    if mask.dtype == np.uint8 and mask.shape == ((rows + 7) // 8,):
-        return np.asarray(np.unpackbits(mask, count=rows, bitorder="little"), dtype=np.bool_)
-    if mask.dtype == np.bool_ and mask.shape == (rows,):
+def _mask(mask: NDArray[Any], rows: int) -> Flags:
+    if mask.dtype == np.bool_:
         return mask
-    message = f"allowed[{pair}] is {mask.dtype}{list(mask.shape)}, expected bool[{rows}] or uint8[{(rows + 7) // 8}]"
-    raise BatchError(message)
+    return np.asarray(np.unpackbits(mask, count=rows, bitorder="little"), dtype=np.bool_)
 
 
 def _uncovered(user: int, start: int, stop: int, history: _Loaded) -> str:

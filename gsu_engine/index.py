@@ -63,6 +63,11 @@ class ItemIndex:
         """One above the highest slot that can exist: the length of an array kept by slot."""
         return self.max_items + 1
 
+    @property
+    def slots_in_use(self) -> int:
+        """One above the highest slot that was ever given out."""
+        return int(self._counters[hashing.NEXT])
+
     def shared(self) -> AbstractContextManager[None]:
         """Inside, slots keep their meaning and vectors do not change."""
         return self.gate.shared()

@@ -11,15 +11,16 @@ import threading
 
 import numpy as np
 
+from muse_stream.gsu_engine import residents
 from muse_stream.gsu_engine.arrays import I64, U32, Flags, reserve
 from muse_stream.gsu_engine.errors import BudgetError
 from muse_stream.gsu_engine.kernels import hashing, paging
-from muse_stream.gsu_engine.kernels.paging import PAGE, RECORD, Pages
+from muse_stream.gsu_engine.kernels.paging import RECORD, Pages
+from muse_stream.gsu_engine.kernels.residents import BEHAVIOURS, EVICTIONS, PAGE, STATE, USED_PAGES, holds_all
 from muse_stream.gsu_engine.stats import PoolStats
 
-# What one page costs, and one user: record, id, and at most 10.7 bytes of buckets (see kernels.hashing).
 PAGE_BYTES = 4 * PAGE + 4
-USER_BYTES = RECORD.itemsize + 8 + 11
+USER_BYTES = RECORD.itemsize + residents.USER_BYTES
 COPIED_PER_HOLD = 1 << 18  # behaviours copied before the lock is let go for others: about 0.1 ms
 
 
@@ -35,20 +36,10 @@ class HistoryPool:
         self.cap = cap
         self._lock = threading.Lock()
         self._departures = 0
-        counters = np.zeros(hashing.COUNTERS, np.int64)
-        counters[hashing.NEXT] = 1
-        counters[hashing.SEED] = np.random.default_rng().integers(-(2**63), 2**63 - 1)
-        state = np.zeros(paging.STATE, np.int64)
-        state[paging.NEXT_PAGE] = 1
         self._pages = Pages(
-            ids=reserve((pages + 1,), np.int64),
-            tags=np.zeros(1_024, np.uint8),
-            numbers=np.zeros(1_024, np.uint32),
-            counters=counters,
-            records=reserve((pages + 1,), RECORD),
+            **residents.columns(pages, RECORD, STATE),
             slots=reserve((pages + 1, PAGE), np.uint32),
             next_page=reserve((pages + 1,), np.uint32),
-            state=state,
         )
 
     @property
@@ -58,15 +49,13 @@ class HistoryPool:
 
     def resident(self, users: I64) -> Flags:
         """`[n] bool`: which users are held."""
-        out = np.empty(len(users), np.bool_)
         with self._lock:
-            paging.resident(self._pages, users, out)
-        return out
+            return residents.resident(self._pages, users)
 
     def holds_all(self, users: I64) -> bool:
         """Whether all of these users are held."""
         with self._lock:
-            return paging.holds_all(self._pages, users)
+            return holds_all(self._pages, users)
 
     def enter(self, user: int, start: int, slots: U32, *, departures: int) -> bool:
         """Hold a user whose live history starts at position `start`.
@@ -85,18 +74,9 @@ class HistoryPool:
         with self._lock:
             if departures != self._departures:
                 return False
-            self._grow()
+            self._pages = residents.with_room(self._pages)
             who = np.array([user], np.int64)
             return bool(paging.enter(self._pages, who, start + surplus, slots[surplus:], self.cap))
-
-    def _grow(self) -> None:
-        pool = self._pages
-        if (int(pool.counters[hashing.COUNT]) + 1) * 10 < len(pool.tags) * hashing.FULL_OF_TEN:
-            return
-        buckets = len(pool.tags) * 3 // 2
-        tags, numbers = np.zeros(buckets, np.uint8), np.zeros(buckets, np.uint32)
-        hashing.move(pool.ids, pool.tags, pool.numbers, tags, numbers, int(pool.counters[hashing.SEED]))
-        self._pages = pool._replace(tags=tags, numbers=numbers)
 
     def append(self, users: I64, starts: I64, bounds: I64, slots: U32, *, departures: int) -> bool:
         """Add behaviours behind those held; False: somebody left meanwhile, look the slots up again.
@@ -125,8 +105,7 @@ class HistoryPool:
         """Forget everybody."""
         with self._lock:
             self._departures += 1
-            taken = self._pages.numbers[self._pages.tags != 0]
-            paging.drop(self._pages, self._pages.ids[taken])
+            paging.drop(self._pages, residents.everybody(self._pages))
 
     def copy(self, users: I64, starts: I64, stops: I64, offsets: I64, out: U32) -> Flags:
         """Copy the windows `[starts, stops)` to `out[offsets[j]:offsets[j+1]]`; `[P] bool`: which were held whole."""
@@ -143,28 +122,38 @@ class HistoryPool:
             low = high
         return found
 
+    def run(self, user: int) -> tuple[int, U32] | None:
+        """The position of the first behaviour held of a user, and the slots from there on; None: not held."""
+        who, number = np.array([user], np.int64), np.zeros(1, np.uint32)
+        found = np.zeros(1, np.bool_)
+        with self._lock:
+            pool = self._pages
+            hashing.find(who, pool.ids, pool.tags, pool.numbers, int(pool.counters[hashing.SEED]), number)
+            if number[0] == 0:
+                return None
+            start, stop = pool.records["start"][number].copy(), pool.records["stop"][number].copy()
+            slots = np.empty(int(stop[0] - start[0]), np.uint32)
+            paging.copy_windows(pool, who, start, stop, np.array([0, len(slots)]), slots, found)
+        return int(start[0]), slots
+
     def spans(self) -> tuple[I64, I64, I64]:
         """Users held, ascending, and the first position and the end of each one's run, `[n] int64` each.
 
         Pages go whole, so a run may begin up to a page before the last `cap` positions.
         """
         with self._lock:
-            pool = self._pages
-            numbers = pool.numbers[pool.tags != 0]
-            users, records = pool.ids[numbers], pool.records[numbers]
-        order = np.argsort(users)
-        return users[order], records["start"][order], records["stop"][order]
+            return residents.spans(self._pages)
 
     def stats(self) -> PoolStats:
         """Counts and bytes at this moment."""
         with self._lock:
             pool = self._pages
             users = int(pool.counters[hashing.COUNT])
-            size = int(pool.state[paging.USED_PAGES]) * PAGE_BYTES + users * (RECORD.itemsize + 8)
+            size = int(pool.state[USED_PAGES]) * PAGE_BYTES + users * (RECORD.itemsize + 8)
             return PoolStats(
                 users=users,
-                behaviours=int(pool.state[paging.BEHAVIOURS]),
+                behaviours=int(pool.state[BEHAVIOURS]),
                 bytes=size + pool.tags.nbytes + pool.numbers.nbytes,
                 budget_bytes=self.budget_bytes,
-                evictions=int(pool.state[paging.EVICTIONS]),
+                evictions=int(pool.state[EVICTIONS]),
             )

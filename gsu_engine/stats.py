@@ -1,6 +1,23 @@
 """What the engine tells about itself: plain values, read at any time; monitoring subscribes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Elsewhere(StrEnum):
+    """Why the CPU answers a pair although there is a device."""
+
+    NO_ROOM = "no_room"
+    """The history is larger than the device's budget."""
+    DROPPED = "dropped"
+    """The user was dropped within the last minute and is not kept."""
+    LEFT = "left"
+    """The user was there and left before the search began: for others, or because it was erased or slots were freed."""
+    MEMORY = "memory"
+    """The device had no memory left for the search itself."""
+    LOST = "lost"
+    """The device failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,32 @@ class PackedStats:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceStats:
+    """The device beside the CPU.
+
+    Attributes:
+        name: Model and driver.
+        lost: Why it answers no more; None while it does.
+        histories: Those on the device.
+        vector_bytes: Device memory of the vectors.
+        searches: Searches that it took part in.
+        answered: Pairs that it answered.
+        elsewhere: Pairs with rows and candidates that the CPU answered, by reason.
+        wait_seconds: Time that searches waited for it.
+
+    """
+
+    name: str
+    lost: str | None
+    histories: PoolStats
+    vector_bytes: int
+    searches: int
+    answered: int
+    elsewhere: Mapping[Elsewhere, int]
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """The engine since its start.
 
@@ -106,7 +149,8 @@ class EngineStats:
         table: The vectors.
         index: The item index.
         packed: Hot users' copies; None where the backend keeps none.
-        hits: Windows that were answered from the pool.
+        device: The device that answers first; None where there is none.
+        hits: Windows that were answered from what was resident.
         misses: Windows that were loaded from the source.
         searches: Calls of `search`.
         pairs: Pairs in them.
@@ -122,6 +166,7 @@ class EngineStats:
     table: TableStats
     index: IndexStats
     packed: PackedStats | None
+    device: DeviceStats | None = field(default=None)
     hits: int = field(default=0)
     misses: int = field(default=0)
     searches: int = field(default=0)

@@ -1,14 +1,117 @@
-"""The array backend on an NVIDIA GPU, through CuPy."""
+"""NVIDIA GPUs: the device side of an engine, and array operations through CuPy."""
 
 import importlib
 import os
+from collections.abc import Callable
 
 from muse_stream.gsu_engine.backends.array import ArrayBackend
-from muse_stream.gsu_engine.errors import BackendError
+from muse_stream.gsu_engine.contract import Backend, SearchResult, Work
+from muse_stream.gsu_engine.cuda import cupy_device
+from muse_stream.gsu_engine.cuda.device import Device
+from muse_stream.gsu_engine.cuda.histories import DeviceHistories
+from muse_stream.gsu_engine.cuda.residence import Residence
+from muse_stream.gsu_engine.cuda.search import DeviceSearch
+from muse_stream.gsu_engine.cuda.sources import WIDTHS
+from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
+from muse_stream.gsu_engine.errors import BackendError, BudgetError, DeviceLostError, DeviceMemoryError
+from muse_stream.gsu_engine.table import VectorTable
+
+GROWTH = 2  # vectors may take so many times their size: room doubles, and what it grew out of stays in CuPy's pool
 
 
-def open_cuda() -> tuple[ArrayBackend, str]:
-    """A backend on the current device, and the device's name.
+class CudaBackend:
+    """Searches on a GPU what lies there, and the rest, or all once the GPU is lost, on the CPU.
+
+    Attributes:
+        cpu: What searches there.
+        device_name: Model and driver.
+
+    """
+
+    name = "cuda"
+
+    def __init__(self, cpu: Backend, open_device: Callable[[], Device]) -> None:
+        """Open the device; engines that share this backend get one stream each.
+
+        Raises:
+            BackendError: There is none that can be used.
+
+        """
+        self.cpu, self.form = cpu, cpu.form
+        self._open_device = open_device
+        self._spare: Device | None = open_device()
+        self.device_name = self._spare.name
+
+    def search(self, work: Work) -> SearchResult:
+        """Answer on the CPU."""
+        return self.cpu.search(work)
+
+    def residence(self, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
+        """The device, with room for histories.
+
+        Args:
+            table: The vectors.
+            cap: Behaviours kept per user.
+            budget_bytes: Of the histories; None: see `budget_of`.
+
+        Raises:
+            BackendError: No kernels for the table's width, or not so much memory.
+
+        """
+        if table.dimension not in WIDTHS:
+            raise BackendError(without_kernels(table.dimension))
+        device, self._spare = self._spare or self._open_device(), None
+        try:
+            budget = budget_of(device, table) if budget_bytes is None else budget_bytes
+            if budget > device.free_bytes():
+                message = f"cuda: {budget:,} bytes wanted for histories, {self._free(device)}"
+                raise BackendError(message)
+            histories = DeviceHistories(device, budget, cap)
+            return Residence(
+                device.name, histories, DeviceVectors(device, table), DeviceSearch(device, table.dimension)
+            )
+        except (BudgetError, DeviceMemoryError) as error:
+            message = f"cuda: too little memory ({error}), {self._free(device)}"
+            raise BackendError(message) from error
+        except DeviceLostError as error:
+            message = f"cuda: {device.name} fails at once ({error})"
+            raise BackendError(message) from error
+
+    @staticmethod
+    def _free(device: Device) -> str:
+        return f"{device.name} has {device.free_bytes():,} free"
+
+
+def budget_of(device: Device, table: VectorTable) -> int:
+    """Bytes for histories where nobody says: three quarters of what the vectors, at their most, leave free.
+
+    The last quarter is for searches, for the model, and for whoever else uses the GPU.
+    """
+    vectors = GROWTH * table.index.slot_limit * (table.dimension + 4)
+    return max((device.free_bytes() - vectors) * 3 // 4, 0)
+
+
+def without_kernels(width: int) -> str:
+    """Why a table is not searched by kernels."""
+    return f"cuda: no kernels for vectors of width {width}, only for {' and '.join(map(str, WIDTHS))}"
+
+
+def open_cuda(cpu: Callable[[], Backend], width: int | None) -> tuple[Backend, str]:
+    """The kernels, or array operations where there are none for that width; None: any.
+
+    Raises:
+        BackendError: As of `cupy_device.open_device`, or of `open_arrays`.
+
+    """
+    if width is not None and width not in WIDTHS:
+        backend, why = open_arrays()
+        return backend, f"{why}; array operations: {without_kernels(width)}"
+    found = CudaBackend(cpu(), cupy_device.open_device)
+    return found, f"device {found.device_name}"
+
+
+def open_arrays() -> tuple[Backend, str]:
+    """Array operations on CuPy's current device, and its name.
 
     Raises:
         BackendError: CuPy is not installed, or finds no driver or device, or TF32 was switched on; the text says which.
@@ -20,7 +123,7 @@ def open_cuda() -> tuple[ArrayBackend, str]:
     try:
         cupy = importlib.import_module("cupy")
         device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
-        return ArrayBackend(cupy, "cuda"), f"device {device}"
+        return ArrayBackend(cupy, "array-cuda"), f"device {device}"
     except ImportError as error:
         message = f"cuda: CuPy cannot be imported ({error}): install the extra `cuda`"
         raise BackendError(message) from error

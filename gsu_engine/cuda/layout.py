@@ -32,3 +32,49 @@ FILL = np.dtype(
     ],
     align=True,
 )
+PAIR = np.dtype(
+    [
+        ("allowed_at", "<i8"),
+        ("table_at", "<u4"),
+        ("first_page", "<u4"),
+        ("head", "<i4"),
+        ("length", "<i4"),
+        ("first_candidate", "<i4"),
+        ("candidates", "<i4"),
+        ("groups", "<i4"),
+        ("candidate_tiles", "<i4"),
+        ("tiles", "<i4"),
+        ("tiles_per_item", "<i4"),
+        ("first_item", "<i4"),
+        ("sampled", "<i4"),
+        ("sample_step", "<i4"),
+        ("sample_parts", "<i4"),
+        ("first_sample_item", "<i4"),
+        ("spans", "<i4"),
+        ("span", "<i4"),
+        ("rank", "<i4"),
+        ("first_done", "<i4"),
+    ],
+    align=True,
+)
+SEARCH = np.dtype(
+    [
+        *(
+            (name, "<u8")
+            for name in (
+                *("pages", "page_table", "vectors", "inv_norms"),
+                *("pairs", "candidates", "candidate_norms", "excluded", "allowed", "done", "tickets"),
+                *("maxima", "thresholds", "counts", "hits"),
+                *("scores", "places", "found", "recent_scores", "recent_present"),
+            )
+        ),
+        *(
+            (name, "<i4")
+            for name in (
+                *("ring", "pair_count", "candidate_count", "sample_items", "filter_items"),
+                *("room", "k", "recent", "most_kept"),
+            )
+        ),
+    ],
+    align=True,
+)

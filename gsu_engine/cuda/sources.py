@@ -8,10 +8,20 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "kernels"
-UNITS = ("histories", "search")
+WIDTHS = (64, 128)  # vectors that the search kernels are written out for
+KERNELS = {  # unit by kernel
+    "append": "histories",
+    "fill": "histories",
+    **{f"{step}_{width}": "search" for step in ("threshold", "filter", "finish") for width in WIDTHS},
+}
 # -fmad=false: a product and a sum are rounded one by one, as every backend does. No -use_fast_math, ever.
-OPTIONS = ("--std=c++17", "--fmad=false", "--device-as-default-execution-space")
+OPTIONS = ("--std=c++17", "--fmad=false")
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
+
+
+def units() -> list[str]:
+    """All units, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.cu"))
 
 
 def text_of(unit: str) -> str:

@@ -1,12 +1,11 @@
-"""Users' histories as chains of pages of slots, with a list of users in order of use.
+"""Users' histories as chains of pages of slots.
 
 Layout: page = 512 uint32 slots (2 KiB). The behaviour at absolute position p lies at index p % 512 of its page, so a
 window needs no offsets: its first page is the (a // 512 - start // 512)-th of the chain. Consequences: 4 bytes each
 plus at most two part-filled pages a user (8 % at 10 000 behaviours, under 1 % at 100 000); the oldest fall off page by
 page; appending writes into the last page and links new ones, so nothing moves. Page 0 and record 0 stand for "none".
 
-A free page is linked like a chain: giving a user's pages back is one link. Records form a doubly linked list from the
-least to the most recently used.
+A free page is linked like a chain: giving a user's pages back is one link.
 """
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
@@ -16,15 +15,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags
-from muse_stream.gsu_engine.kernels import hashing
-from muse_stream.gsu_engine.kernels.hashing import find_one, insert, remove
+from muse_stream.gsu_engine.kernels.hashing import insert
 from muse_stream.gsu_engine.kernels.jit import Int, Truth, inner, kernel
+from muse_stream.gsu_engine.kernels.residents import (
+    BEHAVIOURS,
+    EVICTIONS,
+    FREE,
+    NEXT_PAGE,
+    OLDEST,
+    PAGE,
+    USED_PAGES,
+    covers,
+    forget,
+    link,
+    record_of,
+    unlink,
+)
 
-PAGE = 512  # slots: small enough that a short history wastes little, large enough that 100 000 are 196 links
 RECORD = np.dtype(
     [
-        ("start", "<i8"),  # position of the oldest behaviour that is kept
-        ("stop", "<i8"),  # position of the next one to come
+        ("start", "<i8"),
+        ("stop", "<i8"),
         ("head", "<u4"),
         ("tail", "<u4"),
         ("pages", "<u4"),
@@ -33,55 +44,19 @@ RECORD = np.dtype(
     ],
     align=True,
 )
-FREE_PAGE, NEXT_PAGE, USED_PAGES, OLDEST, NEWEST, BEHAVIOURS, EVICTIONS = range(7)
-STATE = 7
 
 
 class Pages(NamedTuple):
-    """All arrays of a pool; the kernels change them in place, under the pool's lock."""
+    """All arrays of a pool (`Residents` and its own); the kernels change them in place, under the pool's lock."""
 
-    ids: I64  # [users] user id of a record, see hashing
+    ids: I64
     tags: U8
     numbers: U32
     counters: I64
     records: Any  # [users] RECORD
+    state: I64
     slots: U32  # [pages, PAGE]
     next_page: U32  # [pages]
-    state: I64
-
-
-@inner
-def record_of(pool: Pages, user: Int) -> Int:
-    """Record number of a resident user, 0 where there is none."""
-    at = find_one(user, pool.ids, pool.tags, pool.numbers, pool.counters[hashing.SEED])
-    return np.int64(pool.numbers[at]) if at >= 0 else np.int64(0)
-
-
-@inner
-def unlink(pool: Pages, record: Int) -> None:
-    """Take a record out of the order of use."""
-    older, newer = pool.records[record].older, pool.records[record].newer
-    if older != 0:
-        pool.records[older].newer = newer
-    else:
-        pool.state[OLDEST] = newer
-    if newer != 0:
-        pool.records[newer].older = older
-    else:
-        pool.state[NEWEST] = older
-
-
-@inner
-def link(pool: Pages, record: Int) -> None:
-    """Make a record the most recently used."""
-    newest = pool.state[NEWEST]
-    pool.records[record].older = newest
-    pool.records[record].newer = 0
-    if newest != 0:
-        pool.records[newest].newer = record
-    else:
-        pool.state[OLDEST] = record
-    pool.state[NEWEST] = record
 
 
 @inner
@@ -89,12 +64,10 @@ def leave(pool: Pages, record: Int) -> None:
     """The user leaves: pages and record are free at once."""
     entry = pool.records[record]
     if entry.head != 0:
-        pool.next_page[entry.tail] = pool.state[FREE_PAGE]
-        pool.state[FREE_PAGE] = entry.head
+        pool.next_page[entry.tail] = pool.state[FREE]
+        pool.state[FREE] = entry.head
     pool.state[USED_PAGES] -= entry.pages
-    pool.state[BEHAVIOURS] -= entry.stop - entry.start
-    unlink(pool, record)
-    remove(record, pool.ids, pool.tags, pool.numbers, pool.counters)
+    forget(pool, record)
 
 
 @inner
@@ -117,9 +90,9 @@ def make_room(pool: Pages, pages: Int, keep: Int) -> Truth:
 @inner
 def add_page(pool: Pages, record: Int) -> None:
     """Link one free page at the end of a user's chain."""
-    page = pool.state[FREE_PAGE]
+    page = pool.state[FREE]
     if page != 0:
-        pool.state[FREE_PAGE] = pool.next_page[page]
+        pool.state[FREE] = pool.next_page[page]
     else:
         page = pool.state[NEXT_PAGE]
         pool.state[NEXT_PAGE] += 1
@@ -144,8 +117,8 @@ def trim(pool: Pages, record: Int, cap: Int) -> None:
         pool.records[record].head = pool.next_page[page] if page != pool.records[record].tail else 0
         pool.records[record].pages -= 1
         pool.state[USED_PAGES] -= 1
-        pool.next_page[page] = pool.state[FREE_PAGE]
-        pool.state[FREE_PAGE] = page
+        pool.next_page[page] = pool.state[FREE]
+        pool.state[FREE] = page
 
 
 @inner
@@ -213,29 +186,6 @@ def drop(pool: Pages, users: I64) -> None:
         record = record_of(pool, users[j])
         if record != 0:
             leave(pool, record)
-
-
-@kernel
-def resident(pool: Pages, users: I64, out: Flags) -> None:
-    """Which users are here."""
-    for j in range(len(users)):
-        out[j] = record_of(pool, users[j]) != 0
-
-
-@kernel
-def holds_all(pool: Pages, users: I64) -> bool:
-    """Whether all of these users are here."""
-    absent = 0
-    for user in users:
-        absent += record_of(pool, user) == 0
-    return absent == 0
-
-
-@inner
-def covers(pool: Pages, record: Int, start: Int, stop: Int) -> Truth:
-    """Whether a user's pages hold all of `[start, stop)`."""
-    entry = pool.records[record]
-    return record != 0 and entry.start <= start and stop <= entry.stop
 
 
 @inner

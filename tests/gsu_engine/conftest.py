@@ -1,25 +1,31 @@
 """The backends of this machine, made once: threads are shared by all engines of the tests."""
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
-from muse_stream.gsu_engine.backends import MAKERS, choose
+from muse_stream.gsu_engine.backends import MAKERS, choose, cuda
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.kernels import forms
 from tests.gsu_engine.forced import small_shares, standing_from_the_first_row
 
 LACKING = {f"cpu-{form.name}" for form in forms.FORMS if form not in forms.usable_forms(forms.FEATURES)}
-EVERYWHERE = [name for name in MAKERS if name != "cuda" and name not in LACKING]
+EVERYWHERE = [name for name in MAKERS if name != "array-cuda" and name not in LACKING]
 PACKING = [name for name in EVERYWHERE if name.startswith("cpu")]
 
 
-@pytest.fixture(scope="session", params=[*EVERYWHERE, pytest.param("cuda", marks=pytest.mark.gpu)])
-def backend(request: pytest.FixtureRequest) -> Backend:
+ON_GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "array-cuda")]
+GPU_BYTES = 1 << 26  # histories of one engine; many engines live at a time
+
+
+@pytest.fixture(scope="session", params=[*EVERYWHERE, *ON_GPU])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """One backend after the other."""
-    if request.param == "cuda":
+    if request.param not in EVERYWHERE:
         pytest.importorskip("cupy", reason="CuPy is not installed")
-    return choose(request.param, threads=3)[0]
+    with mock.patch.object(cuda, "budget_of", lambda *_: GPU_BYTES):
+        yield choose(request.param, threads=3)[0]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from muse_stream.gsu_engine import (
 )
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.dropped import OLDEST_MOMENT_SECONDS
-from muse_stream.gsu_engine.kernels.paging import PAGE
+from muse_stream.gsu_engine.kernels.residents import PAGE
 from tests.gsu_engine.oracle import History, answer, assert_identical
 from tests.gsu_engine.worlds import World, draw_vectors
 

@@ -1,15 +1,14 @@
 """The history pool against plain lists: what it holds is right, and what it cannot hold it does not claim to."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import BudgetError
-from muse_stream.gsu_engine.kernels.paging import PAGE
+from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.gsu_engine.pool import PAGE_BYTES, USER_BYTES, HistoryPool
+from tests.gsu_engine.pools import CAPS, SEEDS, STEPS, Model, Steps, append, enter
 
 PAGE_AND_USER = PAGE_BYTES + USER_BYTES
 
@@ -22,77 +21,11 @@ def window(pool: HistoryPool, user: int, start: int, stop: int) -> list[int] | N
     return out.tolist() if found[0] else None
 
 
-def enter(pool: HistoryPool, user: int, start: int, slots: list[int]) -> bool:
-    return pool.enter(user, start, np.array(slots, np.uint32), departures=pool.departures)
-
-
-def append(pool: HistoryPool, rows: dict[int, tuple[int, list[int]]]) -> None:
-    bounds = np.concatenate(([0], np.cumsum([len(slots) for _, slots in rows.values()]))).astype(np.int64)
-    flat = np.array([slot for _, slots in rows.values() for slot in slots], np.uint32)
-    starts = np.array([start for start, _ in rows.values()], np.int64)
-    assert pool.append(np.array(list(rows), np.int64), starts, bounds, flat, departures=pool.departures)
-
-
-class Model:
-    """Every user's whole sequence; the pool may forget but not lie."""
-
-    def __init__(self, pages: int, cap: int, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.pool, self.cap = HistoryPool(pages * PAGE_AND_USER, cap), cap
-        self.truth: dict[int, list[int]] = {user: [] for user in range(1, 7)}
-
-    def new(self, user: int) -> tuple[int, list[int]]:
-        count = int(self.rng.choice([1, 2, 7, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE]))
-        slots = self.rng.integers(0, 2**32, count).tolist()
-        start = len(self.truth[user])
-        self.truth[user] += slots
-        return start, slots
-
-    def append(self) -> None:
-        users = self.rng.choice(sorted(self.truth), 3, replace=False).tolist()
-        append(self.pool, {user: self.new(user) for user in users})
-
-    def miss(self) -> None:
-        self.new(int(self.rng.choice(sorted(self.truth))))
-
-    def repeat(self) -> None:
-        user = int(self.rng.choice(sorted(self.truth)))
-        start = int(self.rng.integers(0, len(self.truth[user]) + 1))
-        append(self.pool, {user: (start, self.truth[user][start:])})
-
-    def enter(self) -> None:
-        user = int(self.rng.choice(sorted(self.truth)))
-        start = max(len(self.truth[user]) - self.cap, 0)
-        enter(self.pool, user, start, self.truth[user][start:])
-
-    def drop(self) -> None:
-        self.pool.drop(self.rng.choice(sorted(self.truth), 2))
-
-    def check(self) -> None:
-        held = 0
-        for user, truth in self.truth.items():
-            start = max(len(truth) - self.cap, 0)
-            low = int(self.rng.integers(start, len(truth) + 1))
-            high = int(self.rng.integers(low, len(truth) + 1))
-            got = window(self.pool, user, low, high)
-            assert got is None or got == truth[low:high]
-            held += window(self.pool, user, start, len(truth)) == truth[start:]
-        stats = self.pool.stats()
-        assert held <= stats.users <= len(self.truth)
-        assert stats.bytes - 5 * 1_024 <= stats.budget_bytes  # 1 024 buckets are there from the start
-
-
-@given(
-    pages=st.integers(1, 40),
-    cap=st.sampled_from((1, 100, PAGE, 3 * PAGE + 1)),
-    seed=st.integers(0, 2**32 - 1),
-    steps=st.lists(
-        st.sampled_from([Model.append, Model.enter, Model.enter, Model.miss, Model.repeat, Model.drop]), min_size=8
-    ),
-)
+@given(pages=st.integers(1, 40), cap=CAPS, seed=SEEDS, steps=STEPS)
 @settings(max_examples=200, deadline=None)
-def test_pool_never_lies(pages: int, cap: int, seed: int, steps: list[Callable[[Model], None]]) -> None:
-    model = Model(pages, cap, seed)
+def test_pool_never_lies(pages: int, cap: int, seed: int, steps: Steps) -> None:
+    pool = HistoryPool(pages * PAGE_AND_USER, cap)
+    model = Model([pool], [lambda user, start, stop: window(pool, user, start, stop)], seed)
     for step in steps:
         step(model)
         model.check()

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable
-from muse_stream.gsu_engine.kernels.paging import PAGE
+from muse_stream.gsu_engine.kernels.residents import PAGE
 
 Ints = NDArray[np.int64]
 CAP = 100

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from muse_stream.gsu_engine.kernels.paging import PAGE
+from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.state.moment import StoreReader
 from muse_stream.state.store import BehaviourStore
 from muse_stream.streams.audit.compare import compare_ends, compare_whole

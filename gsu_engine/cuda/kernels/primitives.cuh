@@ -20,6 +20,17 @@ typedef unsigned long long uint64;
 
 #ifndef MUSE_PRIMITIVES_ELSEWHERE
 
+// The block's dynamic shared memory.
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) uint8 name[]
+
+// This thread's number in its warp, read anew at each use: where it is wanted in a rare branch of a hot loop, what follows
+// from it is then computed there and takes no registers outside.
+__device__ __forceinline__ int lane_now() {
+    int lane;
+    asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+    return lane;
+}
+
 // c += a * b, int8 products summed in int32: exact.
 __device__ __forceinline__ void multiply_add(int (&c)[4], const uint32 (&a)[4], uint32 b0, uint32 b1) {
     asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"

@@ -1,0 +1,35 @@
+// A search in three launches, for vectors of 64 and of 128 components. All parameters lie in device memory; blocks are
+// persistent: they take items until there are none, so the number of blocks is the device's affair, not the search's.
+#include "threshold.cuh"
+#include "filter.cuh"
+#include "finish.cuh"
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    threshold<64>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) filter_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    filter<64>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_64(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    finish<64>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    threshold<128>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) filter_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    filter<128>(*search, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_128(const Search* search) {
+    DYNAMIC_SHARED(shared);
+    finish<128>(*search, shared);
+}
