@@ -26,15 +26,14 @@ from muse_stream.benchmarks import gpu_append, gpu_limits, gpu_machine, performa
 from muse_stream.benchmarks.gpu_cases import Case, Group, cases, groups
 from muse_stream.benchmarks.gpu_cell import FIGURES, Taken, cell, line
 from muse_stream.benchmarks.gpu_clock import EventClock
+from muse_stream.benchmarks.gpu_device import Metered
 from muse_stream.benchmarks.gpu_limits import Limits
-from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, Parts, engine_of, enter, hold, open_parts, way_of
+from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, open_metered
 from muse_stream.benchmarks.gpu_peer import Peer, Place
 from muse_stream.benchmarks.gpu_peers import PEERS, make_peers
 from muse_stream.benchmarks.gpu_rounds import WARM_UPS, check, take_turns, way_of_ours, way_of_peer
 from muse_stream.benchmarks.gpu_world import World
 from muse_stream.benchmarks.report import Line
-from muse_stream.gsu_engine import GsuEngine
-from muse_stream.gsu_engine.backends.array import ArrayBackend
 from muse_stream.gsu_engine.contract import Backend
 
 ITEMS = 4_000_000  # their vectors are ten times the cache of an H200
@@ -70,14 +69,14 @@ class Rig:
         place: Where peers run, and by whose clock.
         limits: By the datasheet, and measured.
         backends: Ours by name, the first one is the one whose figures are shown.
-        parts: Makes the parts of the first one that are metered; None where it has none.
+        open_metered: Opens a device for the first one's metered twin; None where there is none.
 
     """
 
     place: Place
     limits: tuple[Limits, Limits]
     backends: Mapping[str, str | Backend]
-    parts: Callable[[World], Parts] | None = None
+    open_metered: Callable[[], Metered] | None = None
 
 
 def run(
@@ -119,9 +118,9 @@ def run(
         return [machine, *gpu_limits.rows(known, Limits()), *plan.empty()]
     place = Place("cuda", importlib.import_module("cupy"), EventClock())
     seen = gpu_limits.measured(place.clock)
-    ours: dict[str, str | Backend] = {CUDA: "cuda", ARRAY: ArrayBackend(place.xp, "array-cupy"), CPU: "cpu"}
+    ours: dict[str, str | Backend] = {CUDA: "cuda", ARRAY: "array-cuda", CPU: "cpu"}
     rows = [machine, *gpu_limits.rows(known, seen)]
-    return rows + list(measured(plan, Rig(place, (known, seen), ours, open_parts)))
+    return rows + list(measured(plan, Rig(place, (known, seen), ours, open_metered)))
 
 
 def _numbers(text: str) -> list[int]:
@@ -131,8 +130,11 @@ def _numbers(text: str) -> list[int]:
 def measured(plan: Plan, rig: Rig) -> Iterator[Line]:
     """All rows."""
     world = World(plan.items, plan.dimension)
-    engines = {name: engine_of(world, backend) for name, backend in rig.backends.items()}
-    ours = _Engines(engines, rig.parts(world) if rig.parts else None)
+    first, *_ = rig.backends
+    ours = {
+        name: Ours.of(world, backend, rig.open_metered if name == first else None)
+        for name, backend in rig.backends.items()
+    }
     for group in plan.groups:
         stage = _Stage.of(world, group, plan.peers, rig, ours)
         for case in cases(group, plan.k):
@@ -143,15 +145,7 @@ def measured(plan: Plan, rig: Rig) -> Iterator[Line]:
                 yield found
         del stage
         rig.place.release()
-    yield from gpu_append.measured(world, next(iter(engines.values())), ours.parts, plan.rounds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Engines:
-    """Ours by name, and the metered parts of the first one."""
-
-    engines: Mapping[str, GsuEngine]
-    parts: Parts | None
+    yield from gpu_append.measured(world, ours[first], plan.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +159,11 @@ class _Stage:
     peers: list[dict[str, Peer]]
 
     @classmethod
-    def of(cls, world: World, group: Group, peers: Sequence[str], rig: Rig, ours: "_Engines") -> "_Stage":
-        engines, parts = ours.engines, ours.parts
+    def of(cls, world: World, group: Group, peers: Sequence[str], rig: Rig, ours: Mapping[str, Ours]) -> "_Stage":
         sets = world.sets(group)
-        everybody = [user for users in sets for user in users]
-        if parts:
-            hold(world, parts, everybody)
-        for engine in engines.values():
-            enter(world, engine, everybody)
-        shown = next(iter(engines))
-        ways = {name: way_of(world, engine, parts if name == shown else None) for name, engine in engines.items()}
-        return cls(world, rig, sets, ways, [make_peers(world.rows(users), rig.place, peers) for users in sets])
+        for one in ours.values():
+            one.enter([user for users in sets for user in users])
+        return cls(world, rig, sets, ours, [make_peers(world.rows(users), rig.place, peers) for users in sets])
 
     def measure(self, case: Case, plan: Plan) -> Taken:
         """All ways: tuned, checked, then in turns."""
@@ -190,6 +178,8 @@ class _Stage:
         turns = [number % (len(self.sets) if case.cold else 1) for number in range(WARM_UPS + plan.rounds)]
         asked = ((number, self.world.question(self.sets[number], case.candidates)) for number in turns)
         times = take_turns(ways, asked, clock, cold=case.cold)
+        for way in self.ours.values():
+            way.require_device()
         limits = [limits.seconds(case.group.lengths, case.candidates, plan.dimension) for limits in self.rig.limits]
         exact = frozenset(name for name, peer in self.peers[0].items() if peer.exact and recalls[name] == 1)
         return Taken(times, recalls, (limits[0], limits[1]), exact, next(iter(self.ours)))

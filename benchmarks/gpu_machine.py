@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from muse_stream.benchmarks.report import Line
-from muse_stream.gsu_engine.backends import choose
+from muse_stream.gsu_engine.cuda.cupy_device import open_device
 from muse_stream.gsu_engine.errors import GsuError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +45,7 @@ def look() -> Machine:
     """The machine that this runs on."""
     none = Machine("machine", None, "", device=None, why="", commit=commit(), date=datetime.now(UTC).date().isoformat())
     try:
-        _, why = choose("cuda")
+        why = f"device {open_device().name}"
         cupy = importlib.import_module("cupy")
         device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         release = cupy.cuda.runtime.runtimeGetVersion()

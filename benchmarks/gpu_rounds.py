@@ -27,7 +27,7 @@ class Way:
 
     prepare: Callable[[int, Question], Any]
     ask: Callable[[int, Any], object]
-    device_seconds: Callable[[int, Any], float] | None
+    device_seconds: Callable[[int, Any], float | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,10 @@ def way_of_peer(peers: Sequence[Peer], k: int, clock: Clock) -> Way:
 
 def way_of_ours(ours: Ours, k: int) -> Way:
     """Ours: one engine has all users."""
-    timed = ours.device_seconds
     return Way(
         lambda _number, question: question,
         lambda _number, question: ours.search(question, k),
-        None if timed is None else lambda _number, question: timed(question, k),
+        None if ours.metered is None else lambda _number, question: ours.device_seconds(question, k),
     )
 
 
@@ -102,7 +101,8 @@ def _turn(way: Way, number: int, question: Question, clock: Clock, taken: _Taken
     taken.seconds.append(seconds)
     if way.device_seconds is not None:
         settle(clock, cold=cold)
-        taken.device_seconds.append(way.device_seconds(number, ready))
+        on_device = way.device_seconds(number, ready)
+        taken.device_seconds += [] if on_device is None else [on_device]
     return seconds
 
 

@@ -31,7 +31,7 @@ class World:
         for vectors in self._data.blocks():
             self.table.put(np.arange(done, done + len(vectors)) + 1, vectors)
             done += len(vectors)
-        self._items: list[I64] = []
+        self._items: list[I64] = [np.zeros(0, np.int64)]  # nobody is user 0
 
     def items(self, user: int) -> tuple[int, I64]:
         """Start position 0 and the items (`HistorySource`)."""

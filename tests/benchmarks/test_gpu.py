@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from numpy.typing import NDArray
 
 from muse_stream.benchmarks import gpu, gpu_append, gpu_limits, gpu_machine, gpu_ours, gpu_rounds
 from muse_stream.benchmarks.gpu_cases import Group, cases, groups
@@ -19,12 +18,16 @@ from muse_stream.benchmarks.gpu_clock import HostClock
 from muse_stream.benchmarks.gpu_device import Metered
 from muse_stream.benchmarks.gpu_limits import Limits
 from muse_stream.benchmarks.gpu_machine import Machine
-from muse_stream.benchmarks.gpu_ours import Parts
 from muse_stream.benchmarks.gpu_peer import Place
 from muse_stream.benchmarks.gpu_rounds import SLOW_ROUNDS, WARM_UPS, Times, Way, take_turns
 from muse_stream.benchmarks.gpu_world import Question, World
-from muse_stream.gsu_engine import GsuEngine, SearchResult
+from muse_stream.gsu_engine import SearchResult
+from muse_stream.gsu_engine.backends.cuda import CudaBackend
+from muse_stream.gsu_engine.backends.reference import ReferenceBackend
+from muse_stream.gsu_engine.cuda.cupy_device import CupyDevice
 from muse_stream.streams.cli import main
+from tests.gsu_engine.cuda import numpy_search  # noqa: F401 - brings its kernels
+from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 
 HERE = Place("cpu", np, HostClock())
 PEERS = ("torch fp16", "torch bf16", "torch int8", "CuPy float32", "FAISS GPU", "cuVS")
@@ -169,11 +172,15 @@ def world() -> World:
     return World(2_000, 64)
 
 
-def ways(world: World, users: list[int], spoil: Any) -> dict[str, gpu_ours.Ours]:
-    engine = gpu_ours.engine_of(world, "reference")
-    gpu_ours.enter(world, engine, users)
-    right = gpu_ours.way_of(world, engine)
-    return {"right": right, "spoiled": gpu_ours.Ours(lambda question, k: spoil(right.search(question, k)))}
+class Spoiled(gpu_ours.Ours):
+    """Changes what an engine answers."""
+
+    def __init__(self, world: World, spoil: Any) -> None:
+        super().__init__(world, gpu_ours.Ours.of(world, "reference").engine)
+        object.__setattr__(self, "spoil", spoil)
+
+    def search(self, question: Question, k: int) -> SearchResult:
+        return self.spoil(super().search(question, k))  # type: ignore[attr-defined,no-any-return]
 
 
 def test_ours_must_be_right_and_the_same_to_the_bit(world: World) -> None:
@@ -184,72 +191,16 @@ def test_ours_must_be_right_and_the_same_to_the_bit(world: World) -> None:
         result.scores[0, 0] = np.nextafter(result.scores[0, 0], np.float32(2))
         return result
 
+    ways = {"right": gpu_ours.Ours.of(world, "reference"), "spoiled": Spoiled(world, nearly)}
     with pytest.raises(RuntimeError, match="spoiled and right give different answers"):
-        gpu_rounds.check(ways(world, users, nearly), {}, rows, question, 5)
+        gpu_rounds.check(ways, {}, rows, question, 5)
 
     def wrong(result: SearchResult) -> SearchResult:
         result.positions[:, 0] = result.positions[:, 1]
         return result
 
-    only = {"spoiled": ways(world, users, wrong)["spoiled"]}
     with pytest.raises(RuntimeError, match="ours miss some"):
-        gpu_rounds.check(only, {}, rows, question, 5)
-
-
-class NoDevice:
-    """Counts what is asked of it."""
-
-    name, multiprocessors = "none", 1
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def launch(self, kernel: str, *_: int) -> None:
-        self.asked.append(kernel)
-
-    def free_bytes(self) -> int:
-        return 7
-
-    def allocate(self, size_bytes: int) -> Any:
-        return size_bytes
-
-    def write(self, *_: Any) -> None:
-        self.asked.append("write")
-
-    def move(self, *_: Any) -> None:
-        self.asked.append("move")
-
-    def read(self, *_: Any) -> Any:
-        return "copy"
-
-
-class FakeHistories:
-    def __init__(self, device: Metered) -> None:
-        self.departures, self._device = 0, device
-        self.takes = True
-
-    def enter(self, user: int, start: int, slots: Any, *, departures: int) -> bool:
-        return self.takes
-
-    def append(self, users: Any, starts: Any, bounds: Any, slots: Any, *, departures: int) -> bool:
-        self._device.launch("append", 1, 1, 0, 0)
-        return self.takes
-
-    def find(self, users: Any, starts: Any, stops: Any) -> NDArray[np.int64]:
-        return np.ones(len(users), np.int64)
-
-
-class FakeSearch:
-    def __init__(self, device: Metered) -> None:
-        self._device = device
-
-    def start(self, *_: Any) -> "FakeSearch":
-        for kernel in ("sample", "filter", "finish"):
-            self._device.launch(kernel, 1, 1, 0, 0)
-        return self
-
-    def wait(self) -> None:
-        pass
+        gpu_rounds.check({"spoiled": Spoiled(world, wrong)}, {}, rows, question, 5)
 
 
 class Ticks(HostClock):
@@ -262,41 +213,49 @@ class Ticks(HostClock):
         return next(self._now)
 
 
-def fake_parts() -> Parts:
-    device = Metered(NoDevice(), Ticks())
-    vectors = types.SimpleNamespace(follow=lambda: None)
-    return Parts(device, FakeHistories(device), vectors, FakeSearch(device))
+def open_stand_in() -> Metered:
+    return Metered(NumpyDevice(memory_bytes=1 << 28), Ticks())
 
 
-def test_device_time_is_from_the_first_launch_to_the_last(world: World) -> None:
-    parts = fake_parts()
-    (users,) = world.sets(Group("", (50,), (), 1))
-    question: Question = world.question(users, 3)
-    assert parts.device.seconds() == 0
+def metered_engines(world: World, monkeypatch: pytest.MonkeyPatch) -> gpu_ours.Ours:
+    monkeypatch.setattr(gpu_ours, "POOL_BYTES", 1 << 22)
+    monkeypatch.setattr(gpu_ours, "CAP", 1_000)
+    backend = CudaBackend(ReferenceBackend(), open_stand_in)
+    return gpu_ours.Ours.of(world, backend, open_stand_in)
+
+
+def test_device_time_is_from_the_first_launch_to_the_last(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = metered_engines(world, monkeypatch)
+    (users,) = world.sets(Group("", (90, 70), (), 1))
+    ours.enter(users)
+    question = world.question(users, 3)
+    assert ours.device
     for _ in range(2):
-        assert gpu_ours.device_seconds(world, parts, question, 5) == 3
-    assert parts.device.launches == ["sample", "filter", "finish"]
-    assert parts.device.free_bytes() == 7
-    gpu_ours.hold(world, parts, users)
-    assert isinstance(parts.histories, FakeHistories)
-    parts.histories.takes = False
-    with pytest.raises(RuntimeError, match="finds no room on the device"):
-        gpu_ours.hold(world, parts, users)
+        seconds = ours.device_seconds(question, 5)
+        assert seconds == len(ours.device.launches) >= 3
+        assert ours.search(question, 5).count.tolist() == [5] * 6
+    assert ours.device.launches == ["threshold_64", "filter_64", "finish_64"]
+    ours.require_device()
 
 
-def test_launches_of_an_append_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_append, "USERS", 5)
+def test_what_the_cpu_answered_is_no_figure_of_the_device(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = metered_engines(world, monkeypatch)
+    (users,) = world.sets(Group("", (90,), (), 1))
+    ours.engine.drop(np.array(users))
+    ours.search(world.question(users, 3), 5)
+    with pytest.raises(RuntimeError, match="the CPU answered for the device"):
+        ours.require_device()
+
+
+def test_an_append_to_many_users_is_one_launch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_append, "USERS", 50)
     monkeypatch.setattr(gpu_append, "LENGTH", 20)
-    seen: list[int] = []
-    monkeypatch.setattr(GsuEngine, "append", lambda _engine, users, *_: seen.append(len(users)))
-    engine = gpu_ours.engine_of(world, "reference")
-    rows = {row.case.rsplit(", ", 1)[1]: row.ours for row in gpu_append.measured(world, engine, fake_parts(), 4)}
-    assert (rows["launches"], rows["on the device"]) == (1, 1000)
-    assert rows["end to end"] is not None
-    assert seen == [5] * 4
-    assert [row.case for row in gpu_append.empty()] == [f"append one row to 1000 users, {name}" for name in rows]
+    rows = gpu_append.measured(world, metered_engines(world, monkeypatch), 4)
+    found = {row.case.rsplit(", ", 1)[1]: row.ours for row in rows}
+    assert (found["launches"], found["on the device"]) == (1, 1000)
+    assert found["end to end"] is not None
+    assert [row.case for row in gpu_append.empty()] == [f"append one row to 1000 users, {name}" for name in found]
 
 
 def test_the_device_whose_time_is_taken_shows_its_stream() -> None:
-    module = pytest.importorskip("muse_stream.gsu_engine.cuda.cupy_device")
-    assert hasattr(module.CupyDevice, "stream")
+    assert isinstance(CupyDevice.stream, property)
