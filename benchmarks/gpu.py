@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from muse_stream.benchmarks import gpu_append, gpu_limits, gpu_machine, performance
 from muse_stream.benchmarks.gpu_cases import Case, Group, cases, groups
@@ -168,9 +169,8 @@ class _Stage:
     def measure(self, case: Case, plan: Plan) -> Taken:
         """All ways: tuned, checked, then in turns."""
         clock, first = self.rig.place.clock, self.world.question(self.sets[0], case.candidates)
-        for some in self.peers:
-            for peer in some.values():
-                peer.tune(peer.prepare(first.asked), case.k, clock)
+        for peer in () if case.cold else (peer for some in self.peers for peer in some.values()):
+            peer.tune(peer.prepare(first.asked), case.k, clock)  # what is best when warm is kept when cold
         recalls = check(self.ours, self.peers[0], self.world.rows(self.sets[0]), first, case.k)
         ways = {name: way_of_ours(way, case.k) for name, way in self.ours.items()}
         for name in self.peers[0]:
@@ -195,10 +195,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             parser.add_argument(flag, type=type(default), default=default)
     parser.add_argument("--json", action="store_true", help='one object {"rows": [...]} instead of a table')
+    parser.add_argument("--into", metavar="FOLDER", help="keep that object there, named for device and day")
     options = vars(parser.parse_args(arguments))
-    as_json = options.pop("json")
-    rows = [asdict(row) for row in run(**options)]
-    sys.stdout.write((json.dumps({"rows": rows}) if as_json else performance.render(rows)) + "\n")
+    as_json, folder = options.pop("json"), options.pop("into")
+    found = run(**options)
+    rows = [asdict(row) for row in found]
+    text = json.dumps({"rows": rows})
+    sys.stdout.write((text if as_json else performance.render(rows)) + "\n")
+    if folder and isinstance(found[0], gpu_machine.Machine) and found[0].device:
+        (Path(folder) / found[0].file_name).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

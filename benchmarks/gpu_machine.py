@@ -1,7 +1,11 @@
-"""Which GPU there is, or why none can be used; and what a result has to name."""
+"""Which GPU there is, or why none can be used; and what a result has to name.
+
+python -m muse_stream.benchmarks.gpu_machine FIGURES.json     prints the name of the file for such figures
+"""
 
 import importlib
 import os
+import re
 import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +43,11 @@ class Machine(Line):
     torch: str | None = None
     commit: str | None = None
     date: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Where its figures are kept: device and day."""
+        return f"gpu-{re.sub(r'[^a-z0-9]+', '-', (self.device or 'none').lower()).strip('-')}-{self.date}.json"
 
 
 def look() -> Machine:

@@ -5,6 +5,7 @@ import json
 import types
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_the_module_prints_the_same_without_the_command(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "Nothing could be measured: made up for a test." in shown
     assert "| one user, warm, L=100000 C=1 K=50, end to end |  |  |  |  |" in shown
+
+
+@pytest.mark.usefixtures("nothing")
+def test_figures_are_kept_by_device_and_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu.main(["--candidates", "1", "--many", "", "--into", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+    found = replace(MACHINE, device="NVIDIA H200", date="2026-11-21")
+    monkeypatch.setattr(gpu, "run", lambda **_: [found])
+    gpu.main(["--json", "--into", str(tmp_path)])
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == "gpu-nvidia-h200-2026-11-21.json"
+    assert json.loads(kept.read_text(encoding="utf-8"))["rows"][0]["device"] == "NVIDIA H200"
 
 
 def test_a_machine_without_a_device_says_why() -> None:
