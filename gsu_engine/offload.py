@@ -58,7 +58,7 @@ class Offload:
         self._pool, self._dropped = pool, dropped
         self._lock = threading.Lock()
         self._searches = self._answered = 0
-        self._elsewhere = dict.fromkeys(Elsewhere, 0)
+        self._elsewhere: dict[str, int] = dict.fromkeys(Elsewhere, 0)
 
     def missing(self, batch: SearchBatch) -> list[int]:
         """Users whose windows are not all on the device."""

@@ -123,7 +123,7 @@ class DeviceStats:
         vector_bytes: Device memory of the vectors.
         searches: Searches that it took part in.
         answered: Pairs that it answered.
-        elsewhere: Pairs with rows and candidates that the CPU answered, by reason.
+        elsewhere: Pairs with rows and candidates that the CPU answered, by reason: `Elsewhere`.
         wait_seconds: Time that searches waited for it.
 
     """
@@ -134,7 +134,7 @@ class DeviceStats:
     vector_bytes: int
     searches: int
     answered: int
-    elsewhere: Mapping[Elsewhere, int]
+    elsewhere: Mapping[str, int]
     wait_seconds: float
 
 

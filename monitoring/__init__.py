@@ -3,7 +3,7 @@
 Engines and services return plain stats; the composition root hands them over, and nothing here is called per event.
 """
 
-from muse_stream.monitoring.checks import CaughtUp, Heartbeats, held_back_check, model_check
+from muse_stream.monitoring.checks import CaughtUp, Heartbeats, gpu_check, held_back_check, model_check
 from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
 from muse_stream.monitoring.metrics import Metrics
 from muse_stream.monitoring.readings import (
@@ -33,6 +33,7 @@ __all__ = [
     "StopReading",
     "StoreReading",
     "Summary",
+    "gpu_check",
     "held_back_check",
     "model_check",
 ]

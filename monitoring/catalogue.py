@@ -26,6 +26,10 @@ STOP_REASONS = ("position", "other_log", "store", "fault")
 """What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
 STUCK_KINDS = ("assignment", "requests", "ingest")
 """No assignment, requests that nobody takes or answers, records that nobody reads."""
+BACKENDS = ("reference", "cpu", "cuda", "array-cuda")
+ELSEWHERE = ("no_room", "dropped", "left", "memory", "lost")
+"""Why the CPU answers beside a GPU: a history larger than its budget, a user erased a moment ago, one who left before
+the search began, no memory for the search, and a GPU that failed."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -236,6 +240,22 @@ SEARCHES = _counter("muse_engine_searches_total", "Search calls; one may serve s
 SEARCH_CANDIDATES = _counter("muse_engine_search_candidates_total", "Candidates searched for.")
 SEARCH_SECONDS = _counter("muse_engine_search_seconds_total", "Time inside the search backend.")
 LOAD_SECONDS = _counter("muse_engine_load_seconds_total", "Time spent on loading histories into the pool.")
+
+GPU_LOST = _counter(
+    "muse_gpu_lost_total", "GPUs that failed; the CPU answers since then, until the worker is started again."
+)
+GPU_SEARCHES = _counter("muse_gpu_searches_total", "Search calls that a GPU took part in.")
+GPU_ANSWERED = _counter("muse_gpu_pairs_answered_total", "Users with their candidates that a GPU answered.")
+GPU_ELSEWHERE = _counter(
+    "muse_gpu_pairs_elsewhere_total", "Users with their candidates that the CPU answered beside a GPU.", "reason"
+)
+GPU_WAIT = _counter("muse_gpu_wait_seconds_total", "Time that searches waited for a GPU.")
+GPU_USERS = _gauge("muse_gpu_pool_users", "Users whose history is on a GPU.")
+GPU_BEHAVIOURS = _gauge("muse_gpu_pool_behaviours", "Behaviours in histories on a GPU.")
+GPU_BYTES = _gauge("muse_gpu_pool_bytes", "GPU memory that histories use.")
+GPU_BUDGET = _gauge("muse_gpu_pool_budget_bytes", "GPU memory that is set aside for histories.")
+GPU_EVICTIONS = _counter("muse_gpu_pool_evictions_total", "Users that left a GPU for room.")
+GPU_TABLE = _gauge("muse_gpu_table_bytes", "GPU memory that vectors take.")
 
 MODEL_INFO = _gauge("muse_model_info", "1; the labels say which model a slot runs.", "slot", "version", "digest")
 MODEL_LOADED = _gauge("muse_model_loaded_timestamp_seconds", "When the slot's model was loaded, as Unix time.", "slot")

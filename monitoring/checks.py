@@ -12,6 +12,7 @@ from muse_stream.monitoring.health import CheckResult
 from muse_stream.monitoring.ingest import held_seconds
 from muse_stream.monitoring.lag import LagClock
 from muse_stream.monitoring.readings import IngestReading, LagReading, ModelReading
+from muse_stream.monitoring.shapes import DeviceReading
 
 
 class Heartbeats:
@@ -132,6 +133,17 @@ def held_back_check(read: Callable[[], IngestReading], clock: Callable[[], float
         "kafka-transactions.sh find-hanging (or list, describe) and abort its transaction"
     )
     return CheckResult(ok=True, detail=detail, advice=advice)
+
+
+def gpu_check(read: Callable[[], DeviceReading | None]) -> CheckResult:
+    """Say whether a GPU answers; it never fails, since the CPU answers as well, only later."""
+    gpu = read()
+    if gpu is None:
+        return CheckResult(ok=True, detail="none is used")
+    if gpu.lost is None:
+        return CheckResult(ok=True, detail=f"{gpu.name}: {gpu.histories.users:,} users are resident")
+    advice = "look at the driver's log (dmesg, nvidia-smi), then restart the worker"
+    return CheckResult(ok=True, detail=f"degraded: GPU lost, CPU answers ({gpu.name}: {gpu.lost})", advice=advice)
 
 
 def model_check(read: Callable[[], ModelReading | None], clock: Callable[[], float] = time.time) -> CheckResult:

@@ -34,6 +34,7 @@ TITLES = {
     "items": "Items",
     "snapshot": "Snapshots",
     "engine": "Engine",
+    "gpu": "GPU",
     "model": "Model",
     "retrieval": "Retrieval",
     "health": "Health",
@@ -46,7 +47,7 @@ VALUES = {
     "role": c.ROLES,
     "topic": c.TOPICS,
     "slot": ("live", "shadow"),
-    "backend": ("reference", "cpu", "cuda"),
+    "backend": c.BACKENDS,
 }
 
 
@@ -73,6 +74,8 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
+    if definition is c.GPU_ELSEWHERE:
+        values = c.ELSEWHERE
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 

@@ -10,7 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
 from muse_stream.monitoring.readings import ModelReading, SnapshotReading, StoreReading
-from muse_stream.monitoring.shapes import EngineReading, StoreStats
+from muse_stream.monitoring.shapes import DeviceReading, EngineReading, StoreStats
 
 _STORE_COUNTERS = (c.STORE_APPENDED, c.STORE_WRITTEN, c.STORE_MERGES, c.STORE_COLD)
 _STORE = (c.STORE_OPEN, c.STORE_BYTES, *_STORE_COUNTERS, c.STORE_WINDOW, c.ITEMS_OFFSET)
@@ -19,6 +19,8 @@ _POOL = (c.POOL_USERS, c.POOL_BEHAVIOURS, c.POOL_BYTES, c.POOL_BUDGET, c.POOL_EV
 _INDEX = (c.INDEX_ITEMS, c.INDEX_BYTES, c.INDEX_REFUSED)
 _PACKED = (c.PACKED_USERS, c.PACKED_BYTES, c.PACKED_BUDGET, c.PACKED_EVICTIONS, c.PACKED_HITS, c.PACKED_MISSES)
 _STANDING = (c.STANDING_ANSWERS, c.STANDING_SERVED, c.STANDING_ROWS, c.STANDING_REFILLS)
+_GPU_WORK = (c.GPU_LOST, c.GPU_SEARCHES, c.GPU_ANSWERED, c.GPU_ELSEWHERE, c.GPU_WAIT)
+_GPU = (*_GPU_WORK, c.GPU_USERS, c.GPU_BEHAVIOURS, c.GPU_BYTES, c.GPU_BUDGET, c.GPU_EVICTIONS, c.GPU_TABLE)
 _SEARCH = (c.SEARCHES, c.SEARCH_CANDIDATES, c.SEARCH_SECONDS, c.LOAD_SECONDS)
 
 _SNAPSHOT_COUNTERS = (c.SNAPSHOT_WRITTEN, c.SNAPSHOT_FAILURES, c.SNAPSHOT_SENT, c.SNAPSHOT_SECONDS)
@@ -35,7 +37,7 @@ def watch_engines(
     registry: CollectorRegistry, read: Callable[[], Sequence[EngineReading]], errors: ScrapeErrors
 ) -> None:
     """Export the engines' stats, one engine per vector space; pools and searches are added up."""
-    definitions = (c.ENGINE_INFO, *_TABLE, *_INDEX, *_POOL, *_PACKED, *_STANDING, *_SEARCH)
+    definitions = (c.ENGINE_INFO, *_TABLE, *_INDEX, *_POOL, *_PACKED, *_STANDING, *_SEARCH, *_GPU)
     Scraped(registry, "engines", definitions, lambda: engine_samples(read()), errors)
 
 
@@ -114,6 +116,24 @@ def engine_samples(readings: Sequence[EngineReading]) -> Iterator[Sample]:
     yield c.SEARCH_CANDIDATES, (), sum(reading.candidates for reading in readings)
     yield c.SEARCH_SECONDS, (), sum(reading.search_seconds for reading in readings)
     yield c.LOAD_SECONDS, (), sum(reading.load_seconds for reading in readings)
+    yield from _gpu_samples([reading.device for reading in readings if reading.device])
+
+
+def _gpu_samples(devices: Sequence[DeviceReading]) -> Iterator[Sample]:
+    """All zero where there is none."""
+    yield c.GPU_LOST, (), sum(device.lost is not None for device in devices)
+    yield c.GPU_SEARCHES, (), sum(device.searches for device in devices)
+    yield c.GPU_ANSWERED, (), sum(device.answered for device in devices)
+    for reason in c.ELSEWHERE:
+        yield c.GPU_ELSEWHERE, (reason,), sum(device.elsewhere.get(reason, 0) for device in devices)
+    yield c.GPU_WAIT, (), sum(device.wait_seconds for device in devices)
+    histories = [device.histories for device in devices]
+    yield c.GPU_USERS, (), sum(one.users for one in histories)
+    yield c.GPU_BEHAVIOURS, (), sum(one.behaviours for one in histories)
+    yield c.GPU_BYTES, (), sum(one.bytes for one in histories)
+    yield c.GPU_BUDGET, (), sum(one.budget_bytes for one in histories)
+    yield c.GPU_EVICTIONS, (), sum(one.evictions for one in histories)
+    yield c.GPU_TABLE, (), sum(device.vector_bytes for device in devices)
 
 
 def _snapshot_samples(reading: SnapshotReading) -> Iterator[Sample]:

@@ -227,6 +227,42 @@ class PackedReading(Protocol):
         """Candidates that had to be searched for again."""
 
 
+class DeviceReading(Protocol):
+    """A GPU beside the CPU, since the start."""
+
+    @property
+    def name(self) -> str:
+        """Model and driver."""
+
+    @property
+    def lost(self) -> str | None:
+        """Why it answers no more; None while it does."""
+
+    @property
+    def histories(self) -> PoolReading:
+        """Histories on it."""
+
+    @property
+    def vector_bytes(self) -> int:
+        """Memory of the vectors."""
+
+    @property
+    def searches(self) -> int:
+        """Search calls that it took part in."""
+
+    @property
+    def answered(self) -> int:
+        """Pairs that it answered."""
+
+    @property
+    def elsewhere(self) -> Mapping[str, int]:
+        """Pairs that the CPU answered, by reason."""
+
+    @property
+    def wait_seconds(self) -> float:
+        """Time that searches waited for it."""
+
+
 class EngineReading(Protocol):
     """A search engine since its start."""
 
@@ -249,6 +285,10 @@ class EngineReading(Protocol):
     @property
     def packed(self) -> PackedReading | None:
         """Packed rows; None where the backend keeps none."""
+
+    @property
+    def device(self) -> DeviceReading | None:
+        """The GPU; None where there is none."""
 
     @property
     def hits(self) -> int:

@@ -62,33 +62,36 @@ class CudaBackend:
             raise BackendError(without_kernels(table.dimension))
         device, self._spare = self._spare or self._open_device(), None
         try:
-            budget = budget_of(device, table) if budget_bytes is None else budget_bytes
-            if budget > device.free_bytes():
-                message = f"cuda: {budget:,} bytes wanted for histories, {self._free(device)}"
+            return self._with_room(device, table, cap, budget_bytes)
+        except DeviceLostError as error:
+            message = f"cuda: {device.name} fails at once ({error})"
+            raise BackendError(message) from error
+
+    @staticmethod
+    def _with_room(device: Device, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
+        free = device.free_bytes()
+        has = f"{device.name} has {free:,} free"
+        try:
+            budget = budget_of(free, table) if budget_bytes is None else budget_bytes
+            if budget > free:
+                message = f"cuda: {budget:,} bytes wanted for histories, {has}"
                 raise BackendError(message)
             histories = DeviceHistories(device, budget, cap)
             return Residence(
                 device.name, histories, DeviceVectors(device, table), DeviceSearch(device, table.dimension)
             )
         except (BudgetError, DeviceMemoryError) as error:
-            message = f"cuda: too little memory ({error}), {self._free(device)}"
-            raise BackendError(message) from error
-        except DeviceLostError as error:
-            message = f"cuda: {device.name} fails at once ({error})"
+            message = f"cuda: too little memory ({error}), {has}"
             raise BackendError(message) from error
 
-    @staticmethod
-    def _free(device: Device) -> str:
-        return f"{device.name} has {device.free_bytes():,} free"
 
-
-def budget_of(device: Device, table: VectorTable) -> int:
+def budget_of(free_bytes: int, table: VectorTable) -> int:
     """Bytes for histories where nobody says: three quarters of what the vectors, at their most, leave free.
 
     The last quarter is for searches, for the model, and for whoever else uses the GPU.
     """
     vectors = GROWTH * table.index.slot_limit * (table.dimension + 4)
-    return max((device.free_bytes() - vectors) * 3 // 4, 0)
+    return max((free_bytes - vectors) * 3 // 4, 0)
 
 
 def without_kernels(width: int) -> str:

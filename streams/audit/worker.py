@@ -7,6 +7,8 @@ end. Three things are right besides: a run may begin up to a page (512) before t
 whole; it may hold what has expired, because a search asks for what the store shows; and it may end before the store's
 end where a search loaded it while behaviours came in: the next search loads it again.
 
+A user may be resident in memory, on a GPU, or in both, with a run of its own in each; both are compared.
+
 Invariant: a partition that leaves the worker meanwhile is left out, not called wrong.
 """
 
@@ -61,16 +63,16 @@ def _audit_pool(report: MemoryReport, url: str, partition: int) -> None:
 
 
 def _wrong(line: dict[str, Any]) -> str | None:
-    held = f"{line['pool_start']}..{line['pool_stop'] - 1}"
+    where, held = line.get("where", "memory"), f"{line['pool_start']}..{line['pool_stop'] - 1}"
     stored = f"{line['store_start']}..{line['store_stop'] - 1}"
     if line["pool_stop"] > line["store_stop"]:
-        return f"memory holds behaviours {held}, the store {stored}: memory is ahead"
+        return f"{where} holds behaviours {held}, the store {stored}: memory is ahead"
     if line["pool_stop"] == line["store_stop"] and line["pool_start"] <= line["pool_may_start"] - PAGE:
-        return f"memory holds behaviours {held}, the store {stored}: what was trimmed is still in memory"
+        return f"{where} holds behaviours {held}, the store {stored}: what was trimmed is still in memory"
     if line["pool_stop"] <= line["pool_may_start"]:
-        return f"memory holds behaviours {held}, the store {stored}: an erased user is still in memory"
+        return f"{where} holds behaviours {held}, the store {stored}: an erased user is still in memory"
     if line["pool"] != line["store"]:
-        return f"memory holds other items than the store in behaviours {held}"
+        return f"{where} holds other items than the store in behaviours {held}"
     return None
 
 

@@ -55,7 +55,7 @@ def all_findings(settings: Settings, config: Path | None) -> Iterator[Finding]:
     yield from stores(settings, cluster)
     yield from vectors(settings, cluster, worker)
     yield from running_worker(settings, worker)
-    yield gpu()
+    yield gpu(worker)
 
 
 def broker(settings: Settings) -> tuple[Cluster, list[Finding]]:
@@ -135,8 +135,14 @@ def running_worker(settings: Settings, status: Reply) -> Iterator[Finding]:
             yield Finding("worker", "wrong", f"not ready: {check['name']}: {check['detail']}", check["advice"])
 
 
-def gpu(open_backend: Callable[[str], tuple[object, str]] = choose) -> Finding:
-    """Whether searches could run on a GPU here, and why not."""
+def gpu(worker: Reply, open_backend: Callable[[str], tuple[object, str]] = choose) -> Finding:
+    """What the running worker says of its GPU, or else whether searches could run on one here, and why not."""
+    used = worker.body["engine"].get("gpu") if worker.status == 200 else None
+    if used and used["lost"]:
+        advice = "look at the driver's log (dmesg, nvidia-smi), then restart the worker; until then the CPU answers"
+        return Finding("gpu", "wrong", f"{used['name']} is lost: {used['lost']}", advice)
+    if used:
+        return Finding("gpu", "ok", f"{used['name']}, in use: {used['resident_users']:,} users are resident")
     try:
         _, why = open_backend("cuda")
     except BackendError as error:

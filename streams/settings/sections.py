@@ -263,11 +263,17 @@ class FeatureSettings(Section):
         return names
 
 
+Backend = Literal["auto", "cpu", "cpu-avx-vnni", "cpu-avx2", "cpu-float32", "cuda", "array-cuda", "reference"]
+
+
 class EngineSettings(Section):
     """Retrieval."""
 
-    backend: Literal["auto", "reference", "cpu", "cuda"] = Field(
-        "auto", description="Where searches run. All give the same answers to the bit; `auto` takes the fastest here."
+    backend: Backend = Field(
+        "auto",
+        description="Where searches run. All give the same answers to the bit. `auto` takes `cuda` where a GPU can be "
+        "used, else `cpu`, and says why; a worker with `cuda` does not start without one. `cpu` takes the best form "
+        "that the processor has, the others with its name a certain one.",
     )
     threads: int = Field(0, ge=0, le=1024, description="Search threads. 0: one per core.")
     pool_bytes: int = Field(
@@ -280,6 +286,13 @@ class EngineSettings(Section):
         ge=0,
         description="Hot users' rows beside them, packed for the search, 140 bytes a behaviour at 128 dimensions "
         "(`cpu` only). 0 turns it off: every search then gathers its rows.",
+    )
+    gpu_bytes: int | None = Field(
+        None,
+        ge=1 << 20,
+        description="Histories kept on the GPU, 4 bytes a behaviour (`cuda` only); least recently used users leave. "
+        "No more than is free at the start. None: three quarters of what the vectors, at their most, leave free; the "
+        "rest is for searches and for others.",
     )
 
 

@@ -173,6 +173,7 @@ def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
         packed_bytes=settings.engine.packed_bytes,
         backend=settings.engine.backend,
         threads=settings.engine.threads or None,
+        gpu_bytes=settings.engine.gpu_bytes,
     )
 
 

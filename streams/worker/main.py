@@ -78,7 +78,8 @@ def run(settings: Settings) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings)
-    space = service.plane.space
+    engine, space = service.plane.engine.stats(), service.plane.space
+    log.info("searches run on %s: %s", engine.backend, engine.why)
     warm_up(settings.engine.backend, settings.engine.threads or None, settings.items.spaces[space], settings.serving.k)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

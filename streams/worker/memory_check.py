@@ -6,7 +6,8 @@ A digest is BLAKE2b with 8 bytes, in hexadecimal, over item ids (int64) or int8 
 """
 
 import hashlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,14 @@ BEHAVIOURS_MAX = 1_000_000
 Bytes = NDArray[Any]
 
 
+class _Run(NamedTuple):
+    """Positions that are held of a user, and where."""
+
+    start: int
+    stop: int
+    on_device: bool
+
+
 def pool_page(plane: DataPlane, partition: int, after: int | None) -> dict[str, Any]:
     """The next resident users of a partition, ascending; call in the ingest thread.
 
@@ -37,23 +46,34 @@ def pool_page(plane: DataPlane, partition: int, after: int | None) -> dict[str, 
         PartitionNotHereError: This worker has no open store of the partition.
 
     """
-    users, starts, stops = plane.engine.resident()
-    wanted = slice(None) if after is None else users > after
-    runs = zip(users[wanted].tolist(), starts[wanted].tolist(), stops[wanted].tolist(), strict=True)
     lines: list[dict[str, int | str]] = []
     looked, read, following = 0, 0, None
     with plane.ingest.stores.lease(partition) as store, store.moment() as moment:
-        for user, start, stop in runs:
-            line = _pool_line(plane.engine, moment, user, start, stop)
-            lines += [line] if line else []
-            looked, read = looked + 1, read + (stop - start if line else 0)
+        for user, runs in _residents(plane.engine, after):
+            found = [line for run in runs if (line := _pool_line(plane.engine, moment, user, run))]
+            lines += found
+            looked, read = looked + 1, read + sum(int(line["compared"]) for line in found)
             if looked == USERS_MAX or read >= BEHAVIOURS_MAX:
                 following = user
                 break
         return {"partition": partition, "position": moment.position, "users": lines, "next": following}
 
 
-def _pool_line(engine: GsuEngine, moment: Moment, user: int, start: int, stop: int) -> dict[str, int | str] | None:
+def _residents(engine: GsuEngine, after: int | None) -> Iterator[tuple[int, list[_Run]]]:
+    """The next users above `after`, ascending, as many as a page has, with what is held of each, and where."""
+    held = [(engine.resident(on_device=on_device), on_device) for on_device in (False, True)]
+    everybody = np.unique(np.concatenate([users for (users, _, _), _ in held]))
+    first = 0 if after is None else int(np.searchsorted(everybody, after, side="right"))
+    for user in everybody[first : first + USERS_MAX].tolist():
+        runs = []
+        for (users, starts, stops), on_device in held:
+            at = int(np.searchsorted(users, user))
+            if at < len(users) and users[at] == user:
+                runs.append(_Run(int(starts[at]), int(stops[at]), on_device))
+        yield user, runs
+
+
+def _pool_line(engine: GsuEngine, moment: Moment, user: int, run: _Run) -> dict[str, int | str] | None:
     """Where pool and store stand with a user, and digests of what both have; None where one of them has not met it.
 
     `pool_may_start` is the lowest position that may be resident: the store's start, but what has only expired may stay
@@ -62,17 +82,18 @@ def _pool_line(engine: GsuEngine, moment: Moment, user: int, start: int, stop: i
     history = moment.sequence(user)
     if history.stop == 0:
         return None
-    low, high = max(start, history.start), min(stop, history.stop)
+    low, high = max(run.start, history.start), min(run.stop, history.stop)
     low = min(low, high)
-    held = engine.resident_items(user, low, high)
+    held = engine.resident_items(user, low, high, on_device=run.on_device)
     if held is None:
         return None
     known = held != 0
     stored = history.rows["item"][low - history.start : high - history.start]
     return {
         "user": user,
-        "pool_start": start,
-        "pool_stop": stop,
+        "where": "GPU memory" if run.on_device else "memory",
+        "pool_start": run.start,
+        "pool_stop": run.stop,
         "pool_may_start": history.start
         if moment.kept_by.ttl_seconds is None
         else max(history.stop - moment.kept_by.cap, 0),

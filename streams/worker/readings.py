@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from muse_stream.gsu_engine.stats import DeviceStats
 from muse_stream.monitoring import IngestReading, LagReading, StopReading, StoreReading
 from muse_stream.state.store import StoreStats
 from muse_stream.streams.errors import PartitionNotHereError
@@ -81,7 +82,23 @@ def status(plane: DataPlane, settings: Settings) -> dict[str, Any]:
             "pool_bytes": engine.pool.bytes,
             "vectors": engine.table.rows,
             "searches": engine.searches,
+            "gpu": _gpu(engine.device),
         },
+    }
+
+
+def _gpu(device: DeviceStats | None) -> dict[str, Any] | None:
+    if device is None:
+        return None
+    return {
+        "name": device.name,
+        "lost": device.lost,
+        "resident_users": device.histories.users,
+        "resident_behaviours": device.histories.behaviours,
+        "pool_bytes": device.histories.bytes,
+        "vector_bytes": device.vector_bytes,
+        "answered": device.answered,
+        "elsewhere": dict(device.elsewhere),
     }
 
 

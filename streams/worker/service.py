@@ -25,6 +25,7 @@ from muse_stream.monitoring import (
     Heartbeats,
     Metrics,
     Probe,
+    gpu_check,
     held_back_check,
     model_check,
 )
@@ -183,6 +184,7 @@ class WorkerService:
         health.add("partitions", Probe.READY, caught_up.check)
         health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
         health.add("items", Probe.READY, self._items_check)
+        health.add("gpu", Probe.READY, lambda: gpu_check(lambda: self.plane.engine.stats().device))
         health.add("model", Probe.READY, lambda: model_check(self.live.reading))
         metrics.watch_stale_copies(self._stale.reading)
         if self._snapshots:

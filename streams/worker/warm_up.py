@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 USERS, ROWS_PER_USER, ITEMS = 3, 400, 50
 """Enough rows per user for a merge of segments (256), and more rows than K, so that every branch is taken."""
+GPU_BYTES = 1 << 22
+"""Histories on a GPU, beside those of the engine proper, which has taken what it wants by then."""
 SLOW_SECONDS = 2.0
 """Longer than this means that kernels were compiled, which is worth a line in the log."""
 
@@ -38,13 +40,17 @@ def warm_up(backend: str, threads: int | None, dimension: int, k: int) -> float:
         store = BehaviourStore.open(Path(directory), StoreIdentity("warm-up", "warm-up", 0, 1), Rules())
         try:
             rehearse(backend, threads, dimension, k)
-            _retrieve(store, batch, GsuEngine(_table(dimension), backend=backend, threads=threads), k)
+            _retrieve(store, batch, _engine(backend, threads, dimension), k)
         finally:
             store.close()
     seconds = time.perf_counter() - began
     if seconds > SLOW_SECONDS:
         log.info("kernels are ready after %.1f s", seconds)
     return seconds
+
+
+def _engine(backend: str, threads: int | None, dimension: int) -> GsuEngine:
+    return GsuEngine(_table(dimension), backend=backend, threads=threads, gpu_bytes=GPU_BYTES)
 
 
 def _decode() -> BehaviourBatch:

@@ -24,7 +24,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """One backend after the other."""
     if request.param not in EVERYWHERE:
         pytest.importorskip("cupy", reason="CuPy is not installed")
-    with mock.patch.object(cuda, "budget_of", lambda *_: GPU_BYTES):
+    with mock.patch.object(cuda, "budget_of", return_value=GPU_BYTES):
         yield choose(request.param, threads=3)[0]
 
 

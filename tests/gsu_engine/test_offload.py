@@ -1,4 +1,4 @@
-"""An engine with a device gives the answers of one without, whatever happens to be there, and if it fails at any time."""
+"""An engine with a device gives the answers of one without: whoever is there, and if it fails at any moment."""
 
 import itertools
 import threading
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine import BackendError, GsuEngine, ItemIndex, SearchBatch, VectorTable, WindowError
 from muse_stream.gsu_engine.contract import Backend
+from muse_stream.gsu_engine.cuda.sources import WIDTHS
 from muse_stream.gsu_engine.dropped import OLDEST_MOMENT_SECONDS
 from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.gsu_engine.stats import DeviceStats, Elsewhere
@@ -57,7 +58,7 @@ def device_of(engine: GsuEngine) -> DeviceStats:
 
 
 def elsewhere(engine: GsuEngine) -> dict[str, int]:
-    return {str(reason): count for reason, count in device_of(engine).elsewhere.items() if count}
+    return {reason: count for reason, count in device_of(engine).elsewhere.items() if count}
 
 
 class Both:
@@ -113,6 +114,21 @@ def test_random_worlds_with_a_device_that_is_too_small(  # noqa: PLR0917 - hypot
     device = device_of(engine)
     assert device.lost is None
     assert device.elsewhere[Elsewhere.LOST] == 0
+
+
+@given(world=worlds(longest=90), pages=st.integers(1, 8), k=st.integers(1, 30), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_random_worlds_with_the_real_search(
+    backends: list[Backend], world: World, pages: int, k: int, seed: int
+) -> None:
+    by_kernels = StandInBackend(backends[1], pages, by_kernels=world.dimension in WIDTHS)
+    engine = GsuEngine(world.table(), cap=5_000, pool_bytes=1 << 16, backend=by_kernels)
+    rng = np.random.default_rng(seed)
+    for turn in range(3):
+        users = rng.choice(sorted(world.histories), 3).tolist()
+        batch = world.batch(users, [3, 0, 2], windows=turn == 1, masks=turn == 2, exclusions=seed % 2 == 0)
+        expected = answer(batch, world.histories, world.vectors, k, 5)
+        assert_identical(engine.search(batch, k, 5, world), expected)
 
 
 @pytest.mark.usefixtures("answers_stand")

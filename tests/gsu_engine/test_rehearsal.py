@@ -2,6 +2,12 @@
 
 import subprocess
 import sys
+from unittest import mock
+
+from muse_stream.gsu_engine import SearchResult, rehearse
+from muse_stream.gsu_engine.backends.cpu import CpuBackend
+from muse_stream.gsu_engine.contract import Work
+from tests.gsu_engine.cuda.stand_in import StandInBackend
 
 SEARCHES = """
 import importlib, pkgutil
@@ -46,3 +52,19 @@ def test_searches_after_a_rehearsal_compile_nothing() -> None:
     number, some, late = found.stdout.split(maxsplit=2) if found.stdout else ("", "", found.stderr[-2_000:])
     assert (some, late.strip()) == ("True", "[]"), found.stdout + found.stderr[-2_000:]
     assert int(number) > 10
+
+
+def test_a_device_and_the_cpu_beside_it_are_both_rehearsed() -> None:
+    backend = StandInBackend(CpuBackend(1), pages=20)
+    searched: list[int] = []
+    search = backend.cpu.search
+
+    def counted(work: Work) -> SearchResult:
+        searched.append(work.pairs)
+        return search(work)
+
+    with mock.patch.object(backend.cpu, "search", counted):
+        rehearse(backend, None, 64, 5)
+    assert searched == [1] * 12
+    assert set(backend.devices[0].launches) == {"append", "fill"}
+    assert backend.searches[0].count == 12

@@ -13,11 +13,12 @@ from muse_stream.monitoring import (
     ModelReading,
     Probe,
     StopReading,
+    gpu_check,
     held_back_check,
     model_check,
 )
 
-from .worker import bare_metrics, value
+from .worker import Device, bare_metrics, value
 
 PASS = CheckResult(ok=True, detail="fine")
 FAIL = CheckResult(ok=False, detail="broken", advice="mend it", age_seconds=2.5)
@@ -222,6 +223,15 @@ def test_an_open_transaction_is_named_and_fails_nothing() -> None:
 
 def test_no_partitions_is_fine() -> None:
     assert Ingest().stands().ok
+
+
+def test_a_lost_gpu_is_told_and_the_worker_stays_ready() -> None:
+    assert gpu_check(lambda: None).detail == "none is used"
+    assert gpu_check(Device).detail == "H200: 3 users are resident"
+    found = gpu_check(lambda: Device(lost="Xid 79"))
+    assert found.ok
+    assert found.detail == "degraded: GPU lost, CPU answers (H200: Xid 79)"
+    assert "nvidia-smi" in found.advice
 
 
 def test_a_model_must_be_loaded() -> None:

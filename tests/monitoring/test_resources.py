@@ -4,9 +4,11 @@ import logging
 
 import pytest
 
+from muse_stream.gsu_engine.stats import Elsewhere
 from muse_stream.monitoring import IngestReading, ModelReading, StoreReading
+from muse_stream.monitoring.catalogue import ELSEWHERE
 
-from .worker import Engine, Items, Store, Table, bare_metrics, full_metrics, value
+from .worker import Device, Engine, Items, Store, Table, bare_metrics, full_metrics, value
 
 
 def test_stores_are_added_up() -> None:
@@ -61,6 +63,26 @@ def test_engines_of_two_spaces_keep_their_tables_apart_and_share_the_index() -> 
     assert value(metrics, "muse_engine_packed_hits_total") == 3
     assert value(metrics, "muse_engine_standing_served_total") == 40
     assert value(metrics, "muse_engine_search_seconds_total") == 1.0
+
+
+def test_a_gpu_is_counted_and_zero_where_there_is_none() -> None:
+    metrics = bare_metrics()
+    devices: list[Device | None] = [None]
+    metrics.watch_engines(lambda: [Engine(device=device) for device in devices])
+    assert value(metrics, "muse_gpu_lost_total") == 0
+    assert value(metrics, "muse_gpu_pairs_elsewhere_total", reason="memory") == 0
+    devices[:] = [Device(), Device(lost="Xid 79")]
+    assert value(metrics, "muse_gpu_lost_total") == 1
+    assert value(metrics, "muse_gpu_pairs_answered_total") == 18
+    assert value(metrics, "muse_gpu_pairs_elsewhere_total", reason="no_room") == 4
+    assert value(metrics, "muse_gpu_pool_users") == 6
+    assert value(metrics, "muse_gpu_pool_evictions_total") == 8
+    assert value(metrics, "muse_gpu_table_bytes") == 1_400
+    assert value(metrics, "muse_gpu_wait_seconds_total") == 0.25
+
+
+def test_the_reasons_are_those_of_the_engine() -> None:
+    assert tuple(Elsewhere) == ELSEWHERE
 
 
 def test_models_are_named() -> None:

@@ -99,12 +99,25 @@ class Packed:
 
 
 @dataclass(frozen=True)
+class Device:
+    name: str = "H200"
+    lost: str | None = None
+    histories: Pool = Pool()
+    vector_bytes: int = 700
+    searches: int = 8
+    answered: int = 9
+    elsewhere: Mapping[str, int] = field(default_factory=lambda: {"no_room": 2, "lost": 1})
+    wait_seconds: float = 0.125
+
+
+@dataclass(frozen=True)
 class Engine:
     backend: str = "cpu"
     pool: Pool = Pool()
     table: Table = Table()
     index: Index = Index()
     packed: Packed | None = Packed()
+    device: Device | None = None
     hits: int = 5
     misses: int = 6
     searches: int = 7

@@ -48,12 +48,13 @@ struct Filter {
         int sharing = WARPS / pair.groups, share = threadIdx.x / 32 / pair.groups, rows_each = ROWS_PER_TILE / sharing;
         pipeline.begin();
 #pragma unroll 1
-        for (int i = 0; i < tiles; i++) {
+        for (uint32 i = 0; i < (uint32)tiles; i++) {
             pipeline.next(i);
-            int place = (pipeline.first + i) * ROWS_PER_TILE;
+            int place = (pipeline.first + (int)i) * ROWS_PER_TILE;
             bool has_recent = place + ROWS_PER_TILE > pair.length - search.recent && search.recent > 0;
 #pragma unroll 1
             for (int row = share * rows_each; row < (share + 1) * rows_each; row += ROWS_PER_MULTIPLY) {
+                if (candidates.count == 0) break;
                 take(i, row, place + row);
                 if (has_recent) write_recent(i, row, place + row);
             }
@@ -62,22 +63,22 @@ struct Filter {
     }
 
     // 8 rows from `row` of tile i on, which is at `place`.
-    __device__ __forceinline__ void take(int i, int row, int place) {
-        uint32 rows[width / 16];
-        load_rows<width>(rows, pipeline.rows + i % 3 * pipeline.rows_bytes, row);
+    __device__ __forceinline__ void take(uint32 i, int row, int place) {
+        const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
         float2 scale = *(const float2*)&pipeline.memory->scale[i % 2][row + 2 * (threadIdx.x % 4)];
+        float y[BLOCKS_OF_16][4];
+        multiply(y, candidates, tile, row, scale);
+        bool hit = false;
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
-            if (block * 16 < candidates.count) {
-                float y[4];
-                multiply<width>(y, candidates, block, rows, scale);
-                bool hit = y[0] >= thresholds[block][0] | y[1] >= thresholds[block][0] |
-                           y[2] >= thresholds[block][1] | y[3] >= thresholds[block][1];
-                if (__any_sync(ALL_LANES, hit)) push(i, row, place, block, y);
-            }
+            hit |= y[block][0] >= thresholds[block][0] | y[block][1] >= thresholds[block][0] |
+                   y[block][2] >= thresholds[block][1] | y[block][3] >= thresholds[block][1];
+        if (__any_sync(ALL_LANES, hit))
+#pragma unroll
+            for (int block = 0; block < BLOCKS_OF_16; block++) push(i, row, place, block, y[block]);
     }
 
-    __device__ __forceinline__ void push(int i, int row, int place, int block, const float (&y)[4]) {
+    __device__ __forceinline__ void push(uint32 i, int row, int place, int block, const float (&y)[4]) {
         int lane = lane_now(), column = 2 * (lane % 4);
 #pragma unroll
         for (int part = 0; part < 4; part++) {
@@ -97,6 +98,7 @@ struct Filter {
 
     __device__ __forceinline__ void flush() {
         __syncwarp(ALL_LANES);
+#pragma unroll 1
         for (int at = lane_now(); at < queued; at += 32) {
             int candidate = first + queue->candidates[at];
             if (search.excluded && search.excluded[candidate] == queue->slots[at]) continue;
@@ -110,22 +112,19 @@ struct Filter {
     }
 
     // What is allowed or excluded does not matter here: the newest rows are scored whatever is retrieved.
-    __device__ __forceinline__ void write_recent(int i, int row, int place) {
+    __device__ __forceinline__ void write_recent(uint32 i, int row, int place) {
         int lane = lane_now(), g = lane / 4, t = lane % 4;
-        uint32 rows[width / 16];
-        load_rows<width>(rows, pipeline.rows + i % 3 * pipeline.rows_bytes, row);
+        const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
         float2 norm = *(const float2*)&pipeline.memory->norm[i % 2][row + 2 * t];
+        float y[BLOCKS_OF_16][4];
+        multiply(y, candidates, tile, row, norm);
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
-            if (block * 16 < candidates.count) {
-                float y[4];
-                multiply<width>(y, candidates, block, rows, norm);
 #pragma unroll
-                for (int part = 0; part < 4; part++) {
-                    int own = block * 16 + part / 2 * 8 + g, age = pair.length - 1 - (place + 2 * t + part % 2);
-                    if (own < candidates.count && (part % 2 ? norm.y : norm.x) != 0 && age >= 0 && age < search.recent)
-                        write_one(first + own, age, y[part]);
-                }
+            for (int part = 0; part < 4; part++) {
+                int own = block * 16 + part / 2 * 8 + g, age = pair.length - 1 - (place + 2 * t + part % 2);
+                if (own < candidates.count && (part % 2 ? norm.y : norm.x) != 0 && age >= 0 && age < search.recent)
+                    write_one(first + own, age, y[block][part]);
             }
     }
 

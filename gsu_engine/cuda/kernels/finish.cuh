@@ -4,7 +4,7 @@
 // the guess was too high, or very many rows have nearly one score, the block scans the user's rows itself, newest first,
 // and cuts its list to the K best whenever it is full: slow, always right, rare.
 #pragma once
-#include "keys.cuh"
+#include "tiles.cuh"
 
 #define FINISH_THREADS 128
 #define FINISH_WARPS 4
@@ -135,9 +135,8 @@ struct Finish {
     __device__ __forceinline__ uint64 key_at(int place, float norm) const {
         if (place < 0) return 0;
         if (pair.allowed_at >= 0 && !(search.allowed[pair.allowed_at + place / 8] >> place % 8 & 1)) return 0;
-        uint32 at = (uint32)(pair.head + place), entry = (pair.first_page + at / PAGE_SLOTS) % (uint32)search.ring;
-        uint64 page = search.page_table[pair.table_at + entry];
-        uint32 slot = search.pages[page * PAGE_SLOTS + at % PAGE_SLOTS];
+        uint64 page = search.page_table[pair.table_at + entry_of(search, pair, place)];
+        uint32 slot = search.pages[page * PAGE_SLOTS + (uint32)(pair.head + place) % PAGE_SLOTS];
         float row_norm = search.inv_norms[slot];
         if (row_norm == 0 || (search.excluded && search.excluded[candidate] == slot)) return 0;
         const int4* row = (const int4*)(search.vectors + (uint64)slot * width);

@@ -4,7 +4,14 @@
 #include "filter.cuh"
 #include "finish.cuh"
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_64(const Search* search) {
+// Blocks of the first kernel that a multiprocessor is to hold: with two, its registers spill on Blackwell.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define SAMPLING_BLOCKS 1
+#else
+#define SAMPLING_BLOCKS 2
+#endif
+
+extern "C" __global__ void __launch_bounds__(THREADS, SAMPLING_BLOCKS) threshold_64(const Search* search) {
     DYNAMIC_SHARED(shared);
     threshold<64>(*search, shared);
 }
@@ -19,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish_64(const Sea
     finish<64>(*search, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2) threshold_128(const Search* search) {
+extern "C" __global__ void __launch_bounds__(THREADS, SAMPLING_BLOCKS) threshold_128(const Search* search) {
     DYNAMIC_SHARED(shared);
     threshold<128>(*search, shared);
 }

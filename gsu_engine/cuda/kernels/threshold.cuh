@@ -22,39 +22,44 @@ struct LaneMaxima {
     }
 
     // fmaxf gives the other one where one is not a number.
-    __device__ __forceinline__ void add(int block, const float (&y)[4]) {
-        best[block][0] = fmaxf(best[block][0], fmaxf(y[0], y[1]));
-        best[block][1] = fmaxf(best[block][1], fmaxf(y[2], y[3]));
+    __device__ __forceinline__ void add(const float (&y)[BLOCKS_OF_16][4]) {
+#pragma unroll
+        for (int block = 0; block < BLOCKS_OF_16; block++) {
+            best[block][0] = fmaxf(best[block][0], fmaxf(y[block][0], y[block][1]));
+            best[block][1] = fmaxf(best[block][1], fmaxf(y[block][2], y[block][3]));
+        }
     }
 
     __device__ __forceinline__ void write(const Search& search, int first, int count, int at) const {
-        int g = lane_now() / 4;
+        int g = lane_now() / 4, t = lane_now() % 4;
 #pragma unroll
         for (int block = 0; block < BLOCKS_OF_16; block++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 int own = block * 16 + half * 8 + g;
-                if (own < count) search.maxima[(uint64)(first + own) * MAXIMA + at] = best[block][half];
+                if (own < count) search.maxima[(uint64)(first + own) * MAXIMA + at + t] = best[block][half];
             }
     }
 };
 
 // Rows of an excluded item take no part: they would raise the threshold above rows that count.
-__device__ __forceinline__ void leave_out_excluded(float (&y)[4], const Search& search, int first, int count, int block,
+__device__ __forceinline__ void leave_out_excluded(float (&y)[BLOCKS_OF_16][4], const Search& search, int first, int count,
                                                    const uint32* slots) {
     int lane = lane_now(), g = lane / 4, t = lane % 4;
 #pragma unroll
-    for (int part = 0; part < 4; part++) {
-        int own = block * 16 + part / 2 * 8 + g;
-        uint32 excluded = own < count ? search.excluded[first + own] : 0;
-        if (excluded != 0 && slots[2 * t + part % 2] == excluded) y[part] = NO_ROW;
-    }
+    for (int block = 0; block < BLOCKS_OF_16; block++)
+#pragma unroll
+        for (int part = 0; part < 4; part++) {
+            int own = block * 16 + part / 2 * 8 + g;
+            uint32 excluded = own < count ? search.excluded[first + own] : 0;
+            if (excluded != 0 && slots[2 * t + part % 2] == excluded) y[block][part] = NO_ROW;
+        }
 }
 
 template <int width>
 __device__ __forceinline__ void sample_item(const Search& search, const Pair& pair, uint8* shared, int candidate_tile,
                                             int part) {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, sharing = WARPS / pair.groups, share = warp / pair.groups;
+    int warp = threadIdx.x / 32, sharing = WARPS / pair.groups, share = warp / pair.groups;
     int end = pair.first_candidate + pair.candidates;
     int first = pair.first_candidate + (candidate_tile * pair.groups + warp % pair.groups) * CANDIDATES_PER_WARP;
     int tiles = (pair.sampled + ROWS_PER_TILE - 1) / ROWS_PER_TILE, first_tile = part * SAMPLE_TILES_PER_ITEM;
@@ -65,33 +70,30 @@ __device__ __forceinline__ void sample_item(const Search& search, const Pair& pa
     pipeline.begin();
     LaneMaxima maxima;
     maxima.clear();
-    int multiplied = 0, written = 0;
-    int at = part * pair.spans * sharing * 4 + share * 4 + lane % 4;
+    int at = (part * pair.spans * sharing + share) * 4;
+    int left = pair.span;
 #pragma unroll 1
-    for (int i = 0; i < last_tile - first_tile; i++) {
+    for (uint32 i = 0; i < (uint32)(last_tile - first_tile); i++) {
         pipeline.next(i);
         const uint8* tile = pipeline.rows + i % 3 * pipeline.rows_bytes;
 #pragma unroll 1
         for (int row = share * rows_each; row < (share + 1) * rows_each; row += ROWS_PER_MULTIPLY) {
-            uint32 rows[width / 16];
-            load_rows<width>(rows, tile, row);
-            float2 scale = *(const float2*)&pipeline.memory->scale[i % 2][row + 2 * (lane % 4)];
-#pragma unroll
-            for (int block = 0; block < BLOCKS_OF_16; block++)
-                if (block * 16 < candidates.count) {
-                    float y[4];
-                    multiply<width>(y, candidates, block, rows, scale);
-                    if (search.excluded)
-                        leave_out_excluded(y, search, first, candidates.count, block, pipeline.memory->slots[i % 4] + row);
-                    maxima.add(block, y);
-                }
-            if (++multiplied % pair.span == 0) {
-                maxima.write(search, first, candidates.count, at + written++ * sharing * 4);
+            float2 scale = *(const float2*)&pipeline.memory->scale[i % 2][row + 2 * (threadIdx.x % 4)];
+            float y[BLOCKS_OF_16][4];
+            multiply(y, candidates, tile, row, scale);
+            if (search.excluded)
+                leave_out_excluded(y, search, first, candidates.count, pipeline.memory->slots[i % 4] + row);
+            maxima.add(y);
+            if (--left == 0) {
+                maxima.write(search, first, candidates.count, at);
                 maxima.clear();
+                at += sharing * 4;
+                left = pair.span;
             }
         }
     }
-    for (; written < pair.spans; maxima.clear()) maxima.write(search, first, candidates.count, at + written++ * sharing * 4);
+    int end_at = (part + 1) * pair.spans * (WARPS / pair.groups) * 4;
+    for (; at < end_at; at += sharing * 4, maxima.clear()) maxima.write(search, first, candidates.count, at);
 }
 
 // About the rank-th largest of a candidate's maxima, by one warp: at least `rank` of them reach it, and at most a

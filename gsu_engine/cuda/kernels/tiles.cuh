@@ -24,18 +24,20 @@ struct TileMemory {
     uint32 slots[4][ROWS_PER_TILE];
 };
 
-// Which rows a tile has: consecutive places of the window, or the sample's.
-template <bool is_sample>
-struct Places {
-    int length, sampled, step;
+// Entry of the user's ring for a place of the window. A window is not longer than the ring, so it wraps once at most.
+__device__ __forceinline__ uint32 entry_of(const Search& search, const Pair& pair, int place) {
+    uint32 entry = pair.first_page + (uint32)(pair.head + place) / PAGE_SLOTS, ring = (uint32)search.ring;
+    return entry < ring ? entry : entry - ring;
+}
 
-    // Place in the window, or -1 where the tile reaches beyond the end.
-    __device__ __forceinline__ int at(int tile, int row) const {
-        int j = tile * ROWS_PER_TILE + row;
-        if (is_sample) return j < sampled ? (int)((int64)j * step >> SAMPLE_STEP_BITS) : -1;
-        return j < length ? j : -1;
-    }
-};
+// Which rows a tile has: consecutive places of the window, or the sample's.
+// Place in the window, or -1 where the tile reaches beyond the end.
+template <bool is_sample>
+__device__ __forceinline__ int place_of(const Pair& pair, int tile, int row) {
+    int j = tile * ROWS_PER_TILE + row;
+    if (is_sample) return j < pair.sampled ? (int)((int64)j * pair.sample_step >> SAMPLE_STEP_BITS) : -1;
+    return j < pair.length ? j : -1;
+}
 
 // Brings tile after tile. While tile i is multiplied, rows of i + 1 and i + 2 are on their way; what a load depends on
 // was loaded one tile before it: page of i + 5, slot of i + 4 in registers, slots of i + 3 in shared memory, inverse
@@ -43,13 +45,12 @@ struct Places {
 // so that the count of groups under way stays the same.
 template <int width, bool is_sample>
 struct Pipeline {
-    static constexpr int chunks = width / 16;
+    static constexpr uint32 chunks = width / 16;
     static constexpr int rows_bytes = ROWS_PER_TILE * width;
     static constexpr int shared_bytes = 3 * rows_bytes + (int)sizeof(TileMemory);
 
     const Search& search;
     const Pair& pair;
-    Places<is_sample> places;
     uint8* rows;
     TileMemory* memory;
     int first, last;  // tiles of this item
@@ -58,18 +59,16 @@ struct Pipeline {
     float norm;       // in tile i + 2
 
     __device__ __forceinline__ Pipeline(const Search& search, const Pair& pair, uint8* shared, int first, int last)
-        : search(search), pair(pair), places{pair.length, pair.sampled, pair.sample_step}, rows(shared),
-          memory((TileMemory*)(shared + 3 * rows_bytes)), first(first), last(last), page(0), slot(0), norm(0) {}
+        : search(search), pair(pair), rows(shared), memory((TileMemory*)(shared + 3 * rows_bytes)), first(first), last(last), page(0), slot(0), norm(0) {}
 
     __device__ __forceinline__ int place(int tile, int row) const {
-        return first + tile < last ? places.at(first + tile, row) : -1;
+        return first + tile < last ? place_of<is_sample>(pair, first + tile, row) : -1;
     }
 
     __device__ __forceinline__ uint32 page_of(int tile) const {
         int at = place(tile, threadIdx.x);
         if (at < 0) return 0;
-        uint32 entry = pair.first_page + (uint32)(pair.head + at) / PAGE_SLOTS;
-        return search.page_table[pair.table_at + entry % (uint32)search.ring];
+        return search.page_table[pair.table_at + entry_of(search, pair, at)];
     }
 
     __device__ __forceinline__ uint32 slot_of(int tile, uint32 its_page) const {
@@ -77,21 +76,21 @@ struct Pipeline {
         return at < 0 ? 0 : search.pages[(uint64)its_page * PAGE_SLOTS + (uint32)(pair.head + at) % PAGE_SLOTS];
     }
 
-    __device__ __forceinline__ void keep_norm(int tile, float value) {
+    __device__ __forceinline__ void keep_norm(uint32 tile, float value) {
         int at = place(tile, threadIdx.x);
         bool counts = at >= 0 && value != 0;
-        if (counts && pair.allowed_at >= 0) counts = search.allowed[pair.allowed_at + at / 8] >> at % 8 & 1;
+        if (counts && pair.allowed_at >= 0) counts = search.allowed[pair.allowed_at + (uint32)at / 8] >> (uint32)at % 8 & 1;
         memory->norm[tile % 2][threadIdx.x] = at < 0 ? 0 : value;
         memory->scale[tile % 2][threadIdx.x] = counts ? value : NO_ROW;
     }
 
-    __device__ __forceinline__ void begin_rows(int tile) {
-        if (first + tile < last) {
+    __device__ __forceinline__ void begin_rows(uint32 tile) {
+        if (first + (int)tile < last) {
             uint8* target = rows + tile % 3 * rows_bytes;
             const uint32* slots = memory->slots[tile % 4];
 #pragma unroll 1
-            for (int part = threadIdx.x; part < ROWS_PER_TILE * chunks; part += THREADS) {
-                int row = part / chunks, chunk = part % chunks;
+            for (uint32 part = threadIdx.x; part < ROWS_PER_TILE * chunks; part += THREADS) {
+                uint32 row = part / chunks, chunk = part % chunks;
                 begin_copy(target + row * width + (chunk ^ row % chunks) * 16,
                            search.vectors + (uint64)slots[row] * width + chunk * 16);
             }
@@ -118,7 +117,7 @@ struct Pipeline {
     }
 
     // Returns when tile i lies in shared memory, having asked for what comes after it.
-    __device__ __forceinline__ void next(int i) {
+    __device__ __forceinline__ void next(uint32 i) {
         wait_for_copies<1>();
         __syncthreads();
         if (threadIdx.x < ROWS_PER_TILE) {
@@ -156,33 +155,30 @@ struct Stationary {
     }
 };
 
-// Fragments of 8 rows, from row `row` of a tile on.
+// Products of a warp's 64 candidates and the 8 rows of a tile from `row` on, each times its row's scale. Of each block of
+// 16: y[block][0..3] = (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The four blocks' sums do not wait for one
+// another; those of candidates that do not exist are computed all the same, since a branch would cost more.
 template <int width>
-__device__ __forceinline__ void load_rows(uint32 (&out)[width / 16], const uint8* tile, int row) {
-    constexpr int chunks = width / 16;
-    int lane = threadIdx.x % 32, own = row + lane % 8;
+__device__ __forceinline__ void multiply(float (&y)[BLOCKS_OF_16][4], const Stationary<width>& candidates,
+                                         const uint8* tile, uint32 row, float2 scale) {
+    constexpr uint32 chunks = width / 16;
+    uint32 lane = threadIdx.x % 32, own = row + lane % 8;
+    int sums[BLOCKS_OF_16][4] = {};
 #pragma unroll
-    for (int quarter = 0; quarter < chunks / 4; quarter++) {
-        uint32 four[4];
-        load_matrices(four, tile + own * width + ((quarter * 4 + lane / 8) ^ own % chunks) * 16);
+    for (uint32 quarter = 0; quarter < chunks / 4; quarter++) {
+        uint32 rows[4];
+        load_matrices(rows, tile + own * width + ((quarter * 4 + lane / 8) ^ own % chunks) * 16);
 #pragma unroll
-        for (int part = 0; part < 4; part++) out[quarter * 4 + part] = four[part];
+        for (uint32 half = 0; half < 2; half++)
+#pragma unroll
+            for (int block = 0; block < BLOCKS_OF_16; block++)
+                multiply_add(sums[block], candidates.parts[block][quarter * 2 + half], rows[2 * half], rows[2 * half + 1]);
     }
-}
-
-// Products of candidates of one block of 16 and 8 rows, each times its row's scale: y[0..3] = (g, 2t), (g, 2t + 1),
-// (g + 8, 2t), (g + 8, 2t + 1).
-template <int width>
-__device__ __forceinline__ void multiply(float (&y)[4], const Stationary<width>& candidates, int block,
-                                         const uint32 (&rows)[width / 16], float2 scale) {
-    int sums[4] = {0, 0, 0, 0};
 #pragma unroll
-    for (int step = 0; step < width / 32; step++)
-        multiply_add(sums, candidates.parts[block][step], rows[2 * step], rows[2 * step + 1]);
-    y[0] = __fmul_rn(__int2float_rn(sums[0]), scale.x);
-    y[1] = __fmul_rn(__int2float_rn(sums[1]), scale.y);
-    y[2] = __fmul_rn(__int2float_rn(sums[2]), scale.x);
-    y[3] = __fmul_rn(__int2float_rn(sums[3]), scale.y);
+    for (int block = 0; block < BLOCKS_OF_16; block++)
+#pragma unroll
+        for (int part = 0; part < 4; part++)
+            y[block][part] = __fmul_rn(__int2float_rn(sums[block][part]), part % 2 ? scale.y : scale.x);
 }
 
 // Number of the pair that owns an item: the last one whose first item is not above it.
@@ -198,6 +194,9 @@ __device__ __forceinline__ int pair_with(const Search& search, int item) {
     }
     return low;
 }
+
+// This warp's number. Told by its first lane, so that the compiler knows that it is the same in all of them.
+__device__ __forceinline__ int warp_number() { return __shfl_sync(ALL_LANES, (int)threadIdx.x / 32, 0); }
 
 // The next item for this block, one that no other block has; the same for all its threads.
 __device__ __forceinline__ int take_item(uint32* ticket, int* shared) {

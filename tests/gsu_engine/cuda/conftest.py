@@ -2,11 +2,14 @@
 
 import pytest
 
-from tests.gsu_engine.cuda.devices import MakeDevice
-from tests.gsu_engine.cuda.numpy_device import NumpyDevice
+from tests.gsu_engine.cuda.devices import HAS_COMPILER, MakeDevice, emulated_device, numpy_device
+
+MAKERS: dict[str, MakeDevice] = {"numpy": numpy_device, "emulated": emulated_device}
 
 
-@pytest.fixture(scope="session", params=["numpy"])
-def make_device() -> MakeDevice:
+@pytest.fixture(scope="session", params=MAKERS)
+def make_device(request: pytest.FixtureRequest) -> MakeDevice:
     """How to make one, of each kind after the other."""
-    return NumpyDevice
+    if request.param == "emulated" and not HAS_COMPILER:
+        pytest.skip("no g++ to compile the kernels for this machine")
+    return MAKERS[request.param]

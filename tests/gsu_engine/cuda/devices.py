@@ -1,7 +1,38 @@
 """The stand-ins for a GPU, as tests ask for one."""
 
-from collections.abc import Callable
+import shutil
+from typing import Any, Protocol
 
 from muse_stream.gsu_engine.cuda.device import Device
+from tests.gsu_engine.cuda.emulator.device import EmulatedDevice
+from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 
-MakeDevice = Callable[[], Device]
+HAS_COMPILER = shutil.which("g++") is not None
+
+
+class MakeDevice(Protocol):
+    """A new device, all of its memory free."""
+
+    def __call__(self, *, memory_bytes: int = 1 << 30, multiprocessors: int = 2) -> Device: ...
+
+
+def numpy_device(*, memory_bytes: int = 1 << 30, multiprocessors: int = 2) -> Device:
+    return NumpyDevice(memory_bytes=memory_bytes, multiprocessors=multiprocessors)
+
+
+def emulated_device(*, memory_bytes: int = 1 << 30, multiprocessors: int = 2) -> Device:
+    return EmulatedDevice(memory_bytes=memory_bytes, multiprocessors=multiprocessors)
+
+
+class OtherGrid:
+    """A device whose launches have another number of blocks, or of threads, than was asked for."""
+
+    def __init__(self, device: Device, blocks: int, threads: int) -> None:
+        self._device = device
+        self._shape = blocks, threads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def launch(self, kernel: str, blocks: int, threads: int, shared_bytes: int, argument: int) -> None:
+        self._device.launch(kernel, *self._shape, shared_bytes, argument)

@@ -1,6 +1,8 @@
-"""A backend whose device is NumPy: real histories and vectors on a `NumpyDevice`, searched there by the definition."""
+"""A backend whose device is NumPy: real histories and vectors on a `NumpyDevice`, searched there by the definition.
 
-from collections.abc import Callable
+Or by the real search, with the kernels of `numpy_search`: slow, and for their widths alone.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +13,11 @@ from muse_stream.gsu_engine.backends.reference import ReferenceBackend
 from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult, TableView, Work
 from muse_stream.gsu_engine.cuda.histories import PAGE_BYTES, DeviceHistories
 from muse_stream.gsu_engine.cuda.residence import Residence
-from muse_stream.gsu_engine.cuda.search import Resident
+from muse_stream.gsu_engine.cuda.search import DeviceSearch, Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
 from muse_stream.gsu_engine.errors import DeviceMemoryError
 from muse_stream.gsu_engine.kernels.residents import PAGE
+from tests.gsu_engine.cuda import numpy_search  # noqa: F401 - brings its kernels
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 
 STEPS = 3  # calls of the device that a search makes before its results are waited for
@@ -52,19 +55,19 @@ class StandInSearch:
 
     Attributes:
         is_short: Whether there is no memory for scratch.
-        before: Called before each search.
+        count: Searches so far.
 
     """
 
     def __init__(self, device: NumpyDevice, width: int) -> None:
         self.device, self.width = device, width
         self.is_short = False
-        self.before: Callable[[], None] = lambda: None
+        self.count = 0
 
     def start(  # noqa: PLR0917 - as the real one
         self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
     ) -> StandInRunning:
-        self.before()
+        self.count += 1
         if self.is_short:
             message = "no room for scratch"
             raise DeviceMemoryError(message)
@@ -134,8 +137,9 @@ class StandInBackend:
 
     name = "cuda"
 
-    def __init__(self, cpu: Backend, pages: int = 100) -> None:
+    def __init__(self, cpu: Backend, pages: int = 100, *, by_kernels: bool = False) -> None:
         self.cpu, self.form, self.pages = cpu, cpu.form, pages
+        self.by_kernels = by_kernels
         self.devices: list[CountingDevice] = []
         self.searches: list[StandInSearch] = []
         self.histories: list[DeviceHistories] = []
@@ -150,7 +154,8 @@ class StandInBackend:
         self.devices.append(device)
         self.searches.append(search)
         self.histories.append(histories)
-        return Residence(device.name, histories, DeviceVectors(device, table), search)
+        searching = DeviceSearch(device, table.dimension) if self.by_kernels else search
+        return Residence(device.name, histories, DeviceVectors(device, table), searching)
 
 
 def budget_of(pages: int, cap: int) -> int:

@@ -1,16 +1,19 @@
 """Histories on the device: what is read back is what was put there, whoever had to leave for it."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import BudgetError
+from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.histories import PAGE_BYTES, DeviceHistories, capacity, ring_of
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
 from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.gsu_engine.pool import HistoryPool
-from tests.gsu_engine.cuda.devices import MakeDevice
+from tests.gsu_engine.cuda.devices import MakeDevice, OtherGrid
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 from tests.gsu_engine.pools import CAPS, SEEDS, STEPS, Model, Steps, append, enter
 from tests.gsu_engine.test_pool import window as pool_window
@@ -78,6 +81,17 @@ def test_a_history_of_100_000_enters_in_one_upload_and_one_launch() -> None:
     assert histories.enter(7, 1_000, slots, departures=0)
     assert (device.launches, device.uploads) == (["append"], 1)
     assert window(histories, 7, 21_000, 121_000) == slots[20_000:].tolist()
+
+
+@pytest.mark.parametrize(("blocks", "threads"), [(1, 32), (1, 1_024), (3, 64), (50, 256)])
+def test_any_number_of_blocks_is_right(make_device: MakeDevice, blocks: int, threads: int) -> None:
+    device = cast("Device", OtherGrid(make_device(), blocks, threads))
+    histories = DeviceHistories(device, 1 << 20, cap=20_000)
+    for user, start in ((1, 0), (2, 700)):
+        assert enter(histories, user, start, list(range(user, user + 9_000)))
+    append(histories, {1: (9_000, list(range(1_234))), 2: (9_700, [5] * 33)})
+    assert window(histories, 1, 0, 10_234) == [*range(1, 9_001), *range(1_234)]
+    assert window(histories, 2, 700, 9_733) == [*range(2, 9_002), *[5] * 33]
 
 
 def test_nothing_is_launched_for_users_who_are_not_here_or_rows_that_are_known() -> None:

@@ -1,5 +1,7 @@
 """Vectors on the device against the table that they mirror."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from muse_stream.gsu_engine.arrays import F32, I8, I64
 from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.vectors import FIRST_SLOTS, STEP, DeviceVectors
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
-from tests.gsu_engine.cuda.devices import MakeDevice
+from tests.gsu_engine.cuda.devices import MakeDevice, OtherGrid
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 from tests.gsu_engine.worlds import KINDS, draw_vectors
 
@@ -84,6 +86,14 @@ def test_the_copy_is_what_the_table_holds(
                 follow_and_compare(device, vectors, table)
             else:
                 STEPS[step](table, rng, kind)
+
+
+@pytest.mark.parametrize(("blocks", "threads"), [(1, 32), (1, 1_024), (3, 64), (50, 256)])
+def test_any_number_of_blocks_is_right(make_device: MakeDevice, blocks: int, threads: int) -> None:
+    device, table = cast("Device", OtherGrid(make_device(), blocks, threads)), make(width=192)
+    vectors = DeviceVectors(device, table)
+    table.put(np.arange(1, 301), draw_vectors(np.random.default_rng(0), "full", 300, 192))
+    follow_and_compare(device, vectors, table)
 
 
 def test_nothing_is_sent_when_nothing_has_changed() -> None:

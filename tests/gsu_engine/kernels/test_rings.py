@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import residents
-from muse_stream.gsu_engine.arrays import I64, U32
+from muse_stream.gsu_engine.arrays import I64, U32, reserve
 from muse_stream.gsu_engine.cuda.layout import LINK, RUN
 from muse_stream.gsu_engine.kernels import rings
-from muse_stream.gsu_engine.kernels.residents import NEXT_PAGE, PAGE, USED_PAGES
+from muse_stream.gsu_engine.kernels.residents import FREE, NEXT_PAGE, PAGE, USED_PAGES
 from muse_stream.gsu_engine.kernels.rings import LINKS, RECORD, RUNS, SLOTS, STATE, Rings, Work
 
 LENGTHS = st.sampled_from((0, 1, 2, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 3, 9 * PAGE))
@@ -46,7 +46,7 @@ def check_pages(pool: Rings) -> dict[int, int]:
     """Every page is one user's, or free, or was never used; returns whose each one is."""
     owned = pages_of(pool)
     taken = [page for pages in owned.values() for page in pages]
-    free = pool.free[: pool.state[residents.kernels.FREE]].tolist()
+    free = pool.free[: pool.state[FREE]].tolist()
     assert sorted(taken + free) == list(range(1, pool.state[NEXT_PAGE]))
     assert pool.state[USED_PAGES] == len(taken) <= len(pool.free)
     return {page: user for user, pages in owned.items() for page in pages}
@@ -102,7 +102,7 @@ def test_no_page_is_written_for_two_users(
 
 
 def test_places_beyond_2_to_the_32_are_told_whole() -> None:
-    pool = make(100, 4, PAGE)._replace(free=residents.reserve(((1 << 23) + 100,), np.uint32))
+    pool = make(100, 4, PAGE)._replace(free=reserve(((1 << 23) + 100,), np.uint32))
     pool.state[NEXT_PAGE] = first = (1 << 23) + 5
     work = empty_work(1, 3)
     assert rings.enter(pool, np.array([1]), 510, np.array([7, 8, 9], np.uint32), PAGE, work)

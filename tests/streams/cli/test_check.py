@@ -79,8 +79,19 @@ def test_why_there_is_no_gpu() -> None:
         message = f"{name}: no device"
         raise BackendError(message)
 
-    assert checks.gpu(no_device) == Finding("gpu", "note", "not used: cuda: no device")
-    assert checks.gpu(lambda name: (None, "one device")).verdict == "ok"
+    nobody = Reply(0, {})
+    assert checks.gpu(nobody, no_device) == Finding("gpu", "note", "not used: cuda: no device")
+    assert checks.gpu(nobody, lambda name: (None, "one device")).verdict == "ok"
+    assert checks.gpu(Reply(200, {"engine": {"gpu": None}}), no_device).verdict == "note"
+
+
+def test_a_running_worker_says_how_its_gpu_is() -> None:
+    used = {"name": "H200", "lost": None, "resident_users": 1_200}
+    found = checks.gpu(Reply(200, {"engine": {"gpu": used}}))
+    assert found == Finding("gpu", "ok", "H200, in use: 1,200 users are resident")
+    found = checks.gpu(Reply(200, {"engine": {"gpu": {**used, "lost": "Xid 79"}}}))
+    assert (found.verdict, found.text) == ("wrong", "H200 is lost: Xid 79")
+    assert "until then the CPU answers" in found.advice
 
 
 def test_a_finding_is_one_line_with_its_advice() -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable
+from muse_stream.gsu_engine.backends.reference import ReferenceBackend
+from muse_stream.gsu_engine.contract import Backend
 from muse_stream.state.columns import Appended
 from muse_stream.state.items import ItemStore
 from muse_stream.state.rules import Rules, StoreIdentity
@@ -23,6 +25,7 @@ from muse_stream.streams.ingest.item_feed import ItemFeed
 from muse_stream.streams.ingest.stores import StoreMap
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.worker import memory_check
+from tests.gsu_engine.cuda.stand_in import StandInBackend
 from tests.simulation.plants import trim_that_forgets_the_pool
 from tests.simulation.worker import StoreHistory
 from tests.state.logs import batch_of
@@ -35,13 +38,13 @@ URL = "http://worker"
 class Plane:
     """A store of partition 0 of 1, an engine beside it, and items."""
 
-    def __init__(self, directory: Path, ttl_seconds: int | None = None) -> None:
+    def __init__(self, directory: Path, ttl_seconds: int | None = None, backend: str | Backend = "reference") -> None:
         identity = StoreIdentity("cluster", "behaviours", 0, 1)
         self.store = BehaviourStore.open(directory / "behaviours-0", identity, Rules(CAP, ttl_seconds=ttl_seconds))
         self.item_store = ItemStore.open(directory / "items", StoreIdentity("cluster", "items", 0, 1))
         index = ItemIndex(1_000)
         self.tables = {"v1": VectorTable("v1", DIMENSION, index, 20 * (DIMENSION + 4))}
-        self.engine = GsuEngine(self.tables["v1"], cap=CAP, pool_bytes=1 << 20, backend="reference")
+        self.engine = GsuEngine(self.tables["v1"], cap=CAP, pool_bytes=1 << 20, backend=backend)
         rules = ItemRules(spaces={"v1": DIMENSION}, quantise=lambda rows: rows.astype(np.int8), features=())
         self.item_feed = ItemFeed(
             self.item_store, self.tables, Catalogue(index, ()), lambda records: decode_items(records, rules)
@@ -182,6 +185,26 @@ def test_a_trim_that_forgets_the_pool_is_found(tmp_path: Path, monkeypatch: pyte
             plane.behave([7] * 90)
         (text,) = audited().shown
     assert "what was trimmed is still in memory" in text
+
+
+def test_what_is_on_a_gpu_is_compared_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = StandInBackend(ReferenceBackend())
+    with closing(Plane(tmp_path, backend=backend)) as plane:
+        monkeypatch.setattr(audit, "get_json", plane.get)
+        monkeypatch.setattr(memory_check, "USERS_MAX", 1)
+        plane.behave([7] * 30 + [8, 9])
+        plane.warm(7)
+        plane.warm(9)
+        plane.behave([7, 9])
+        report = audited()
+        assert report.ok, report.shown
+        assert (report.users, report.behaviours) == (4, 2 * (31 + 2))
+        histories = backend.histories[0]
+        slots = plane.engine.index.slots(np.array([99]), create=True)
+        who, at = np.array([7]), np.array([31])
+        histories.append(who, at, np.array([0, 1]), slots, departures=histories.departures)
+        (text,) = audited().shown
+        assert "GPU memory holds behaviours 0..31, the store 0..30: memory is ahead" in text
 
 
 def damage_forget(plane: Plane) -> None:

@@ -222,5 +222,4 @@ def _run(command: list[str]) -> None:
 
 def unit_of(kernel: str) -> str | None:
     """The unit of this project that defines a kernel."""
-    written = (unit for unit in sources.units() if (sources.FOLDER / f"{unit}.cu").exists())
-    return next((unit for unit in written if kernel in kernels_in(sources.text_of(unit))), None)
+    return next((unit for unit in sources.units() if kernel in kernels_in(sources.text_of(unit))), None)

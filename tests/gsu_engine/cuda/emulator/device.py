@@ -166,7 +166,9 @@ class EmulatedDevice:
         for buffer in self._buffers:
             at = buffer.overwritten()
             if at is not None:
-                message = f"kernel {kernel} wrote to byte {at} of a buffer of {buffer.bytes} bytes at {buffer.address:#x}"
+                message = (
+                    f"kernel {kernel} wrote to byte {at} of a buffer of {buffer.bytes} bytes at {buffer.address:#x}"
+                )
                 raise KernelError(message)
 
     def _part(self, buffer: Buffer, at_bytes: int, size_bytes: int) -> NDArray[np.uint8]:

@@ -24,7 +24,9 @@ class Bench:
     """Kernels, each with one input and one output."""
 
     def __init__(self, *bodies: str, checked: bool = False) -> None:
-        text = "".join(f'extern "C" __global__ void probe{i}(const Use* use) {{\n{b}\n}}\n' for i, b in enumerate(bodies))
+        text = "".join(
+            f'extern "C" __global__ void probe{i}(const Use* use) {{\n{b}\n}}\n' for i, b in enumerate(bodies)
+        )
         self.library = build(PRIMITIVES + STRUCT + text, checked=checked)
 
     def run(
@@ -159,7 +161,9 @@ REVERSE = """
 
 def reversed_by(barrier: str, seed: int) -> bool:
     bench = Bench(REVERSE.replace("BARRIER", barrier))
-    got = bench.run(np.zeros(1, np.int32), np.zeros((9, 96), np.int32), seed=seed, blocks=9, threads=96, shared_bytes=384)
+    got = bench.run(
+        np.zeros(1, np.int32), np.zeros((9, 96), np.int32), seed=seed, blocks=9, threads=96, shared_bytes=384
+    )
     return bool((got == np.arange(96)[::-1] + 1000 * np.arange(9)[:, None]).all())
 
 
@@ -216,8 +220,10 @@ def test_a_missing_wait_shows() -> None:
 
 
 def test_shared_memory_is_garbage_at_first() -> None:
-    bench = Bench("DYNAMIC_SHARED(shared); __shared__ uint8 more[32];\n"
-                  "use->out[threadIdx.x] = shared[threadIdx.x]; use->out[32 + threadIdx.x] = more[threadIdx.x];")
+    bench = Bench(
+        "DYNAMIC_SHARED(shared); __shared__ uint8 more[32];\n"
+        "use->out[threadIdx.x] = shared[threadIdx.x]; use->out[32 + threadIdx.x] = more[threadIdx.x];"
+    )
     first, second = (bench.run(np.zeros(1), np.zeros(64, np.uint8), seed=seed, shared_bytes=32) for seed in (1, 2))
     assert len(set(first)) > 20
     assert (first[:32] != second[:32]).any()
@@ -225,14 +231,30 @@ def test_shared_memory_is_garbage_at_first() -> None:
 
 
 WRONG: list[tuple[str, str, str]] = [
-    ("if (threadIdx.x < 16) __syncwarp(); else __ballot_sync(ALL_LANES, 1);", "different places.*__", "two collectives"),
-    ("if (threadIdx.x < 16) __syncwarp(0xffffu); else __syncwarp(0xffffff00u);", "waits? at|wait at|different", "masks"),
+    (
+        "if (threadIdx.x < 16) __syncwarp(); else __ballot_sync(ALL_LANES, 1);",
+        "different places.*__",
+        "two collectives",
+    ),
+    (
+        "if (threadIdx.x < 16) __syncwarp(0xffffu); else __syncwarp(0xffffff00u);",
+        "waits? at|wait at|different",
+        "masks",
+    ),
     ("__syncwarp(threadIdx.x == 3 ? 0x7u : ~0u);", "lacks the lane", "own lane not in the mask"),
     ("if (threadIdx.x < 16) __syncthreads();\n else __syncthreads();", "different places", "two barriers"),
-    ("if (threadIdx.x != 7) __syncthreads(); else __syncwarp();", r"threads 0-6,8-31 wait at __syncthreads .*"
-     r"threads 7 wait at __syncwarp \(line \d+\) for threads 0-6,8-31", "deadlock"),
+    (
+        "if (threadIdx.x != 7) __syncthreads(); else __syncwarp();",
+        r"threads 0-6,8-31 wait at __syncthreads .*"
+        r"threads 7 wait at __syncwarp \(line \d+\) for threads 0-6,8-31",
+        "deadlock",
+    ),
     ("if (threadIdx.x < 31) __shfl_sync(0x7fffffffu, 1, 31);", "lane 31, which takes no part", "shuffle from nobody"),
-    ("if (threadIdx.x < 31) { int c[4] = {}; uint32 a[4] = {}; multiply_add(c, a, 0, 0); }", "needs all 32", "31 lanes"),
+    (
+        "if (threadIdx.x < 31) { int c[4] = {}; uint32 a[4] = {}; multiply_add(c, a, 0, 0); }",
+        "needs all 32",
+        "31 lanes",
+    ),
     ("DYNAMIC_SHARED(s); begin_copy(s + 8, use->in);", "not aligned to 16", "misaligned target"),
     ("DYNAMIC_SHARED(s); begin_copy(s, use->in + 4);", "not aligned to 16", "misaligned source"),
     ("DYNAMIC_SHARED(s); begin_copy(s, use->in + (1 << 20));", "in no buffer", "source outside"),
@@ -283,8 +305,10 @@ def test_blocks_take_turns_and_atomics_hold() -> None:
 
 
 def test_the_seed_decides_everything() -> None:
-    bench = Bench("reinterpret_cast<uint32*>(use->out)[atomicAdd(reinterpret_cast<uint32*>(use->out), 1u) + 1] = "
-                  "blockIdx.x * 64 + threadIdx.x;")
+    bench = Bench(
+        "reinterpret_cast<uint32*>(use->out)[atomicAdd(reinterpret_cast<uint32*>(use->out), 1u) + 1] = "
+        "blockIdx.x * 64 + threadIdx.x;"
+    )
     orders = [bench.run(np.zeros(1), np.zeros(641, np.uint32), seed=seed, blocks=10, threads=64) for seed in (1, 1, 2)]
     assert (orders[0] == orders[1]).all()
     assert (orders[0] != orders[2]).any()
