@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all check lint types gpu-test simulate cases chaos bench-env bench wheel-test clean
+.PHONY: help setup demo test test-all check lint types gpu-test gpu-bench simulate cases chaos bench-env bench wheel-test clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,9 +35,11 @@ lint:
 types:
 	$(BIN)/mypy
 
-gpu-test:  ## The engine's tests on an NVIDIA GPU (setup with CUDA=1)
-	@CUDA=1 scripts/setup.sh dev
-	$(BIN)/python -m pytest -m gpu tests/gsu_engine
+gpu-test:  ## The engine's whole property suite on an NVIDIA GPU (CASES=, SEED=; PYTHON= NO_SETUP=1: download nothing)
+	@scripts/gpu.sh test
+
+gpu-bench:  ## Figures of this GPU, into benchmarks/results and as a table (ARGS=; PYTHON= NO_SETUP=1: download nothing)
+	@scripts/gpu.sh bench $(ARGS)
 
 simulate:  ## A hundred thousand crash schedules of stores and ingest (SEEDS=, START=)
 	@scripts/setup.sh dev

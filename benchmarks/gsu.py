@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from muse_stream.benchmarks import gsu_data, gsu_plot
+from muse_stream.benchmarks import gpu, gsu_data, gsu_plot
 from muse_stream.benchmarks.gsu_limits import Limits, read
 from muse_stream.benchmarks.gsu_peers import HALF, PEERS
 from muse_stream.benchmarks.gsu_rounds import WARM_UPS, measure, recalls
 from muse_stream.benchmarks.gsu_world import COLD, HOT, User, World
-from muse_stream.benchmarks.report import Row, lower_is_better
+from muse_stream.benchmarks.report import Line, Row, lower_is_better
 
+CUDA = "cuda"
+LENGTHS, CANDIDATES = "1000,10000,100000", "1,10,100,500,1000"
 HOT_USERS, COLD_USERS = 3, 10  # cold: what all of them touch is more than the last-level cache holds
 HOT_ITEMS, COLD_ITEMS = 300_000, 4_000_000
 SMALL, SMALL_TIMES = 2_000_000, 5  # products of a row and a candidate: below, so many times as many rounds
@@ -70,8 +72,8 @@ class _Plan:
 
 def run(
     *,
-    lengths: str = "1000,10000,100000",
-    candidates: str = "1,10,100,500,1000",
+    lengths: str = "",
+    candidates: str = "",
     k: str = "50",
     data: str = "mixture",
     dimension: int = 128,
@@ -83,17 +85,17 @@ def run(
     cold: bool = False,
     plot: str = "",
     quick: bool = False,
-) -> list[Row]:
+) -> list[Line]:
     """One row per kind of data, length, number of candidates and K: median milliseconds of a search.
 
     Args:
-        lengths: Behaviours per history, separated by commas.
-        candidates: Candidates per search, separated by commas.
+        lengths: Behaviours per history, separated by commas; not given: 1000,10000,100000, with cuda 100000.
+        candidates: Candidates per search, separated by commas; not given: 1,10,100,500,1000, with cuda also 2000.
         k: Results per candidate, separated by commas.
         data: What is searched, separated by commas: mixture, isotropic, purchases.
         dimension: Width of a vector; purchases have their own.
         items: Items in the table; 0 = 300 000, or 4 000 000 with cold; purchases have their own.
-        backend: Ours.
+        backend: Ours; with `cuda` this is `bench gpu`, with the options that it shares.
         threads: For ours and the peers; 0 = one per core.
         peers: The libraries to compare with, separated by commas.
         rounds: Per case, each over three users, ten with cold; five times as many for small searches.
@@ -102,12 +104,15 @@ def run(
         quick: Two rounds.
 
     """
+    if backend == CUDA:
+        return _on_gpu(lengths, candidates, k, dimension, items, quick=quick)
     if plot:
         gsu_plot.check()
+    lengths, candidates = lengths or LENGTHS, candidates or CANDIDATES
     threads = threads or len(os.sched_getaffinity(0))
     limits = Limits.measure(threads)
     machine = limits.rows()
-    rows: list[Row] = [*machine]
+    rows: list[Line] = [*machine]
     grid = [(count, best) for best in _numbers(k) for count in _numbers(candidates)]
     plan = _Plan(_numbers(lengths), grid, tuple(peers.split(",")) if peers else (), rounds, quick)
     for kind in data.split(","):
@@ -117,6 +122,21 @@ def run(
     if plot:
         gsu_plot.draw([row for row in rows if isinstance(row, Cell)], machine[0], plot)
     return rows
+
+
+def _on_gpu(lengths: str, candidates: str, k: str, dimension: int, items: int, *, quick: bool) -> list[Line]:
+    """`bench gpu`; raises ValueError: it takes one K."""
+    if len(_numbers(k)) != 1:
+        message = f"k is {k!r}: with cuda give one"
+        raise ValueError(message)
+    return gpu.run(
+        lengths=lengths or gpu.LENGTHS,
+        candidates=candidates or gpu.CANDIDATES,
+        k=int(k),
+        dimension=dimension,
+        items=items or gpu.ITEMS,
+        quick=quick,
+    )
 
 
 def _numbers(text: str) -> list[int]:

@@ -9,13 +9,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
 from muse_stream.benchmarks.vectors import F32, I64, around, history, interests, isotropic, plain_history
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.arrays import I8
-from muse_stream.streams.demo.dataset import PURCHASE, load
 
 KINDS = ("mixture", "isotropic", "purchases")
 BLOCK = 1 << 16  # items made at once: 32 MiB of float32 at a width of 128
@@ -87,8 +87,9 @@ def _mixture(rng: np.random.Generator, dimension: int) -> Callable[[int], F32]:
 
 
 def _purchases(rng: np.random.Generator) -> Data:
-    shop = load()
-    bought = shop.behaviours.action == PURCHASE
+    dataset = import_module("muse_stream.streams.demo.dataset")  # it needs libraries that other data does not
+    shop = dataset.load()
+    bought = shop.behaviours.action == dataset.PURCHASE
     customers, rows = shop.behaviours.user[bought], shop.behaviours.row[bought]
     order = np.argsort(customers, kind="stable")
     rows, firsts = rows[order] + 1, np.unique(customers[order], return_index=True)[1]

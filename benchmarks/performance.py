@@ -50,8 +50,8 @@ def render(rows: Sequence[Figures]) -> str:
     """All of a benchmark's rows: the machine, grids of cells, goals missed, everybody's times, then the rest."""
     machine = [row for row in rows if "cpu" in row]
     cells = [row for row in rows if "times_ms" in row]
-    rest = [row for row in rows if "cpu" not in row and "times_ms" not in row]
-    parts = [_machine(machine)] if machine else []
+    rest = [row for row in rows if not {"cpu", "times_ms", "device"} & row.keys()]
+    parts = [_machine(machine)] if machine else [_device(row) for row in rows if "device" in row]
     groups: dict[tuple[str, str, int], list[Figures]] = {}
     for cell in cells:
         groups.setdefault((cell["data"], cell["heat"], cell["k"]), []).append(cell)
@@ -59,6 +59,13 @@ def render(rows: Sequence[Figures]) -> str:
         parts += _group(members, group)
     parts += [_plain(rest)] if rest else []
     return "\n\n".join(parts)
+
+
+def _device(row: Figures) -> str:
+    if row["device"] is None:
+        return f"Nothing could be measured: {row['why']}."
+    named = ", ".join(f"{name} {row[name]}" for name in ("driver", "cuda", "cupy", "torch", "commit") if row[name])
+    return f"{row['device']}, {row['date']}: {named}."
 
 
 def _machine(rows: Sequence[Figures]) -> str:
@@ -128,7 +135,8 @@ def _plain(rows: Sequence[Figures]) -> str:
     for row in rows:
         peer = [row["best_peer_name"] or "", "" if row["best_peer"] is None else _figure(row["best_peer"])]
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}x"
-        lines.append([row["case"], f"{_figure(row['ours'])} {row['unit']}", *peer, ratio])
+        ours = "" if row["ours"] is None else f"{_figure(row['ours'])} {row['unit']}"
+        lines.append([row["case"], ours, *peer, ratio])
     return table(["case", "ours", "compared with", "its figure", "ours is better by"], lines)
 
 

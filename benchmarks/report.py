@@ -7,18 +7,20 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One measured case.
+class Line:
+    """One case, measured or not.
 
     Attributes:
-        case: What was measured, with its sizes.
-        ours: Our figure.
+        case: What was to be measured, with its sizes.
+        ours: Our figure, None where it could not be measured.
         unit: Of both figures.
         best_peer_name: The best of those compared with, None where nothing comparable was measured.
         best_peer: Its figure.
@@ -27,11 +29,18 @@ class Row:
     """
 
     case: str
-    ours: float
+    ours: float | None
     unit: str
     best_peer_name: str | None = None
     best_peer: float | None = None
     ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Line):
+    """One measured case."""
+
+    ours: float
 
 
 def lower_is_better(case: str, ours: float, unit: str, peers: dict[str, float]) -> Row:
@@ -50,15 +59,15 @@ def higher_is_better(case: str, ours: float, unit: str, peers: dict[str, float])
     return Row(case, ours, unit, name, peers[name], ours / peers[name])
 
 
-def show(rows: Iterable[Row], *, as_json: bool = False, console: Console | None = None) -> None:
+def show(rows: Iterable[Line], *, as_json: bool = False, console: "Console | None" = None) -> None:
     """Print a table or, `as_json`, one line `{"rows": [...]}` as the last one."""
-    console = console or Console(width=None if sys.stdout.isatty() else 160)
+    console = console or import_module("rich.console").Console(width=None if sys.stdout.isatty() else 160)
     if as_json:
         console.print(
             json.dumps({"rows": [asdict(row) for row in rows]}), highlight=False, soft_wrap=True, markup=False
         )
         return
-    table = Table()
+    table = import_module("rich.table").Table()
     for name in ("case", "ours", "unit", "best peer", "its figure", "ours is better by"):
         table.add_column(name, justify="left" if name in {"case", "unit", "best peer"} else "right", no_wrap=True)
     for row in rows:

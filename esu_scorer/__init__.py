@@ -6,7 +6,8 @@ Public names are below; everything else in this room is internal to it.
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import ScoreBatch
 from muse_stream.esu_scorer.config import MuseConfig
-from muse_stream.esu_scorer.errors import ArtefactError, BatchError, EsuError
+from muse_stream.esu_scorer.devices import Cosines
+from muse_stream.esu_scorer.errors import ArtefactError, BatchError, DeviceError, EsuError
 from muse_stream.esu_scorer.features import Feature, FeatureSpec
 from muse_stream.esu_scorer.scorer import Scorer
 from muse_stream.esu_scorer.vocabulary import Vocabulary
@@ -15,6 +16,8 @@ __all__ = [
     "Artefact",
     "ArtefactError",
     "BatchError",
+    "Cosines",
+    "DeviceError",
     "EsuError",
     "Feature",
     "FeatureSpec",

@@ -4,6 +4,7 @@ EsuError
 ├── FeatureError            a feature or layer list that no network can have
 ├── VocabularyError         ids that cannot be a vocabulary
 ├── BatchError              a ScoreBatch whose arrays do not fit together, or not this model
+├── DeviceError             no such device here, for a scorer to run on
 ├── ScoreError              a model that gives scores which are no numbers
 ├── ParityError             a reference file that cannot be compared with
 └── ArtefactError           an artefact that cannot be used; the one in service stays
@@ -31,6 +32,10 @@ class VocabularyError(EsuError, ValueError):
 
 class BatchError(EsuError, ValueError):
     """A `ScoreBatch` whose arrays do not fit together, or do not fit the model's features."""
+
+
+class DeviceError(EsuError, RuntimeError):
+    """The device named for a scorer is not here. Operator action: set `model.device` to cpu, or mend the driver."""
 
 
 class ScoreError(EsuError, ArithmeticError):

@@ -2,12 +2,13 @@
 
 Invariant: a scorer never changes after construction, so any number of threads may score at once and a swap is the
 replacement of one reference. Candidates of several users are scored in one pass, user-side work done once per user.
+On a GPU a pass waits once, for its result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,14 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
+from muse_stream.esu_scorer.devices import Column, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
 from muse_stream.esu_scorer.network.tower import CLICK
 from muse_stream.esu_scorer.vocabulary import Vocabulary
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -33,13 +37,20 @@ class Stages:
 
 
 class Scorer:
-    """Scores with one artefact, on the CPU, without gradients. Thread-safe."""
+    """Scores with one artefact, without gradients. Thread-safe."""
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, device: str = "cpu") -> None:
+        """Move a copy of the weights to the device: `cpu`, `cuda` or `cuda:N`. Raises `DeviceError`: not here."""
+        self._device = device_named(device)
         self._artefact = artefact
         self._spec = artefact.spec
         self._vocabularies = {feature.name: artefact.vocabulary(feature.name) for feature in self._spec.features}
-        self._model = artefact.model()
+        self._model = artefact.model().to(self._device)
+
+    @property
+    def device(self) -> str:
+        """Where it scores."""
+        return str(self._device)
 
     @property
     def digest(self) -> str:
@@ -51,13 +62,26 @@ class Scorer:
         """The artefact that this scorer serves."""
         return self._artefact
 
-    def score(self, batch: ScoreBatch) -> Float32:
+    def score(self, batch: ScoreBatch, cosines: Cosines | None = None) -> Float32:
         """Click probability of each candidate, `[T] float32`, always finite.
 
-        Raises `BatchError` when the features do not fit, `ScoreError` when the model gives what is no number: weights
-        that are each finite may still overflow together.
+        `cosines` that lie on the device are read in the place of the batch's own, without a copy; those of the batch
+        may then be anything that is finite, such as a zero spread over the shape.
+
+        Raises `BatchError` when the features do not fit or a present cosine of `cosines` is not finite, `ScoreError`
+        when the model gives what is no number: weights that are each finite may still overflow together.
         """
-        scores = _numpy(self._forward(batch).probability[:, CLICK])
+        with torch.inference_mode():
+            rows = to_rows(batch, self._spec, self._vocabularies, self._device)
+            fine = torch.ones(1, device=self._device)
+            if cosines is not None:
+                rows, fine = _with_cosines(rows, cosines)
+            result: Forward = self._model(rows)
+            found = _numpy(torch.cat((result.probability[:, CLICK], fine)))  # the one wait for a GPU
+        scores = found[:-1]
+        if not found[-1]:
+            msg = "cosines that a mask calls present are not finite; expected the engine's own"
+            raise BatchError(msg)
         if not np.isfinite(scores).all():
             count = int((~np.isfinite(scores)).sum())
             msg = (
@@ -75,30 +99,51 @@ class Scorer:
 
     def _forward(self, batch: ScoreBatch) -> Forward:
         with torch.inference_mode():
-            result: Forward = self._model(to_rows(batch, self._spec, self._vocabularies))
+            result: Forward = self._model(to_rows(batch, self._spec, self._vocabularies, self._device))
             return result
 
 
-def to_rows(batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Vocabulary]) -> RowBatch:
+def to_rows(
+    batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Vocabulary], device: torch.device = CPU
+) -> RowBatch:
     """Replace every id of `batch` by its table row, as tensors. Raises `BatchError`: the columns are not `spec`'s."""
     _check_columns("candidate_features", batch.candidate_features, spec.candidate_names)
     _check_columns("user_features", batch.user_features, spec.user_names)
     item, category = vocabularies[ITEM], vocabularies[CATEGORY]
+
+    def put(column: npt.NDArray[np.generic]) -> Tensor:
+        return upload(column, device)
+
     return RowBatch(
-        user_features=_feature_rows(batch.user_features, spec.user_names, vocabularies),
-        recent_item=_tensor(item.rows(batch.recent_item)),
-        recent_category=_tensor(category.rows(batch.recent_category)),
-        recent_mask=_tensor(batch.recent_mask),
-        candidate_features=_feature_rows(batch.candidate_features, spec.candidate_names, vocabularies),
-        recent_cosine=_tensor(batch.recent_cosine),
-        recent_cosine_present=_tensor(batch.recent_cosine_present),
-        retrieved_item=_tensor(item.rows(batch.retrieved_item)),
-        retrieved_category=_tensor(category.rows(batch.retrieved_category)),
-        retrieved_cosine=_tensor(batch.retrieved_cosine),
-        retrieved_mask=_tensor(batch.retrieved_mask),
-        owners=_tensor(batch.owners()),
+        user_features=put(_feature_rows(batch.user_features, spec.user_names, vocabularies)),
+        recent_item=put(item.rows(batch.recent_item)),
+        recent_category=put(category.rows(batch.recent_category)),
+        recent_mask=put(batch.recent_mask),
+        candidate_features=put(_feature_rows(batch.candidate_features, spec.candidate_names, vocabularies)),
+        recent_cosine=put(batch.recent_cosine),
+        recent_cosine_present=put(batch.recent_cosine_present),
+        retrieved_item=put(item.rows(batch.retrieved_item)),
+        retrieved_category=put(category.rows(batch.retrieved_category)),
+        retrieved_cosine=put(batch.retrieved_cosine),
+        retrieved_mask=put(batch.retrieved_mask),
+        owners=put(batch.owners()),
         bounds=tuple(batch.bounds.tolist()),
     )
+
+
+def _with_cosines(rows: RowBatch, cosines: Cosines) -> tuple[RowBatch, Tensor]:
+    """The rows with these cosines, and on the device whether all that are present are finite, `[1] float32` 1 or 0."""
+    recent, recent_fine = _finite("recent_cosine", cosines.recent, rows.recent_cosine_present)
+    retrieved, retrieved_fine = _finite("retrieved_cosine", cosines.retrieved, rows.retrieved_mask)
+    fine = (recent_fine & retrieved_fine).to(torch.float32).reshape(1)
+    return replace(rows, recent_cosine=recent, retrieved_cosine=retrieved), fine
+
+
+def _finite(name: str, column: Column, present: Tensor) -> tuple[Tensor, Tensor]:
+    """A column with 0 where it is not finite (that would count beyond the tiers), and whether none such is present."""
+    tensor = adopt(name, column, tuple(present.shape), present.device)
+    finite = tensor.isfinite()
+    return tensor.masked_fill(~finite, 0.0), (finite | ~present).all()
 
 
 def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:
@@ -107,18 +152,13 @@ def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:
         raise BatchError(msg)
 
 
-def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Vocabulary]) -> Tensor:
+def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Vocabulary]) -> Int64:
     rows = np.empty(columns.shape, np.int64)
     for index, name in enumerate(names):
         rows[:, index] = vocabularies[name].rows(columns[:, index])
-    return torch.from_numpy(rows)
-
-
-def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
-    """Share memory where Torch can: it wants contiguous and, even for reading, writeable arrays."""
-    return torch.from_numpy(np.require(array, requirements=("C", "W")))
+    return rows
 
 
 def _numpy(tensor: Tensor) -> Float32:
-    array: Float32 = tensor.numpy()
+    array: Float32 = tensor.cpu().numpy()
     return array

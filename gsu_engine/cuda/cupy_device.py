@@ -85,6 +85,11 @@ class CupyDevice:
         with self._asked():
             self._kernels = _compiled(cupy, int(self._device.attributes["MaxSharedMemoryPerBlockOptin"]))
 
+    @property
+    def stream(self) -> Any:  # noqa: ANN401 - cupy.cuda.Stream
+        """The one that all work goes to: for events of one's own, and for arrays that others hand over."""
+        return self._stream
+
     def free_bytes(self) -> int:
         """Memory that can still be allocated, though perhaps not in one piece."""
         with self._asked():

@@ -312,6 +312,11 @@ class ModelSettings(Section):
         le=1024,
         description="Torch threads. More only where cores are idle: they wait for each other actively.",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where candidates are scored. `auto`: the GPU where Torch sees one and `engine.backend` is `auto` "
+        "or `cuda`, else the CPU.",
+    )
 
     @model_validator(mode="after")
     def _needs_path(self) -> Self:

@@ -40,15 +40,23 @@ def load(settings: Settings) -> LiveModel:
 
     Raises:
         ArtefactError: It is missing, corrupt, or not what the settings expect.
+        DeviceError: The device that the settings name is not here.
 
     """
     torch.set_num_threads(settings.model.threads)
     artefact = _artefact(settings)
-    scorer = Scorer(artefact)
+    scorer = Scorer(artefact, device_of(settings))
     for candidates in WARM_UP_CANDIDATES:
         scorer.score(_warm_up(artefact, candidates))
-    log.info("model %s (%s) is warm", artefact.manifest.version, scorer.digest)
+    log.info("model %s (%s) is warm on %s", artefact.manifest.version, scorer.digest, scorer.device)
     return LiveModel(scorer, time.time())
+
+
+def device_of(settings: Settings) -> str:
+    """`cpu` or `cuda`: the one named, or where it is `auto` the GPU that searches use."""
+    if settings.model.device != "auto":
+        return settings.model.device
+    return "cuda" if settings.engine.backend in {"auto", "cuda"} and torch.cuda.is_available() else "cpu"
 
 
 def path_of(settings: Settings) -> Path | None:

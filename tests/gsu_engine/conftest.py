@@ -15,7 +15,8 @@ EVERYWHERE = [name for name in MAKERS if name != "array-cuda" and name not in LA
 PACKING = [name for name in EVERYWHERE if name.startswith("cpu")]
 
 
-ON_GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "array-cuda")]
+GPU = ("cuda", "array-cuda")
+ON_GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in GPU]
 GPU_BYTES = 1 << 26  # histories of one engine; many engines live at a time
 
 
@@ -28,16 +29,21 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield choose(request.param, threads=3)[0]
 
 
-@pytest.fixture(scope="session")
-def backends() -> list[Backend]:
-    """All that run here, the definition first."""
-    return [choose(name, threads=3)[0] for name in EVERYWHERE]
+@pytest.fixture(scope="session", params=["here", pytest.param("on the GPU", marks=pytest.mark.gpu)])
+def backends(request: pytest.FixtureRequest) -> Iterator[list[Backend | str]]:
+    """All that run on the processor, or on the GPU by name, as it depends on the width; the definition first."""
+    if request.param == "here":
+        yield [choose(name, threads=3)[0] for name in EVERYWHERE]
+        return
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+    with mock.patch.object(cuda, "budget_of", return_value=GPU_BYTES):
+        yield ["reference", *GPU]
 
 
-@pytest.fixture(params=PACKING)
-def packing(request: pytest.FixtureRequest, backends: list[Backend]) -> Backend:
+@pytest.fixture(scope="session", params=PACKING)
+def packing(request: pytest.FixtureRequest) -> Backend:
     """One after the other of those that keep hot users' rows packed."""
-    return backends[EVERYWHERE.index(request.param)]
+    return choose(request.param, threads=3)[0]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def answers_stand() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def backends_with_small_shares(backends: list[Backend]) -> Iterator[list[Backend]]:
+def backends_with_small_shares(backends: list[Backend | str]) -> Iterator[list[Backend | str]]:
     """The same; the cpu ones cut even a small search between their threads."""
     with small_shares():
         yield backends

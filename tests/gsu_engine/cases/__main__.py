@@ -25,6 +25,7 @@ EPILOG = """examples:
   python -m tests.gsu_engine.cases --cases 100000 --jobs 2     what `make cases` does
   python -m tests.gsu_engine.cases --seed 1 --case 4711        that case alone, with what led to it
   python -m tests.gsu_engine.cases --paths array-numpy         another backend than the cpu ones
+  python -m tests.gsu_engine.cases --paths cuda                on an NVIDIA GPU, what `make gpu-test` does
 
 A search has one number for all paths, and that is the case's number. Exit status: 0 all equal; 1 a case differs, or,
 from 1 000 cases a path on, some way (packed rows, standing answers, a bitmap, ...) was never taken; 2 wrong usage."""

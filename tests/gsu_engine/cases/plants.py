@@ -46,6 +46,7 @@ def _searching(
     def plant(backends: Backends) -> Iterator[Backends]:
         planted: dict[tuple[str, int], Any] = {}
         for path, backend in backends.items():
+            assert not isinstance(backend, str), "a plant wants the backend itself"
             planted[path] = Planted(backend, work, result)
         yield planted
 

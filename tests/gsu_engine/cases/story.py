@@ -39,6 +39,7 @@ EVENTS = (
     "nothing",
 )
 RARE_EVENTS = ("a forgotten vector", "an erasure")
+GPU_BYTES = 1 << 24  # of an engine's histories there: fewer than a long story's users have
 FOREIGN = 8  # candidates that are no items
 
 
@@ -73,7 +74,7 @@ class Asked:
 class Story:
     """Searches number `SEARCHES * number` and the following ones."""
 
-    def __init__(self, seed: int, number: int, backends: Mapping[str, Backend], shape: Shape) -> None:
+    def __init__(self, seed: int, number: int, backends: Mapping[str, Backend | str], shape: Shape) -> None:
         """Make the world; `backends` by path, with the threads that `shape` wants."""
         self.rng = np.random.default_rng([seed, number, 1])
         self.number, self.shape = number, shape
@@ -91,6 +92,7 @@ class Story:
                 cap=shape.cap,
                 pool_bytes=shape.pool_bytes,
                 packed_bytes=shape.packed_bytes,
+                gpu_bytes=GPU_BYTES,
                 backend=backend,
             )
             for path, backend in backends.items()
@@ -116,14 +118,14 @@ class Story:
         common["range"] = int(asked.narrowed)
         taken, wrong = {}, {}
         for path, engine in self.engines.items():
-            before = engine.stats().packed
+            before = engine.stats()
             try:
                 differs = difference(engine.search(batch, k, recent, self.truth), expected)
             except Exception as error:
                 differs = f"{type(error).__name__}: {error}"
             if differs is not None:
                 wrong[path] = differs
-            taken[path] = common + ways.of_path(batch, common, before, engine.stats().packed)
+            taken[path] = common + ways.of_path(batch, common, before, engine.stats())
         return Compared(number, ways.told(batch, k, recent, common), taken, wrong)
 
     def _live(self) -> list[str]:
@@ -251,7 +253,7 @@ class Story:
         return (None, bits, np.packbits(bits, bitorder="little"))[int(self.rng.integers(3))]
 
 
-def story_of(seed: int, number: int, backends: "Mapping[tuple[str, int], Backend]") -> Story:
+def story_of(seed: int, number: int, backends: "Mapping[tuple[str, int], Backend | str]") -> Story:
     """The story of that number, over backends by path and threads."""
     shape = draw_shape(np.random.default_rng([seed, number, 0]))
     fitting = {path: backend for (path, threads), backend in backends.items() if threads == shape.threads}

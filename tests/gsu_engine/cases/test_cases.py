@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
+from muse_stream.gsu_engine.backends import choose
 from tests.gsu_engine.cases.plants import PLANTS
 from tests.gsu_engine.cases.runner import Backends, backends_of, paths_here, run_case, run_stories
 from tests.gsu_engine.cases.story import SEARCHES
+from tests.gsu_engine.cuda.stand_in import StandInBackend
 
 SEED = 20_260_000
 STORIES = 120
@@ -30,6 +32,13 @@ def test_every_cpu_path_equals_the_definition(backends: Backends) -> None:
     for taken in outcome.taken.values():
         assert taken["cases"] == outcome.searches
         assert taken["standing"] > 100
+
+
+def test_a_device_equals_the_definition_and_is_seen_to_answer() -> None:
+    cpu = choose("cpu", 2)[0]
+    outcome = run_stories(SEED, range(20), {("device", threads): StandInBackend(cpu) for threads in (1, 2)})
+    assert [str(failure) for failure in outcome.failures] == []
+    assert outcome.taken["device"]["on the device"] > outcome.searches // 2
 
 
 @pytest.mark.timeout(300)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from muse_stream.gsu_engine import SearchBatch, SearchResult
-from muse_stream.gsu_engine.stats import PackedStats
+from muse_stream.gsu_engine.stats import EngineStats
 from tests.gsu_engine.cases.draw import LONG, Shape
 from tests.gsu_engine.cases.truth import has_ties
 
@@ -31,6 +31,7 @@ ON_ALL = (
     "after a changed vector",
     "gathered",
 )
+ON_DEVICE = ("on the device",)
 ON_PACKED = ("packed", "packed range", "packed exclusion", "packed after a changed vector", "standing", "refills")
 
 
@@ -61,11 +62,14 @@ def of_search(batch: SearchBatch, k: int, shape: Shape, since: Sequence[str], ex
     return Counter({name: 1 for name, true in named.items() if true})
 
 
-def of_path(
-    batch: SearchBatch, common: Counter[str], before: PackedStats | None, after: PackedStats | None
-) -> Counter[str]:
+def of_path(batch: SearchBatch, common: Counter[str], earlier: EngineStats, later: EngineStats) -> Counter[str]:
     """What one path did besides."""
     searched = int((batch.stops > batch.starts).sum())
+    if earlier.device and later.device:
+        answered = later.device.answered - earlier.device.answered
+        own = {"cases": 1, "gathered": int(searched > 0), "has a device": 1, "on the device": int(answered > 0)}
+        return Counter(own)
+    before, after = earlier.packed, later.packed
     if before is None or after is None:
         return Counter({"cases": 1, "gathered": int(searched > 0)})
     hits = after.hits - before.hits
@@ -88,7 +92,8 @@ def of_path(
 
 def never_taken(taken: Counter[str]) -> list[str]:
     """Ways that a long run must have taken and did not."""
-    return [way for way in (*ON_ALL, *(ON_PACKED if taken["rows may be packed"] else ())) if not taken[way]]
+    packed, device = ON_PACKED if taken["rows may be packed"] else (), ON_DEVICE if taken["has a device"] else ()
+    return [way for way in (*ON_ALL, *packed, *device) if not taken[way]]
 
 
 def told(batch: SearchBatch, k: int, recent: int, common: Counter[str]) -> str:
