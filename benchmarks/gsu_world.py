@@ -79,7 +79,7 @@ class World:
 
     def user(self, length: int, wanted: tuple[str, ...]) -> User:
         """A new resident user, and the peers over the same rows."""
-        number = len(self._items)
+        number = len(self._items) + 1
         self._items[number] = self.data.history(length)
         for engine in self.engines.values():
             engine.prefetch(number, self)

@@ -96,7 +96,7 @@ class _Users:
 
     def items(self, user: int) -> tuple[int, I64]:
         """Start position 0 and the items (`HistorySource`)."""
-        return 0, self._items[user]
+        return 0, self._items[user - 1]
 
     def batch(self) -> SearchBatch:
         """New questions to all of them."""
@@ -104,7 +104,7 @@ class _Users:
         items = self._rng.integers(1, self._world.data.items + 1, total)
         vectors = asked(self._rng, self._world.table.lookup(items)[0])
         bounds = np.concatenate(([0], np.cumsum(self.mix.candidates)))
-        users = np.arange(count)
+        users = np.arange(1, count + 1)
         return SearchBatch(users, 0 * users, self.mix.lengths, bounds, vectors, inverse_norms(vectors))
 
     def search(self, batch: SearchBatch) -> None:

@@ -141,6 +141,7 @@ class GsuEngine:
             self.index.on_reclaim(self._packed.clear)
         if self._offload:
             self.index.on_reclaim(self._offload.residence.clear)
+            table.on_change(self._offload.follow)
 
     def append(self, users: I64, starts: I64, bounds: I64, items: I64) -> None:
         """Add behaviours that `state` has appended; users that are not resident are ignored.

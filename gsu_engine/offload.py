@@ -18,6 +18,7 @@ from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult
 from muse_stream.gsu_engine.cuda.residence import Residence, Started
 from muse_stream.gsu_engine.dropped import LatelyDropped
 from muse_stream.gsu_engine.errors import BackendError
+from muse_stream.gsu_engine.index import ItemIndex
 from muse_stream.gsu_engine.pool import HistoryPool
 from muse_stream.gsu_engine.stats import DeviceStats, Elsewhere
 from muse_stream.gsu_engine.table import VectorTable
@@ -45,20 +46,26 @@ class DeviceBackend(Backend, Protocol):
 class Offload:
     """One engine's device. Thread-safe."""
 
-    def __init__(self, residence: Residence, pool: HistoryPool, dropped: LatelyDropped) -> None:
+    def __init__(self, residence: Residence, index: ItemIndex, pool: HistoryPool, dropped: LatelyDropped) -> None:
         """Prepare.
 
         Args:
             residence: The device, with nobody on it.
+            index: Whose slots it keeps.
             pool: The host's.
             dropped: Users that may not be kept.
 
         """
         self.residence = residence
-        self._pool, self._dropped = pool, dropped
+        self._index, self._pool, self._dropped = index, pool, dropped
         self._lock = threading.Lock()
         self._searches = self._answered = 0
         self._elsewhere: dict[str, int] = dict.fromkeys(Elsewhere, 0)
+
+    def follow(self) -> None:
+        """Send changed vectors to the device now, so that no search has to."""
+        with self._index.shared():
+            self.residence.follow()
 
     def missing(self, batch: SearchBatch) -> list[int]:
         """Users whose windows are not all on the device."""
@@ -176,4 +183,4 @@ def open_offload(  # noqa: PLR0917 - what an engine has in hand
         if must:
             raise
         return backend.cpu, None, str(reason)
-    return backend.cpu, Offload(residence, pool, dropped), why
+    return backend.cpu, Offload(residence, table.index, pool, dropped), why

@@ -8,6 +8,7 @@ Changes wait for running searches and are applied between them.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class VectorTable:
         self._view = TableView(self._row_of_slot, self._rows, self._inv_norms)
         self._changes: deque[tuple[int, U32]] = deque()
         self._changed = 0
+        self._listeners: list[Callable[[], None]] = []
         index.hold(self)
 
     def put(self, items: I64, vectors: I8) -> int:
@@ -76,6 +78,7 @@ class VectorTable:
         items, vectors = plain(items, np.int64), plain(vectors, np.int8)
         for low in range(0, len(items), STEP):
             self._put(items[low : low + STEP], vectors[low : low + STEP])
+        self._tell()
         return int(self._counters[kernels.REFUSED_ROWS]) - before
 
     def _put(self, items: I64, vectors: I8) -> None:
@@ -101,6 +104,15 @@ class VectorTable:
             slots = slots[slots != 0]
             nothing = np.zeros((len(slots), self.dimension), np.int8)
             self._write(slots, nothing, np.zeros(len(slots), np.float32))
+        self._tell()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every change, from the thread that made it, when searches may run again."""
+        self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def lookup(self, items: I64) -> tuple[I8, F32]:
         """Vectors `[n, d] int8` and inverse norms `[n] float32` of items; zeros where there is none."""
@@ -114,7 +126,9 @@ class VectorTable:
         Valid while `index.shared()` is held.
         """
         recent = [slots for number, slots in self._changes if number > version]
-        return np.unique(np.concatenate(recent)) if len(recent) == self.version - version else None
+        if len(recent) != self.version - version:
+            return None
+        return np.unique(np.concatenate([np.empty(0, np.uint32), *recent]))
 
     def view(self) -> TableView:
         """The arrays themselves: valid while `index.shared()` is held."""

@@ -158,15 +158,14 @@ class DeviceHistories:
         if record == 0:
             return None
         ring = self._device.read(self.page_table, record * self.ring * 4, self.ring * 4).wait().view(np.uint32)
-        out = np.empty(stop - start, np.uint32)
-        at = start
+        copies, at = [], start
         while at < stop:
             end = min((at // PAGE + 1) * PAGE, stop)
             page = int(ring[at // PAGE % self.ring])
-            part = self._device.read(self.pages, page * PAGE_BYTES + at % PAGE * 4, (end - at) * 4)
-            out[at - start : end - start] = part.wait().view(np.uint32)
+            copies.append(self._device.read(self.pages, page * PAGE_BYTES + at % PAGE * 4, (end - at) * 4))
             at = end
-        return out
+        parts = [copy.wait() for copy in copies]  # all are asked for before one is waited for
+        return np.concatenate([np.empty(0, np.uint8), *parts]).view(np.uint32)
 
     def spans(self) -> tuple[I64, I64, I64]:
         """As `HistoryPool.spans`."""

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -131,6 +132,15 @@ class Residence:
     def slots_of(self, user: int, start: int, stop: int) -> U32 | None:
         """Slots of the positions `[start, stop)`, read back from the device; None where not all of them are held."""
         return self._do(lambda: self._histories.slots_of(user, start, stop), None)
+
+    def follow(self) -> None:
+        """Bring the vectors to what the table holds, so that the next search need not. Inside `index.shared()`."""
+
+        def follow() -> None:
+            with suppress(DeviceMemoryError):  # the next search finds out, too, and is counted
+                self._vectors.follow()
+
+        self._do(follow, None)
 
     def start(self, batch: SearchBatch, excluded: U32 | None, k: int, recent: int) -> Started:
         """Hand the device all pairs whose windows it holds. Inside `index.shared()`, where `wait` has to be, too.

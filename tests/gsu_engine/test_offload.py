@@ -244,6 +244,18 @@ def test_a_source_that_refuses_leaves_nothing_under_way(backends: list[Backend])
     both.search(batch_of(both.table, [1, 2], [600, 600]), source)
 
 
+def test_vectors_go_to_the_device_when_they_change(backends: list[Backend]) -> None:
+    backend, table = StandInBackend(backends[0]), table_of()
+    engine = GsuEngine(table, backend=backend)
+    engine.search(batch_of(table, [1], [30]), 5, 0, Source(lengths(1, 30)))
+    before = backend.devices[0].launches.count("fill")
+    engine.put_vectors(np.array([1, 2]), draw_vectors(np.random.default_rng(1), "full", 2, DIMENSION))
+    engine.forget_vectors(np.array([3]))
+    assert backend.devices[0].launches.count("fill") == before + 2
+    engine.search(batch_of(table, [1], [30]), 5, 0, Source(lengths(1, 30)))
+    assert backend.devices[0].launches.count("fill") == before + 2
+
+
 def test_without_memory_for_a_search_the_cpu_answers_and_the_device_stays(backends: list[Backend]) -> None:
     both, source = Both(backends), Source(lengths(2, 300))
     both.backend.searches[0].is_short = True
