@@ -7,6 +7,8 @@ EsuError
 ├── DeviceError             no such device here, for a scorer to run on
 ├── ScoreError              a model that gives scores which are no numbers
 ├── ParityError             a reference file that cannot be compared with
+├── DataError               samples or vectors that cannot be read: file, column and row are named
+├── TrainingError           a run that cannot go on: a loss that is no number, a run directory of another configuration
 └── ArtefactError           an artefact that cannot be used; the one in service stays
     ├── ArtefactMissingError    no artefact at this path
     ├── ArtefactExistsError     the path to save to is taken
@@ -44,6 +46,14 @@ class ScoreError(EsuError, ArithmeticError):
 
 class ParityError(EsuError, ValueError):
     """A reference file that lacks an array or has one of an impossible shape."""
+
+
+class DataError(EsuError, ValueError):
+    """Samples, histories or vectors that cannot be used. The text names file, column and row, and what was expected."""
+
+
+class TrainingError(EsuError):
+    """A training run that cannot go on. Operator action: as the text says; what was saved stays."""
 
 
 class ArtefactError(EsuError):

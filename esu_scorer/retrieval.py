@@ -1,0 +1,51 @@
+"""Which behaviours a sample's network looks at: the interface that training, evaluation and export retrieve through.
+
+The composition passes in the engine's own search; nothing in this room searches by cosine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from muse_stream.esu_scorer.data.block import Block
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Retrieved:
+    """For each of B samples the behaviours retrieved from its window, and how near the newest ones are.
+
+    Attributes:
+        places: `[B, K] int64` rows of the user's history, best first; -1 = none.
+        cosine: `[B, K] float32` to the candidate; 0 where none, or where the rule has no cosines.
+        recent_cosine: `[B, R] float32`, column j = place `stop-1-j`; 0 where not present.
+        recent_present: `[B, R] bool`; False before `start`, or where item or candidate has no vector.
+
+    """
+
+    places: Int64
+    cosine: Float32
+    recent_cosine: Float32
+    recent_present: Bool
+
+
+class Retrieval(Protocol):
+    """Finds behaviours for samples. Equal samples get equal answers, whatever was asked before."""
+
+    def retrieve(self, block: Block, k: int, recent: int) -> Retrieved:
+        """The K best of each sample's window `[start, stop)`, and the cosines of its newest R.
+
+        Args:
+            block: Samples.
+            k: K.
+            recent: R.
+
+        """
+        ...
