@@ -75,7 +75,12 @@ def from_npy(keys: Path, values: Path, *, width: int | None = None) -> Iterator[
 
 
 def from_parquet(
-    path: Path, *, item: str = "item", vector: str = "vector", width: int | None = None, quantise: Quantise | None = None
+    path: Path,
+    *,
+    item: str = "item",
+    vector: str = "vector",
+    width: int | None = None,
+    quantise: Quantise | None = None,
 ) -> Iterator[Pieces]:
     """Vectors of a parquet file.
 
@@ -92,7 +97,9 @@ def from_parquet(
     """
     floats = _is_floats(path, vector)
     if floats and quantise is None:
-        msg = f"{path}: column {vector!r} holds floats, expected list<int8>; write them with `muse-stream vectors train`"
+        msg = (
+            f"{path}: column {vector!r} holds floats, expected list<int8>; write them with `muse-stream vectors train`"
+        )
         raise DataError(msg)
     check_files([path], {item: Kind.ID} if floats else {item: Kind.ID, vector: Kind.BYTES})
     for rows in read(path, [item, vector], rows=_PIECE_ROWS):

@@ -57,7 +57,13 @@ class TaobaoJoined:
     """
 
     def __init__(
-        self, path: Path, *, block: int = 1000, window: int = 10_000, validation_every: int = 100, name: str = "taobao-mm"
+        self,
+        path: Path,
+        *,
+        block: int = 1000,
+        window: int = 10_000,
+        validation_every: int = 100,
+        name: str = "taobao-mm",
     ) -> None:
         """Look at the files.
 

@@ -56,7 +56,9 @@ def histories(rows: Rows) -> tuple[Lists, Lists]:
     differ = items.lengths != categories.lengths
     if differ.any():
         row = int(np.argmax(differ))
-        text = f"has {categories.lengths[row]} entries, {HISTORY_ITEMS} has {items.lengths[row]}; expected equal lengths"
+        text = (
+            f"has {categories.lengths[row]} entries, {HISTORY_ITEMS} has {items.lengths[row]}; expected equal lengths"
+        )
         raise rows.wrong(HISTORY_CATEGORIES, row, text)
     present = items.values != 0
     if present.all():
