@@ -14,7 +14,7 @@ from muse_stream.esu_scorer.data.event_source import EventSource
 from muse_stream.esu_scorer.data.events import Events
 from muse_stream.esu_scorer.data.feature_table import FeatureTable, text_id
 from muse_stream.esu_scorer.errors import DataError
-from tests.esu_scorer.data.making_files import all_samples, samples_of
+from tests.esu_scorer.data.making_files import all_samples
 
 LOG: dict[str, list[int]] = {  # two users, a tie in time at 30, a positive that is a behaviour later
     "user": [1, 2, 1, 1, 1, 1, 2, 1],
@@ -55,9 +55,7 @@ def test_columns_of_a_block() -> None:
     items = FeatureTable.of([13, 13, 15], {"price": [7, 9, 8]})
     users = FeatureTable.of([2], {"country": [44]})
     source = EventSource("log", Events.of(log()), items=items, users=users)
-    assert source.info.spec == FeatureSpec.of(
-        {"item": 16, "category": 16, "price": 16}, {"user": 16, "country": 16}
-    )
+    assert source.info.spec == FeatureSpec.of({"item": 16, "category": 16, "price": 16}, {"user": 16, "country": 16})
     [block] = source.blocks("train")
     assert block.candidate_features.tolist() == [[13, 3, 7], [15, 5, 8], [16, 6, 0], [17, 7, 0]]
     assert block.user_features.tolist() == [[1, 0], [1, 0], [1, 0], [2, 44]]
@@ -73,7 +71,9 @@ def test_a_spec_picks_features_and_their_order() -> None:
     spec = FeatureSpec.of({"item": 8, "category": 8}, {"age": 8, "user": 4, "country": 8})
     [block] = EventSource("log", Events.of(log()), spec=spec, users=users).blocks("train")
     assert block.user_features.tolist()[-1] == [6, 2, 4]
-    with pytest.raises(DataError, match="user feature 'shoe', for which there is no column; there are age, country, user"):
+    with pytest.raises(
+        DataError, match="user feature 'shoe', for which there is no column; there are age, country, user"
+    ):
         EventSource("log", Events.of(log()), spec=FeatureSpec.of({"item": 8, "category": 8}, {"shoe": 8}), users=users)
 
 
@@ -140,7 +140,9 @@ def test_vectors_are_those_given() -> None:
 def test_a_parquet_file_with_null_labels(tmp_path: Path) -> None:
     table = pa.table(LOG)
     label = pa.array([None if value < 0 else bool(value) for value in LOG["label"]])
-    pq.write_table(table.set_column(5, "label", label).append_column("other", pa.array(["x"] * 8)), tmp_path / "log.parquet")
+    pq.write_table(
+        table.set_column(5, "label", label).append_column("other", pa.array(["x"] * 8)), tmp_path / "log.parquet"
+    )
     events = Events.from_parquet(tmp_path / "log.parquet")
     assert events.label.tolist() == LOG["label"]
     assert events.action.dtype == np.uint8
@@ -150,7 +152,10 @@ def test_a_parquet_file_with_null_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({name: LOG[name] for name in ("user", "item", "time_ms")}, "events: column 'label' is missing; there are user, "),
+        (
+            {name: LOG[name] for name in ("user", "item", "time_ms")},
+            "events: column 'label' is missing; there are user, ",
+        ),
         (log(user=[1, 2, 1, 0, 1, 1, 2, 1]), "events: column 'user', row 3: is 0 (missing), expected an id"),
         (log(item=[1, 2, 3, 4, 5, 6, 0, 8]), "column 'item', row 6: is 0"),
         (log(label=[0, 0, 2, 0, 0, 0, 0, 0]), "column 'label', row 2: is 2, expected -1 to 1"),

@@ -34,7 +34,9 @@ def users_table(first: int, count: int) -> pa.Table:
     """Users with histories that do not compress."""
     rng = np.random.default_rng(first)
     offsets = pa.array(np.arange(0, count * LENGTH + 1, LENGTH, dtype=np.int32))
-    columns = {name: pa.array(np.arange(first, first + count)) for name in ("129_1", *(f"130_{n}" for n in range(1, 6)))}
+    columns = {
+        name: pa.array(np.arange(first, first + count)) for name in ("129_1", *(f"130_{n}" for n in range(1, 6)))
+    }
     for name in ("150_2_180", "151_2_180"):
         values = pa.array(rng.integers(1, 2**62, count * LENGTH))
         columns[name] = pa.ListArray.from_arrays(offsets, values)

@@ -64,12 +64,12 @@ def test_a_negative_is_never_bought_at_the_same_moment_and_was_bought_before() -
 
 def test_negatives_follow_popularity_before_the_moment() -> None:
     """One late purchase of item 99 after 60 purchases of item 1 and 20 of item 2: 61 to 21 with a smoothing of 1."""
-    items = [1] * 60 + [2] * 20 + [99] + [3] * 500
+    items = [1] * 60 + [2] * 20 + [99] + [3] * 5
     count = len(items)
     columns = {
         "user": np.arange(1, count + 1),
         "item": items,
-        "time_ms": np.r_[np.arange(1, 81), 100, np.arange(200, 700)],
+        "time_ms": np.r_[np.arange(1, 81), 100, np.arange(200, 205)],
         "action": np.full(count, BOUGHT),
     }
     events = drawn(columns, count=20_000)
@@ -99,7 +99,12 @@ def test_the_source_has_features_of_the_item_and_the_caveat() -> None:
     columns = shop()
     price, country = columns["item"] * 10, columns["user"] % 3 + 1
     source = Purchases(
-        "shop", columns, bought=[BOUGHT], item_features={"price": price}, user_features={"country": country}, negatives=2
+        "shop",
+        columns,
+        bought=[BOUGHT],
+        item_features={"price": price},
+        user_features={"country": country},
+        negatives=2,
     )
     assert source.info.caveat == CAVEAT
     assert source.info.spec.candidate_names == ("item", "category", "price")
@@ -117,7 +122,9 @@ def test_the_source_has_features_of_the_item_and_the_caveat() -> None:
 def test_no_window_holds_a_negative() -> None:
     columns = shop()
     source = Purchases("shop", columns, bought=[BOUGHT])
-    [behaviours] = {id(block.histories.behaviours): block.histories.behaviours for block in source.blocks("test")}.values()
+    [behaviours] = {
+        id(block.histories.behaviours): block.histories.behaviours for block in source.blocks("test")
+    }.values()
     assert len(behaviours) == len(columns["user"])
 
 
@@ -125,6 +132,8 @@ def test_bad_columns_are_refused() -> None:
     columns = shop(lines=50)
     with pytest.raises(DataError, match="shop: column 'time_ms' is missing"):
         Purchases("shop", {name: values for name, values in columns.items() if name != "time_ms"}, bought=[BOUGHT])
+    with pytest.raises(DataError, match="shop: column 'action' is missing"):
+        Purchases("shop", {name: values for name, values in columns.items() if name != "action"}, bought=[BOUGHT])
     with pytest.raises(DataError, match="shop item features: column 'price' has 1 rows, the ids have 50"):
         Purchases("shop", columns, bought=[BOUGHT], item_features={"price": [1]})
     with pytest.raises(DataError, match="no event has a label"):

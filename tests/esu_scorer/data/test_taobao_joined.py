@@ -94,4 +94,6 @@ def test_demo_rows_in_the_joined_layout(tmp_path: Path) -> None:
     assert [len(sample[3]) for sample in found] == [1000] * 5 + [351] + [1000] * 4
     assert [list(sample[3]) for sample in found] == [user["150_2_180"] for user in users]
     assert [sample[2] for sample in found] == [label == [0, 1] for label in labels]
-    assert np.array_equal([sample[5] for sample in found], [[item[n] for n in ("205", "206", "213", "214")] for item in items])
+    assert np.array_equal(
+        [sample[5] for sample in found], [[item[n] for n in ("205", "206", "213", "214")] for item in items]
+    )

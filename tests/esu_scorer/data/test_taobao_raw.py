@@ -77,7 +77,9 @@ def test_demo_files_as_released(tmp_path: Path) -> None:
 def test_demo_users_with_samples_of_their_own(tmp_path: Path) -> None:
     users = pq.read_table(DEMO / "train_user_features.parquet")
     items = pq.read_table(DEMO / "item_features.parquet")
-    pairs = pa.table({"label_0": pa.array([[0, 1]] * 10, pa.list_(pa.int8())), "129_1": users["129_1"], "205": items["205"]})
+    pairs = pa.table(
+        {"label_0": pa.array([[0, 1]] * 10, pa.list_(pa.int8())), "129_1": users["129_1"], "205": items["205"]}
+    )
     for name, table in (("test_samples", pairs), ("test_user_features", users), ("item_features", items)):
         pq.write_table(table, tmp_path / f"{name}.parquet")
     found = all_samples(list(TaobaoRaw(tmp_path).blocks("test")))
