@@ -139,7 +139,8 @@ def _draw(
         drawn[row[good], column[good]] = number[good]
         open_[row[good], column[good]] = False
     rows = _first_rows(log, items)[drawn]
-    return rows, ~(open_ | failed).any(axis=1)
+    found = np.asarray(~(open_ | failed).any(axis=1))
+    return rows, found
 
 
 def _first_rows(log: Events, items: Int64) -> Int64:

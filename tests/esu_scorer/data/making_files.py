@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +30,8 @@ Sample = tuple[int, int, bool, tuple[int, ...], tuple[int, ...], tuple[int, ...]
 class World:
     """Users with histories, items with features, and samples that join them."""
 
-    users: dict[int, dict[str, object]] = field(default_factory=dict)
-    items: dict[int, dict[str, object]] = field(default_factory=dict)
+    users: dict[int, dict[str, Any]] = field(default_factory=dict)
+    items: dict[int, dict[str, Any]] = field(default_factory=dict)
     samples: list[tuple[int, int, bool]] = field(default_factory=list)
 
     @classmethod
@@ -64,7 +65,7 @@ class World:
 
     def expected(self) -> list[Sample]:
         """What a loader must give, sorted."""
-        found = []
+        found: list[Any] = []
         for user, item, click in self.samples:
             owner, of_item = self.users[user], self.items[item]
             found.append(
@@ -72,13 +73,13 @@ class World:
                     user,
                     item,
                     click,
-                    tuple(owner["150_2_180"]),  # type: ignore[arg-type]
-                    tuple(owner["151_2_180"]),  # type: ignore[arg-type]
+                    tuple(owner["150_2_180"]),
+                    tuple(owner["151_2_180"]),
                     tuple(of_item[name] for name in ("205", "206", "213", "214")),
                     (user, *(owner[f"130_{number}"] for number in range(1, 6))),
                 )
             )
-        return sorted(found)  # type: ignore[arg-type]
+        return sorted(found)
 
 
 def write(path: Path, rows: list[dict[str, object]], *, group: int = 10_000, **changed: pa.DataType) -> Path:

@@ -31,7 +31,7 @@ def log(**changed: object) -> dict[str, Any]:
 
 
 def windows(source: EventSource) -> dict[tuple[int, int], tuple[int, ...]]:
-    parts = [list(source.blocks(part)) for part in ("train", "validation", "test")]  # type: ignore[arg-type]
+    parts = [list(source.blocks(part)) for part in ("train", "validation", "test")]
     return {(sample[0], sample[1]): sample[3] for blocks in parts for sample in all_samples(blocks)}
 
 

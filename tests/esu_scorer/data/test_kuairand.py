@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 def found(source: KuaiRand) -> dict[tuple[int, int], tuple[bool, tuple[int, ...]]]:
     """Label and window by user and video of the files."""
-    parts = [all_samples(list(source.blocks(part))) for part in ("train", "validation", "test")]  # type: ignore[arg-type]
+    parts = [all_samples(list(source.blocks(part))) for part in ("train", "validation", "test")]
     return {
         (sample[0] - 1, sample[1] - 1): (sample[2], tuple(item - 1 for item in sample[3]))
         for part in parts

@@ -47,7 +47,7 @@ def test_a_seed_shuffles_and_repeats_exactly(tmp_path: Path, world: World) -> No
 
 def test_validation_is_whole_row_groups_of_training(tmp_path: Path, world: World) -> None:
     source = TaobaoJoined(shards(tmp_path, world), validation_every=5)
-    train, validation = (all_samples(list(source.blocks(part))) for part in ("train", "validation"))  # type: ignore[arg-type]
+    train, validation = (all_samples(list(source.blocks(part))) for part in ("train", "validation"))
     assert source.info.samples == {"train": len(train), "validation": len(validation), "test": 0}
     assert len(validation) == 40  # row groups 4, 9, 14 and 19 of 23, ten rows each
     assert sorted(train + validation) == world.expected()

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muse_stream.esu_scorer.data import taobao_raw
+from muse_stream.esu_scorer.data.source import Part
 from muse_stream.esu_scorer.data.taobao_raw import TaobaoRaw
 from muse_stream.esu_scorer.errors import DataError
 from tests.esu_scorer.data.making_files import DEMO, World, all_samples, assert_distinct_users, write_raw
@@ -44,7 +45,7 @@ def test_a_seed_shuffles_and_repeats_exactly(tmp_path: Path, world: World) -> No
 def test_validation_is_runs_of_users(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taobao_raw, "RUN_ROWS", 5)
     source = TaobaoRaw(write_raw(tmp_path, world, group=7), validation_every=4)
-    train, validation = (all_samples(list(source.blocks(part))) for part in ("train", "validation"))  # type: ignore[arg-type]
+    train, validation = (all_samples(list(source.blocks(part))) for part in ("train", "validation"))
     assert sorted(train + validation) == world.expected()
     users = list(world.users)
     assert {sample[0] for sample in validation} == set(users[15:20] + users[35:40])
@@ -62,9 +63,10 @@ def test_samples_without_a_user_or_item_row_have_zeros(tmp_path: Path, world: Wo
 
 def test_demo_files_as_released(tmp_path: Path) -> None:
     source = TaobaoRaw(DEMO, work=tmp_path)
-    for part, name in (("train", "train"), ("test", "test")):
-        found = all_samples(list(source.blocks(part)))  # type: ignore[arg-type]
-        table = pq.read_table(DEMO / f"{name}_samples.parquet")
+    parts: tuple[Part, ...] = ("train", "test")
+    for part in parts:
+        found = all_samples(list(source.blocks(part)))
+        table = pq.read_table(DEMO / f"{part}_samples.parquet")
         expected = zip(table["129_1"].to_pylist(), table["205"].to_pylist(), table["label_0"].to_pylist(), strict=True)
         assert sorted(sample[:3] for sample in found) == sorted((u, i, label == [0, 1]) for u, i, label in expected)
     [(ids, vectors)] = source.vectors()
