@@ -9,7 +9,7 @@
 share of the recent window that has the candidate's category, at most 1. So `dial` is the share of what moves clicks
 that the recent window does not show: at 1 it shows nothing of it, at 0 all.
 
-**What can be seen of it.** Visits to lifelong clusters are few (about 40) and spread over the whole of a history but its
+**What can be seen of it.** Visits to lifelong clusters are few (about 40) and spread over all of a history but its
 tail, in which all samples lie; the tail has them at `1 - dial` of that rate, so at 1 no recent window holds one.
 Nearness in the vectors shows the cluster. Ids do not: each of the default 200 000 items is a candidate 0.3 times in
 training. Categories are few and learnable, and so is `passing`; but a lifelong cluster has items of four categories, a

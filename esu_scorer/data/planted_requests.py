@@ -1,8 +1,8 @@
 """Requests of the planted data: moments in a history's tail, the candidates shown at each, and who clicks.
 
 Whether a candidate is of a lifelong interest and whether its category is in the recent window are drawn independently,
-and other candidates are of no cluster in the recent window: at dial 1 it says nothing of lifelong interests, not even by
-exclusion. (A draw that breaks this is repeated; the few that still do after 16 times stay.)
+and other candidates are of no cluster in the recent window: at dial 1 it says nothing of lifelong interests, not even
+by exclusion. (A draw that breaks this is repeated; the few that still do after 16 times stay.)
 """
 
 from __future__ import annotations
