@@ -127,7 +127,9 @@ def checksum(block: Block, seen: int) -> int:
     return zlib.crc32(np.column_stack(columns).astype("<i8").tobytes(), seen)
 
 
-def batches(blocks: Iterable[Block], view: View, size: int, *, part: str, first: int = 0, seen: int = 0) -> Iterator[Batch]:
+def batches(
+    blocks: Iterable[Block], view: View, size: int, *, part: str, first: int = 0, seen: int = 0
+) -> Iterator[Batch]:
     """Retrieve for and assemble one batch after the other; `first` samples of the part came before.
 
     Raises `DataError`: what was retrieved cannot be read; the text names part and samples.

@@ -146,9 +146,7 @@ class Metrics:
         return [json.loads(line) for line in found]
 
 
-def settings_of(
-    recipe: Recipe, config: TrainingConfig, info: SourceInfo, parent: str | None
-) -> dict[str, Any]:
+def settings_of(recipe: Recipe, config: TrainingConfig, info: SourceInfo, parent: str | None) -> dict[str, Any]:
     """Everything that decides about the weights, as plain JSON."""
     plain: dict[str, Any] = msgspec.to_builtins(
         {
