@@ -26,6 +26,7 @@ from muse_stream.esu_scorer.evaluation import Report, Scores, evaluate
 from muse_stream.esu_scorer.models.recipe import Recipe
 from muse_stream.esu_scorer.retrieval import MakeRetrieval, Rule
 from muse_stream.esu_scorer.training.checkpoints import Checkpoint, Position
+from muse_stream.esu_scorer.training.compact import Compact, compact
 from muse_stream.esu_scorer.training.config import Pace, Progress, Told, TrainingConfig
 from muse_stream.esu_scorer.training.continuing import check_parent, first_model, joined
 from muse_stream.esu_scorer.training.counting import Ids, count_ids
@@ -119,6 +120,8 @@ class _Run:
         self._position = self._resume()
         self._metrics = Metrics(directory.path, batches=self._position.batches)
         self._running = Running()
+        self._loss: float | None = None
+        self._gauc: float | None = None
 
     def finish(self) -> Trained:
         """Train to the end, freeze, evaluate."""
@@ -146,17 +149,17 @@ class _Run:
     def _epoch(self, pace: Pace) -> None:
         """Learn from the rest of the present epoch."""
         with Ahead(self._batches()) as ahead:
-            while (batch := ahead.take()) is not None:
+            while (pair := ahead.take()) is not None:
                 if not self._halts(self._position.batches + 1):
                     ahead.start()
-                self._step(batch, pace)
+                self._step(*pair, pace)
                 if self._halts(self._position.batches):
                     self._halt()
         self._position = msgspec.structs.replace(
             self._position, epoch=self._position.epoch + 1, epoch_samples=0, seen=0
         )
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[tuple[Batch, Compact]]:
         """Batches of the present epoch from the present position on."""
         position = self._position
         blocks: Iterator[Block] = self._source.blocks("train", seed=self._config.seed + position.epoch)
@@ -169,14 +172,15 @@ class _Run:
                 f"data"
             )
             raise TrainingError(msg)
-        return batches(
+        found = batches(
             rest, self._view, self._config.batch, part="train", first=position.epoch_samples, seen=position.seen
         )
+        return ((batch, compact(batch.rows, self._view.spec)) for batch in found)
 
-    def _step(self, batch: Batch, pace: Pace) -> None:
+    def _step(self, batch: Batch, narrow: Compact, pace: Pace) -> None:
         number = self._position.batches + 1
         try:
-            loss, scores = self._learner.learn(batch)
+            loss, scores = self._learner.learn(batch, narrow)
         except NotFiniteError as error:
             self._stop(batch, number, str(error))
         self._running.add(batch, loss, scores)
@@ -194,8 +198,8 @@ class _Run:
         first = self._position.epoch_samples
         msg = (
             f"the loss of batch {number} (samples {first}..{first + len(batch) - 1} of epoch {self._position.epoch}) "
-            f"is {loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at the "
-            f"loss in metrics.jsonl, lower dense_rate or table_rate, and start again in a new directory"
+            f"is {loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at "
+            f"the loss in metrics.jsonl, lower dense_rate or table_rate, and start again in a new directory"
         )
         raise TrainingError(msg)
 
@@ -203,9 +207,9 @@ class _Run:
         """Tell of the step; every few batches with loss and GAUC, and a line of metrics."""
         position = self._position
         if position.batches % self._config.report_batches:
-            self._told(pace.at(position.samples))
+            self._told(pace.at(position.samples, loss=self._loss, gauc=self._gauc))
             return
-        loss, gauc = self._running.report()
+        self._loss, self._gauc = loss, gauc = self._running.report()
         progress = pace.at(position.samples, loss=loss, gauc=gauc)
         self._metrics.add(
             {
