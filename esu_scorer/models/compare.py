@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -110,49 +109,50 @@ def run(
 
     """
     _check(entries, source.info, part)
-    found: dict[str, tuple[Scores, float]] = {}
-    for entry in entries:
-        found[entry.recipe.name] = _scores(entry, source, make, config, directory / entry.recipe.name, told, part)
-    base = found.get(AGAINST)
+    bench = _Bench(source, make, config, part)
+    results = {entry.recipe.name: bench.result(entry, directory / entry.recipe.name, told) for entry in entries}
+    base = results.get(AGAINST)
     lines = []
     for entry in entries:
-        scores, rate = found[entry.recipe.name]
-        is_base = base is None or entry.recipe.name == AGAINST
-        against = None if is_base or base is None else difference(scores, base[0], seed=config.seed)
-        lines.append(Line(entry, evaluate(scores, seed=config.seed), against, rate))
+        scores, rate = results[entry.recipe.name]
+        compared = base is not None and entry.recipe.name != AGAINST
+        less = difference(scores, base[0], seed=config.seed) if base is not None and compared else None
+        lines.append(Line(entry, evaluate(scores, seed=config.seed), less, rate))
     return Comparison(source.info, part, tuple(lines))
 
 
-def _scores(
-    entry: Entry,
-    source: Source,
-    make: MakeRetrieval,
-    config: TrainingConfig,
-    directory: Path,
-    told: Told,
-    part: Part,
-) -> tuple[Scores, float]:
-    """Scores of the part, and samples/s of the training."""
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What all entries have in common."""
 
-    def say(progress: Progress) -> None:
-        told(entry, progress)
+    source: Source
+    make: MakeRetrieval
+    config: TrainingConfig
+    part: Part
 
-    recipe = entry.recipe
-    trained = train(source, recipe, make, config, directory, told=say)
-    artefact = Artefact.load(trained.artefact)
-    file = directory / f"scores-{part}-{artefact.digest[:16]}.safetensors"
-    kept = _read(file)
-    if kept is None:
+    def result(self, entry: Entry, directory: Path, told: Told) -> tuple[Scores, float]:
+        """Scores of the part, and samples/s of the training."""
+
+        def say(progress: Progress) -> None:
+            told(entry, progress)
+
+        trained = train(self.source, entry.recipe, self.make, self.config, directory, told=say)
+        artefact = Artefact.load(trained.artefact)
+        file = directory / f"scores-{self.part}-{artefact.digest[:16]}.safetensors"
+        kept = _read(file)
+        if kept is None:
+            kept = self._score(entry, artefact, say)
+            replace_file(file, save({column.name: getattr(kept, column.name) for column in fields(kept)}))
+        return kept, trained.samples_per_second
+
+    def _score(self, entry: Entry, artefact: Artefact, say: Callable[[Progress], None]) -> Scores:
         lookups = {feature.name: artefact.vocabulary(feature.name) for feature in artefact.spec.features}
-        rule = recipe.rule(source, make, lookups)
-        pieces = score(source, part, artefact, rule, length=recipe.length, batch=config.batch, told=say)
-        kept = Scores.join(pieces)
-        replace_file(
-            file, save({column.name: np.ascontiguousarray(getattr(kept, column.name)) for column in fields(kept)})
-        )
-    if not len(kept):
-        raise TrainingError(_empty(source.info, part))
-    return kept, trained.samples_per_second
+        rule = entry.recipe.rule(self.source, self.make, lookups)
+        length, batch = entry.recipe.length, self.config.batch
+        scores = Scores.join(score(self.source, self.part, artefact, rule, length=length, batch=batch, told=say))
+        if not len(scores):
+            raise TrainingError(_empty(self.source.info, self.part))
+        return scores
 
 
 def _read(file: Path) -> Scores | None:
