@@ -72,7 +72,8 @@ def attention_score(followed: Model, item: int, candidate: int) -> float:
     def projected(layer: torch.nn.Linear, one: int) -> np.ndarray:
         weight, bias = layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
         z = weight @ x_of(followed, one, int(category_of(np.array(one)))) + bias
-        return z / (1 + np.exp(-z)) if unit.released else z
+        activated: np.ndarray = z / (1 + np.exp(-z)) if unit.released else z
+        return activated
 
     return float(np.float32(projected(unit.query, candidate) @ projected(unit.key, item) * unit.scale))
 
