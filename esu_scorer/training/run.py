@@ -13,7 +13,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,30 +30,11 @@ from muse_stream.esu_scorer.training.config import Pace, Progress, Told, Trainin
 from muse_stream.esu_scorer.training.continuing import check_parent, first_model, joined
 from muse_stream.esu_scorer.training.counting import Ids, count_ids
 from muse_stream.esu_scorer.training.learner import Learner, NotFiniteError, Running, batch_tensors, repeatable
+from muse_stream.esu_scorer.training.outcome import Trained, metrics_of, outcome_of
 from muse_stream.esu_scorer.training.plots import plot_run
 from muse_stream.esu_scorer.training.reading import Ahead, Batch, View, batches, skip
 from muse_stream.esu_scorer.training.rundir import Done, Metrics, RunDirectory, settings_of
 from muse_stream.esu_scorer.training.scoring import scored
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished run.
-
-    Attributes:
-        artefact: Directory of the trained model.
-        validation: Evaluation on the part `validation`; None where it has no sample.
-        samples: Learnt from, over all epochs.
-        samples_per_second: Of the training loop, since it was last resumed.
-        before: Whether the run had been finished before this call, which then did nothing.
-
-    """
-
-    artefact: Path
-    validation: Report | None
-    samples: int
-    samples_per_second: float
-    before: bool
 
 
 def train(
@@ -89,7 +69,7 @@ def train(
     run.claim(settings_of(recipe, config, source.info, None if parent is None else parent.digest))
     if (done := run.done()) is not None:
         told(Progress("finished", done.samples, done.samples, done.samples_per_second, 0.0))
-        return _trained(run, done, before=True)
+        return outcome_of(run, done, before=True)
     with repeatable(config.seed, config.threads):
         resumed = _Run(source=source, recipe=recipe, make=make, config=config, directory=run, told=told, parent=parent)
         return resumed.finish()
@@ -144,7 +124,7 @@ class _Run:
         )
         plot_run(self._directory.path, report)
         self._directory.finish(done)
-        return _trained(self._directory, done, before=False)
+        return outcome_of(self._directory, done, before=False)
 
     def _epoch(self, pace: Pace) -> None:
         """Learn from the rest of the present epoch."""
@@ -234,7 +214,7 @@ class _Run:
         if self._config.evaluate_batches and number % self._config.evaluate_batches == 0:
             report = self._evaluate()
             if report is not None:
-                self._metrics.add({"batch": number, "validation": _values(report)})
+                self._metrics.add({"batch": number, "validation": metrics_of(report)})
         if number % self._config.checkpoint_batches == 0:
             self._checkpoint()
 
@@ -288,22 +268,10 @@ class _Run:
             trained=True,
             k=self._recipe.k,
             r=self._recipe.recent,
-            metrics={} if report is None else _values(report),
+            metrics={} if report is None else metrics_of(report),
             data=self._ids.counted.span,
             parent=None if self._parent is None else self._parent.digest,
         )
         shutil.rmtree(self._directory.artefact, ignore_errors=True)
         artefact.save(self._directory.artefact)
         return artefact
-
-
-def _values(report: Report) -> dict[str, float]:
-    """The report's metrics that exist."""
-    found = {name: getattr(report, name).value for name in ("gauc", "auc", "log_loss", "calibration")}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _trained(run: RunDirectory, done: Done, *, before: bool) -> Trained:
-    validation = bytes(done.validation)
-    report = None if validation == b"null" else Report.from_json(validation)
-    return Trained(run.artefact, report, done.samples, done.samples_per_second, before)

@@ -20,7 +20,7 @@ from muse_stream.esu_scorer.errors import (
 )
 from muse_stream.esu_scorer.manifest import DataSpan, digest_of, plain_form
 from muse_stream.esu_scorer.network import Model
-from muse_stream.esu_scorer.vocabulary import HashedVocabulary
+from muse_stream.esu_scorer.vocabulary import HashedVocabulary, Lookup
 
 from .making import RETAIL, artefact, score_batch, vocabularies
 
@@ -163,7 +163,7 @@ def test_the_manifest_is_readable(tmp_path: Path) -> None:
 
 
 def hashed() -> Artefact:
-    known = {**vocabularies(), "item": HashedVocabulary(30)}
+    known: dict[str, Lookup] = {**vocabularies(), "item": HashedVocabulary(30)}
     model = Model(RETAIL, MuseConfig(), {name: ids.row_count for name, ids in known.items()})
     model.reset(1)
     return Artefact.from_model(model, known, space="v1", version="hashed", trained=True)

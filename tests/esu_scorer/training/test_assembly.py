@@ -37,7 +37,7 @@ def block(owner: list[int], start: list[int], stop: list[int], country: list[int
 def found(samples: Block, places: list[list[int]], recent: int = 3) -> Retrieved:
     rows = np.array(places, np.int64)
     count = len(samples)
-    near = np.broadcast_to(np.arange(count, dtype=np.float32)[:, None] / 10, (count, recent)).copy()
+    near = np.repeat(np.arange(count, dtype=np.float32)[:, None] / np.float32(10), recent, axis=1)
     present = samples.stop[:, None] - 1 - np.arange(recent) >= samples.start[:, None]
     return Retrieved(rows, np.full(rows.shape, 0.5, np.float32), near, present)
 

@@ -12,7 +12,7 @@ from .world import SPEC, SmallSource
 
 def ids_of(lookup: Lookup) -> list[int]:
     assert isinstance(lookup, Vocabulary)
-    return lookup.ids.tolist()
+    return [int(each) for each in lookup.ids]
 
 
 def counted(source: SmallSource, length: int = 1000, **settings: int) -> dict[str, Lookup]:

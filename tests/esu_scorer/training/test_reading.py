@@ -1,7 +1,6 @@
 import threading
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from muse_stream.esu_scorer.data import Block
@@ -12,7 +11,7 @@ from .world import SmallSource
 
 
 def items_of(parts: list[Block]) -> list[int]:
-    return np.concatenate([part.item for part in parts]).tolist()
+    return [int(item) for part in parts for item in part.item]
 
 
 @pytest.mark.parametrize("cut", [1, 7, 50, 1000])

@@ -29,7 +29,8 @@ def item_vectors() -> npt.NDArray[np.int8]:
     rng = np.random.default_rng(9)
     centres = rng.normal(size=(CATEGORIES, 16))
     vectors = centres[np.arange(ITEMS) % CATEGORIES] + 0.5 * rng.normal(size=(ITEMS, 16))
-    return (127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8)
+    scaled: npt.NDArray[np.int8] = (127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8)
+    return scaled
 
 
 @dataclass
