@@ -7,7 +7,7 @@ histories from block to block, so it knows them not by user but by where they li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 
 from muse_stream.esu_scorer.data.block import Behaviours, Block, Histories
 from muse_stream.esu_scorer.retrieval import Retrieved
-from muse_stream.gsu_engine import EngineStats, GsuEngine, ItemIndex, SearchBatch, VectorError, VectorTable, quantise
+from muse_stream.gsu_engine import (
+    EngineStats,
+    GsuEngine,
+    ItemIndex,
+    SearchBatch,
+    SearchResult,
+    VectorError,
+    VectorTable,
+    quantise,
+)
+from muse_stream.streams.learning.windows import F32, I64, OWN, PARTS, Pairs, best_of_parts, cut
 
-I64 = NDArray[np.int64]
 Vectors = Iterable[tuple[I64, NDArray[np.int8] | NDArray[np.floating]]]
 
 WIDTH_STEP = 64  # widths that the engine has kernels for
@@ -26,45 +35,6 @@ CAP = 1_000_000  # behaviours of a user that are remembered; a longer history is
 POOL_BYTES = 256 << 20  # remembered histories: 60 million behaviours
 TABLE_BYTES = 16 << 30  # address space; 130 million vectors of 128, committed as they come
 MAX_ITEMS = 1 << 27  # likewise
-
-
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """The distinct windows of a block, by user.
-
-    Attributes:
-        order: `[N] int64` the samples, one window's after the other's.
-        bounds: `[P+1] int64` the samples of window p are `order[bounds[p]:bounds[p+1]]`.
-        owner: `[P] int64` whose windows: index in the block's histories.
-        start: `[P] int64`.
-        stop: `[P] int64`.
-
-    """
-
-    order: I64
-    bounds: I64
-    owner: I64
-    start: I64
-    stop: I64
-
-    @classmethod
-    def of(cls, block: Block) -> _Pairs:
-        order = np.lexsort((block.stop, block.start, block.owner))
-        columns = [column[order] for column in (block.owner, block.start, block.stop)]
-        is_first = np.ones(len(order), np.bool_)
-        is_first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-        first = np.flatnonzero(is_first)
-        owner, start, stop = (column[first] for column in columns)
-        return cls(order, np.append(first, len(order)), owner, start, stop)
-
-    def parts(self, rows: I64) -> Iterator[slice]:
-        """Runs of windows whose histories, `rows[p]` long, have at most `ROWS_PER_SEARCH` together, or one window."""
-        ends, low = np.cumsum(rows), 0
-        while low < len(rows):
-            before = int(ends[low - 1]) if low else 0
-            high = max(int(np.searchsorted(ends, before + ROWS_PER_SEARCH, side="right")), low + 1)
-            yield slice(low, high)
-            low = high
 
 
 class _Keys:
@@ -92,6 +62,37 @@ class _Keys:
         return 0, self._behaviours.item[user - self._base : self._ends[user]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Answers to the pieces of samples: `[N, parts, K]`, and for the newest behaviours `[N, R]`."""
+
+    places: I64
+    cosine: F32
+    recent_cosine: F32
+    recent_present: NDArray[np.bool_]
+
+    @classmethod
+    def room(cls, samples: int, parts: int, k: int, recent: int) -> _Found:
+        return cls(
+            np.full((samples, parts, k), -1, np.int64),
+            np.zeros((samples, parts, k), np.float32),
+            np.zeros((samples, recent), np.float32),
+            np.zeros((samples, recent), np.bool_),
+        )
+
+    def put(self, samples: I64, parts: I64, answer: SearchResult) -> None:
+        self.places[samples, parts], self.cosine[samples, parts] = answer.positions, answer.scores
+        own = parts == OWN
+        self.recent_cosine[samples[own]] = answer.recent_scores[own]
+        self.recent_present[samples[own]] = answer.recent_present[own]
+
+    def retrieved(self) -> Retrieved:
+        if self.places.shape[1] == 1:
+            return Retrieved(self.places[:, 0], self.cosine[:, 0], self.recent_cosine, self.recent_present)
+        cosine, places = best_of_parts(self.cosine, self.places)
+        return Retrieved(places, cosine, self.recent_cosine, self.recent_present)
+
+
 class EngineRetrieval:
     """Retrieval by cosine with the project's engine: an `esu_scorer.retrieval.Retrieval`. For one thread."""
 
@@ -101,31 +102,24 @@ class EngineRetrieval:
 
     def retrieve(self, block: Block, k: int, recent: int) -> Retrieved:
         """See `Retrieval.retrieve`; `k` 1..1000, `recent` 0..1000."""
-        count = len(block)
-        found = Retrieved(
-            np.full((count, k), -1, np.int64),
-            np.zeros((count, k), np.float32),
-            np.zeros((count, recent), np.float32),
-            np.zeros((count, recent), np.bool_),
-        )
-        pairs, histories = _Pairs.of(block), block.histories
+        histories, pieces = block.histories, cut(block.owner, block.start, block.stop, recent)
+        pairs = Pairs.of(block.owner[pieces.sample], pieces.start, pieces.stop)
         keys = self._keys.of(histories, pairs.owner)
-        vectors, inv_norms = self._engine.table.lookup(block.item[pairs.order])
-        for part in pairs.parts((histories.highs - histories.lows)[pairs.owner]):
-            low, high = int(pairs.bounds[part.start]), int(pairs.bounds[part.stop])
+        vectors, inv_norms = self._engine.table.lookup(block.item[pieces.sample[pairs.order]])
+        found = _Found.room(len(block), PARTS if len(pieces.sample) > len(block) else 1, k, recent)
+        for run in pairs.runs((histories.highs - histories.lows)[pairs.owner], ROWS_PER_SEARCH):
+            low, high = int(pairs.bounds[run.start]), int(pairs.bounds[run.stop])
             batch = SearchBatch(
-                users=keys[part],
-                starts=pairs.start[part],
-                stops=pairs.stop[part],
-                bounds=pairs.bounds[part.start : part.stop + 1] - low,
+                users=keys[run],
+                starts=pairs.start[run],
+                stops=pairs.stop[run],
+                bounds=pairs.bounds[run.start : run.stop + 1] - low,
                 vectors=vectors[low:high],
                 inv_norms=inv_norms[low:high],
             )
-            answer, samples = self._engine.search(batch, k, recent, self._keys), pairs.order[low:high]
-            found.places[samples], found.cosine[samples] = answer.positions, answer.scores
-            found.recent_cosine[samples] = answer.recent_scores
-            found.recent_present[samples] = answer.recent_present
-        return found
+            asked = pairs.order[low:high]
+            found.put(pieces.sample[asked], pieces.part[asked], self._engine.search(batch, k, recent, self._keys))
+        return found.retrieved()
 
     def stats(self) -> EngineStats:
         """Of the engine: backend, vectors, searches, seconds."""

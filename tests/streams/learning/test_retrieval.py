@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from muse_stream.esu_scorer.data.block import Block, Histories
 from muse_stream.gsu_engine import VectorError, quantise
-from muse_stream.streams.learning import retrieval
+from muse_stream.streams.learning import retrieval, windows
 from muse_stream.streams.learning.retrieval import EngineMaker, make_table
 from tests.streams.learning.worlds import (
     assert_same,
@@ -22,14 +22,22 @@ MAKE = EngineMaker(backend="cpu", threads=1)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), k=st.integers(1, 12), recent=st.integers(0, 9), rows=st.sampled_from([1, 50, 10**6]))
-def test_the_definition(seed: int, k: int, recent: int, rows: int) -> None:
+@given(
+    seed=st.integers(0, 2**32),
+    k=st.integers(1, 12),
+    recent=st.integers(0, 9),
+    rows=st.sampled_from([1, 50, 10**6]),
+    sharing=st.sampled_from([(1, 0), (1, 1), (3, 4), (10**6, 4)]),
+)
+def test_the_definition(seed: int, k: int, recent: int, rows: int, sharing: tuple[int, int]) -> None:
     """Blocks one after the other, some with new histories of the same users: each answer is the definition's."""
     rng = np.random.default_rng(seed)
     vectors = random_vectors(rng, ITEMS)
     engine = MAKE(pieces(vectors))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "ROWS_PER_SEARCH", rows)
+        patch.setattr(windows, "SHARED_FROM", sharing[0])
+        patch.setattr(windows, "BEYOND", sharing[1])
         for _ in range(3):
             behaviours = behaviours_of(rng.integers(0, ITEMS + 5, int(rng.integers(0, 80))))
             for _ in range(2):
