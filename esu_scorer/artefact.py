@@ -1,7 +1,9 @@
 """A model on disk and in memory: a directory of two files, nothing of it ever unpickled.
 
-    NAME/artefact.json        manifest: format, version, features, network, space, K, R, shapes, metrics, digest
-    NAME/tensors.safetensors  `weight/<parameter>` float32, `vocabulary/<feature>` int64 sorted ids
+    NAME/artefact.json        manifest: format, version, features, network, space, K, R, shapes, metrics, data span,
+                              parent, digests
+    NAME/tensors.safetensors  `weight/<parameter>` float32; `vocabulary/<feature>` int64 sorted ids, or
+                              `buckets/<feature>` int64 [1] where the feature's ids are hashed
 
 Invariant: an `Artefact` that exists is whole: its tensors are exactly those its network needs, finite, and its digest
 is over what it holds. Saving is atomic (a temporary sibling directory, flushed, then renamed) and never overwrites, so
@@ -10,9 +12,6 @@ a reader sees the whole artefact or none.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +34,24 @@ from muse_stream.esu_scorer.errors import (
     VocabularyError,
 )
 from muse_stream.esu_scorer.features import FeatureSpec
-from muse_stream.esu_scorer.manifest import Manifest, TensorInfo, decode_manifest, digest_of, plain_form
+from muse_stream.esu_scorer.files import new_directory
+from muse_stream.esu_scorer.lookups import lookup_of, lookup_tensors
+from muse_stream.esu_scorer.manifest import (
+    DataSpan,
+    Manifest,
+    TensorInfo,
+    decode_manifest,
+    digest_of,
+    digest_of_tensors,
+    plain_form,
+)
 from muse_stream.esu_scorer.network import Model
-from muse_stream.esu_scorer.vocabulary import Vocabulary
+from muse_stream.esu_scorer.vocabulary import Lookup, Vocabulary
 
 MANIFEST_FILE = "artefact.json"
 TENSORS_FILE = "tensors.safetensors"
 
-WEIGHT, VOCABULARY = "weight/", "vocabulary/"
+WEIGHT = "weight/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +90,7 @@ class Artefact:
     def from_model(
         cls,
         model: Model,
-        vocabularies: Mapping[str, Vocabulary],
+        vocabularies: Mapping[str, Lookup],
         *,
         space: str,
         version: str,
@@ -89,10 +98,15 @@ class Artefact:
         k: int = RETRIEVED_COUNT,
         r: int = RECENT_COUNT,
         metrics: Mapping[str, float] | None = None,
+        data: DataSpan | None = None,
+        parent: str | None = None,
     ) -> Artefact:
-        """Freeze a copy of `model`. Raises `ArtefactCorruptError`: a weight is not finite, a table does not fit."""
-        tensors = {WEIGHT + name: value.detach().clone() for name, value in model.state_dict().items()}
-        tensors |= {VOCABULARY + name: torch.tensor(ids.ids) for name, ids in vocabularies.items()}
+        """Freeze a copy of `model`; `data` says what it was trained on, `parent` is the digest it was continued from.
+
+        Raises `ArtefactCorruptError`: a weight is not finite, a table does not fit.
+        """
+        known = lookup_tensors(vocabularies)
+        tensors = {WEIGHT + name: value.detach().clone() for name, value in model.state_dict().items()} | known
         manifest = Manifest(
             version=version,
             trained=trained,
@@ -103,6 +117,9 @@ class Artefact:
             r=r,
             tensors={name: TensorInfo.of(tensor) for name, tensor in sorted(tensors.items())},
             metrics=dict(metrics or {}),
+            data=msgspec.UNSET if data is None else data,
+            parent=msgspec.UNSET if parent is None else parent,
+            vocabulary_digest=digest_of_tensors(known),
         )
         check_metrics(manifest, f"artefact {version!r}")
         check_tensors(manifest, tensors, f"artefact {version!r}")
@@ -123,21 +140,18 @@ class Artefact:
 
     def save(self, path: Path) -> None:
         """Write to the new directory `path`, whole or not at all. Raises `ArtefactExistsError`, `OSError`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            _write(staging / TENSORS_FILE, save_tensors(dict(self.tensors)))
-            _write(staging / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(self.manifest)) + b"\n")
-            _flush_directory(staging)
-            staging.chmod(0o755)
-            _rename_new(staging, path)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        _flush_directory(path.parent)
+            with new_directory(path) as staging:
+                (staging / TENSORS_FILE).write_bytes(save_tensors(dict(self.tensors)))
+                manifest = msgspec.json.format(msgspec.json.encode(self.manifest)) + b"\n"
+                (staging / MANIFEST_FILE).write_bytes(manifest)
+        except FileExistsError as error:
+            msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
+            raise ArtefactExistsError(msg) from error
 
-    def vocabulary(self, feature: str) -> Vocabulary:
+    def vocabulary(self, feature: str) -> Lookup:
         """Return the vocabulary of one feature."""
-        return Vocabulary(self.tensors[VOCABULARY + feature].numpy())
+        return lookup_of(feature, self.tensors)
 
     def model(self) -> Model:
         """Return a model over these very weights, without gradients (to train on, copy them into another)."""
@@ -199,33 +213,3 @@ def _check_digest(manifest: Manifest, plain: Mapping[str, Any], tensors: Mapping
             f"was changed after export; copy the artefact again"
         )
         raise ArtefactCorruptError(msg)
-
-
-def _rename_new(staging: Path, path: Path) -> None:
-    """Rename, but not over anything: the directory of a second saver that lost the race is not empty either."""
-    taken = path.exists()
-    try:
-        if not taken:
-            staging.rename(path)
-    except OSError:
-        if not path.exists():
-            raise
-        taken = True
-    if taken:
-        msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
-        raise ArtefactExistsError(msg)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

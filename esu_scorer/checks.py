@@ -19,9 +19,10 @@ from muse_stream.esu_scorer.errors import (
     VocabularyError,
 )
 from muse_stream.esu_scorer.features import FeatureSpec
+from muse_stream.esu_scorer.lookups import lookup_of, lookup_tensors
 from muse_stream.esu_scorer.manifest import Manifest, TensorInfo
 from muse_stream.esu_scorer.network import Model
-from muse_stream.esu_scorer.vocabulary import Vocabulary
+from muse_stream.esu_scorer.vocabulary import Lookup
 
 AGAIN = "export or copy the artefact again"
 
@@ -30,8 +31,8 @@ def check_tensors(manifest: Manifest, tensors: Mapping[str, Tensor], where: str)
     """Raise `ArtefactCorruptError` unless the tensors are those of the manifest and of its network, and finite."""
     found = {name: TensorInfo.of(tensor) for name, tensor in tensors.items()}
     _check_same(manifest.tensors, found, f"{where}: the manifest")
-    rows = {feature.name: _check_vocabulary(feature.name, tensors, where) for feature in manifest.features.features}
-    _check_same(wanted_tensors(manifest, rows), found, f"{where}: the network")
+    known = {feature.name: _check_vocabulary(feature.name, tensors, where) for feature in manifest.features.features}
+    _check_same(wanted_tensors(manifest, known), found, f"{where}: the network")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             count = int((~torch.isfinite(tensor)).sum())
@@ -47,12 +48,12 @@ def check_metrics(manifest: Manifest, where: str) -> None:
             raise ArtefactFormatError(msg)
 
 
-def wanted_tensors(manifest: Manifest, row_counts: Mapping[str, int]) -> dict[str, TensorInfo]:
-    """Name, dtype and shape of every tensor that a model of this configuration has."""
+def wanted_tensors(manifest: Manifest, known: Mapping[str, Lookup]) -> dict[str, TensorInfo]:
+    """Name, dtype and shape of every tensor that a model of this configuration with these vocabularies has."""
     with torch.device("meta"):
-        model = Model(manifest.features, manifest.network, row_counts)
+        model = Model(manifest.features, manifest.network, {name: lookup.row_count for name, lookup in known.items()})
     wanted = {f"weight/{name}": TensorInfo.of(value) for name, value in model.state_dict().items()}
-    return wanted | {f"vocabulary/{name}": TensorInfo("int64", (rows - 1,)) for name, rows in row_counts.items()}
+    return wanted | {name: TensorInfo.of(tensor) for name, tensor in lookup_tensors(known).items()}
 
 
 def check_expected(manifest: Manifest, where: str, features: FeatureSpec | None, space: str | None) -> None:
@@ -87,17 +88,9 @@ def _check_same(wanted: Mapping[str, TensorInfo], found: Mapping[str, TensorInfo
             raise ArtefactCorruptError(msg)
 
 
-def _check_vocabulary(feature: str, tensors: Mapping[str, Tensor], where: str) -> int:
-    """Rows that the feature's table must have."""
-    tensor = tensors.get(f"vocabulary/{feature}")
-    if tensor is None:
-        msg = f"{where}: no vocabulary of feature {feature!r}; {AGAIN}"
-        raise ArtefactCorruptError(msg)
-    if tensor.dtype != torch.int64:
-        msg = f"{where}: vocabulary of feature {feature!r} is {TensorInfo.of(tensor).dtype}, expected int64; {AGAIN}"
-        raise ArtefactCorruptError(msg)
+def _check_vocabulary(feature: str, tensors: Mapping[str, Tensor], where: str) -> Lookup:
     try:
-        return Vocabulary(tensor.numpy()).row_count
+        return lookup_of(feature, tensors)
     except VocabularyError as error:
         msg = f"{where}: feature {feature!r}: {error}; {AGAIN}"
         raise ArtefactCorruptError(msg) from error

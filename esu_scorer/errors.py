@@ -8,6 +8,8 @@ EsuError
 ├── ScoreError              a model that gives scores which are no numbers
 ├── ParityError             a reference file that cannot be compared with
 ├── DataError               samples or vectors that cannot be read: file, column and row are named
+├── EvaluationError         scores that cannot be judged, or reports that cannot be compared
+│   └── PlotError               no plot can be drawn here
 ├── TrainingError           a run that cannot go on: a loss that is no number, a run directory of another configuration
 └── ArtefactError           an artefact that cannot be used; the one in service stays
     ├── ArtefactMissingError    no artefact at this path
@@ -50,6 +52,14 @@ class ParityError(EsuError, ValueError):
 
 class DataError(EsuError, ValueError):
     """Samples, histories or vectors that cannot be used. The text names file, column and row, and what was expected."""
+
+
+class EvaluationError(EsuError, ValueError):
+    """Scores that cannot be judged: of unequal lengths, not probabilities, or not of the same samples."""
+
+
+class PlotError(EvaluationError):
+    """No plot can be drawn. Operator action: install muse-stream[plots]; the tables say the same."""
 
 
 class TrainingError(EsuError):

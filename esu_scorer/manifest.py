@@ -35,8 +35,22 @@ class TensorInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
 
 
+class DataSpan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a model was trained on: `samples` of `source`, from `first_ms` to `last_ms` (0: the source has no times)."""
+
+    source: str
+    samples: int
+    first_ms: int
+    last_ms: int
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an artefact says of itself. `space`: vector space of its cosines; `k`, `r`: the counts it was made for."""
+    """What an artefact says of itself. `space`: vector space of its cosines; `k`, `r`: the counts it was made for.
+
+    `data`: what it was trained on; `parent`: digest of the artefact that training went on from; `vocabulary_digest`:
+    of the vocabularies alone, so that two artefacts can be seen to read ids alike. Artefacts of earlier releases lack
+    these three, and lack them still when they are saved again: their digest stays.
+    """
 
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
@@ -49,6 +63,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     k: int = RETRIEVED_COUNT
     r: int = RECENT_COUNT
     metrics: dict[str, float] = {}
+    data: DataSpan | msgspec.UnsetType = msgspec.UNSET
+    parent: str | msgspec.UnsetType = msgspec.UNSET
+    vocabulary_digest: str | msgspec.UnsetType = msgspec.UNSET
     digest: str = ""
 
 
@@ -72,7 +89,7 @@ def decode_manifest(data: bytes, where: str) -> tuple[Manifest, dict[str, Any]]:
         raise ArtefactFormatError(msg)
     try:
         return msgspec.json.decode(data, type=Manifest), json.loads(data)
-    except (msgspec.DecodeError, FeatureError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, FeatureError) as error:
         msg = f"{where} has a wrong manifest: {error}; export the artefact again"
         raise ArtefactFormatError(msg) from error
 
@@ -82,13 +99,24 @@ def digest_of(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     content = {key: value for key, value in plain.items() if key != "digest"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     total = hashlib.sha256(text.encode())
+    _add_tensors(total, tensors)
+    return total.hexdigest()
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Digest, 64 hex digits, of tensors alone, by the same rule."""
+    total = hashlib.sha256()
+    _add_tensors(total, tensors)
+    return total.hexdigest()
+
+
+def _add_tensors(total: hashlib._Hash, tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         info = TensorInfo.of(tensor)
         total.update(f"{name}\0{info.dtype}\0{','.join(map(str, info.shape))}\0".encode())
         values = tensor.numpy()
         total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
-    return total.hexdigest()
 
 
 def plain_form(manifest: Manifest) -> dict[str, Any]:

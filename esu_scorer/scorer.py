@@ -22,7 +22,7 @@ from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
 from muse_stream.esu_scorer.network.tower import CLICK
-from muse_stream.esu_scorer.vocabulary import Vocabulary
+from muse_stream.esu_scorer.vocabulary import Lookup
 
 CPU = torch.device("cpu")
 
@@ -104,7 +104,7 @@ class Scorer:
 
 
 def to_rows(
-    batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Vocabulary], device: torch.device = CPU
+    batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Lookup], device: torch.device = CPU
 ) -> RowBatch:
     """Replace every id of `batch` by its table row, as tensors. Raises `BatchError`: the columns are not `spec`'s."""
     _check_columns("candidate_features", batch.candidate_features, spec.candidate_names)
@@ -152,7 +152,7 @@ def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:
         raise BatchError(msg)
 
 
-def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Vocabulary]) -> Int64:
+def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Lookup]) -> Int64:
     rows = np.empty(columns.shape, np.int64)
     for index, name in enumerate(names):
         rows[:, index] = vocabularies[name].rows(columns[:, index])

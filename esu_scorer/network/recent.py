@@ -26,10 +26,15 @@ class RecentAttention(nn.Module):
         init_linear(self.query, generator)
         init_linear(self.key, generator)
 
-    def forward(self, candidate: Tensor, recent: Tensor, mask: Tensor, bounds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Output `[T, 2D]` and weights `[T, R]` for `candidate [T, 2D]`, `recent [P, R, 2D]`, `mask [T, R]`."""
+    def forward(
+        self, candidate: Tensor, recent: Tensor, mask: Tensor, owners: Tensor, bounds: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Output `[T, 2D]` and weights `[T, R]` for `candidate [T, 2D]`, `recent [P, R, 2D]`, `mask [T, R]`.
+
+        `owners`, `bounds` as in `EmbeddedBatch`.
+        """
         query: Tensor = self.query(candidate)  # (T, 2D)
         keys: Tensor = self.key(recent)  # (P, R, 2D)
-        scores = by_user(query, keys.transpose(1, 2), bounds)  # (T, 2D) x (P, 2D, R) -> (T, R)
+        scores = by_user(query, keys.transpose(1, 2), owners, bounds)  # (T, 2D) x (P, 2D, R) -> (T, R)
         weights = attention_weights(scores, mask)  # (T, R)
-        return by_user(weights, keys, bounds), weights  # (T, R) x (P, R, 2D) -> (T, 2D)
+        return by_user(weights, keys, owners, bounds), weights  # (T, R) x (P, R, 2D) -> (T, 2D)

@@ -38,8 +38,8 @@ def test_products_by_user_equal_a_gather_for_equal_and_unequal_shares() -> None:
         candidates = torch.randn(sum(counts), 4, generator=generator)
         owners = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
         wanted = torch.einsum("ta,tab->tb", candidates, users[owners])
-        torch.testing.assert_close(by_user(candidates, users, bounds), wanted)
+        torch.testing.assert_close(by_user(candidates, users, owners, bounds), wanted)
 
 
 def test_no_users_at_all() -> None:
-    assert by_user(torch.empty(0, 4), torch.empty(0, 4, 5), [0]).shape == (0, 5)
+    assert by_user(torch.empty(0, 4), torch.empty(0, 4, 5), torch.empty(0, dtype=torch.int64), [0]).shape == (0, 5)

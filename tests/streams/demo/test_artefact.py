@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from muse_stream.esu_scorer import Artefact
@@ -41,9 +40,9 @@ def test_the_stage_reads_from_the_artefact_whether_it_is_trained(retail: OnlineR
 
 def test_it_knows_every_id_of_the_data(retail: OnlineRetail, tmp_path: Path) -> None:
     artefact = Artefact.load(write_untrained(tmp_path, retail))
-    assert set(artefact.vocabulary("item").ids.tolist()) == set(retail.catalogue.item.tolist())
-    assert id_of("United Kingdom") in artefact.vocabulary("country").ids
-    assert np.array_equal(artefact.vocabulary("price_band").ids, np.arange(1, 11))
+    assert set(artefact.tensors["vocabulary/item"].tolist()) == set(retail.catalogue.item.tolist())
+    assert id_of("United Kingdom") in artefact.tensors["vocabulary/country"].tolist()
+    assert artefact.tensors["vocabulary/price_band"].tolist() == list(range(1, 11))
 
 
 def test_its_features_are_those_of_the_demos_settings() -> None:

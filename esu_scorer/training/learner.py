@@ -1,0 +1,121 @@
+"""One step: forward, loss, backward, both optimisers; and the newest batches' loss and GAUC."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from muse_stream.esu_scorer.evaluation import gauc
+from muse_stream.esu_scorer.network import Forward, Model
+from muse_stream.esu_scorer.network.tower import CLICK
+from muse_stream.esu_scorer.training.config import TrainingConfig
+from muse_stream.esu_scorer.training.optimisers import Optimisers
+from muse_stream.esu_scorer.training.reading import Batch
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+GAUC_BATCHES = 100
+"""Batches behind the running GAUC: in one alone hardly a user has both classes."""
+
+
+class NotFiniteError(Exception):
+    """The loss of a batch is no number; the weights are as before it."""
+
+
+class Learner:
+    """A model and what trains it."""
+
+    def __init__(self, model: Model, config: TrainingConfig) -> None:
+        self.model = model.train()
+        self.optimisers = Optimisers(model, config)
+
+    def learn(self, batch: Batch) -> tuple[float, Float32]:
+        """Take one step: the loss and the probabilities `[T] float32` from before it. Raises `NotFiniteError`."""
+        result: Forward = self.model(batch.rows)
+        loss = cross_entropy(result.probability, batch.label)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NotFiniteError(value)
+        self.optimisers.clear()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers.step()
+        return value, result.probability[:, CLICK].detach().numpy()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a later step depends on: weights, both optimisers, Torch's random state."""
+        weights = {f"weight/{name}": value for name, value in self.model.state_dict().items()}
+        states = {f"optimiser/{name}": value for name, value in self.optimisers.tensors().items()}
+        return {**weights, **states, "rng": torch.get_rng_state()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+        self.model.load_state_dict(_named("weight/", tensors))
+        self.optimisers.restore(_named("optimiser/", tensors))
+        torch.set_rng_state(tensors["rng"])
+
+
+def cross_entropy(probability: Tensor, label: Tensor) -> Tensor:
+    """Mean of -log of the clipped probability `[T, 2]` of the class that came, `label [T] int64`."""
+    return -torch.log(probability.gather(1, label[:, None])).mean()
+
+
+def batch_tensors(batch: Batch) -> dict[str, Tensor]:
+    """A batch as named tensors, to look at when it could not be learnt from."""
+    rows = asdict(batch.rows)
+    bounds = torch.tensor(rows.pop("bounds"))
+    return {**rows, "bounds": bounds, "label": batch.label, "user": torch.from_numpy(batch.user)}
+
+
+class Running:
+    """Loss since the last report, and GAUC of the newest batches, each scored before it was learnt from."""
+
+    def __init__(self) -> None:
+        self._scored: deque[tuple[Int64, npt.NDArray[np.bool_], Float32]] = deque(maxlen=GAUC_BATCHES)
+        self._losses: list[tuple[float, int]] = []
+
+    def add(self, batch: Batch, loss: float, scores: Float32) -> None:
+        """Take in one step."""
+        self._scored.append((batch.user, batch.label.numpy() == 1, scores))
+        self._losses.append((loss, len(batch)))
+
+    def report(self) -> tuple[float, float | None]:
+        """Mean loss of the samples since the last report, and GAUC (None where no user has both classes)."""
+        losses, samples = np.array(self._losses).T
+        self._losses = []
+        found = gauc(*(np.concatenate(column) for column in zip(*self._scored, strict=True)))
+        return float(losses @ samples / samples.sum()), None if math.isnan(found) else found
+
+
+@contextmanager
+def repeatable(seed: int, threads: int) -> Iterator[None]:
+    """Torch so that one seed gives one model, with this many threads (0 = its own choice); as before afterwards.
+
+    Some of Torch's CPU kernels add up in the order in which threads come along unless they are told not to.
+    """
+    threads_before = torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads or threads_before)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        try:
+            yield
+        finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fill
+            torch.use_deterministic_algorithms(strict)
+            torch.set_num_threads(threads_before)
+
+
+def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
