@@ -74,3 +74,11 @@ class Encoder(nn.Module):
 def take(features: Features, rows: Int64) -> Features:
     """Some rows, in the order given."""
     return features.take(rows) if isinstance(features, Bags) else features[rows]
+
+
+def compact(features: Features) -> Features:
+    """The same rows without the columns of texts that no row uses: a table as large as the catalogue's words."""
+    if not isinstance(features, Bags):
+        return features
+    used, bucket = np.unique(features.bucket, return_inverse=True)
+    return Bags(bucket, features.weight, features.offset, max(1, len(used)))

@@ -29,7 +29,7 @@ from muse_stream.esu_scorer.errors import DataError, TrainingError
 from muse_stream.esu_scorer.vectors.baselines import DIMENSION, Float32, Int64
 from muse_stream.esu_scorer.vectors.baskets import Baskets
 from muse_stream.esu_scorer.vectors.dense import Features
-from muse_stream.esu_scorer.vectors.encoder import Encoder, take
+from muse_stream.esu_scorer.vectors.encoder import Encoder, compact, take
 from muse_stream.esu_scorer.vectors.quality import Judging, Quality, quality
 
 
@@ -82,9 +82,9 @@ class _Run:
     """One training: the encoder, its slow copy, the queue."""
 
     def __init__(self, features: Features, config: SclConfig) -> None:
-        self.features, self.config = features, config
+        self.features, self.config = compact(features), config
         self.encoder, self.slow = (
-            Encoder(features, dimension=config.dimension, hidden=config.hidden, seed=config.seed) for _ in range(2)
+            Encoder(self.features, dimension=config.dimension, hidden=config.hidden, seed=config.seed) for _ in range(2)
         )
         self.slow.requires_grad_(False)
         self.log_scale = torch.tensor(-np.log(config.temperature), dtype=torch.float32)
@@ -94,7 +94,7 @@ class _Run:
         self.optimiser = torch.optim.AdamW(groups, lr=config.rate)
         self.generator = np.random.default_rng(config.seed)
         self.key_row = self.generator.integers(0, len(features), config.queue)
-        self.keys = torch.from_numpy(self.slow.vectors(take(features, self.key_row)))  # (queue, d)
+        self.keys = torch.from_numpy(self.slow.vectors(take(self.features, self.key_row)))  # (queue, d)
         self.next = 0
 
     def step(self, query: Int64, bought: Int64, rate: float) -> float:
@@ -104,9 +104,11 @@ class _Run:
         asked = self.encoder(take(self.features, query))  # (b, d)
         with torch.no_grad():
             key = self.slow(take(self.features, bought))  # (b, d)
+        self._push(bought, key)
         positive = (asked * key).sum(dim=1, keepdim=True)  # (b, 1)
-        negative = (asked @ self.keys.T).masked_fill(self._same(query, bought), -torch.inf)  # (b, queue)
+        negative = asked @ self.keys.T  # (b, queue)
         logits = torch.cat([positive, negative], dim=1) * self.log_scale.exp()
+        logits[:, 1:].masked_fill_(self._same(query, bought), -torch.inf)
         loss = functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64))
         if not torch.isfinite(loss):
             msg = f"the loss is {loss.item()} at temperature {self.temperature:.3g}; lower the rate or raise the temperature"
@@ -115,7 +117,6 @@ class _Run:
         loss.backward()
         self.optimiser.step()
         self._follow()
-        self._push(bought, key)
         return loss.item()
 
     @property
@@ -170,7 +171,7 @@ def train(
 
     def tell(epoch: int, loss: float) -> None:
         rate = done / spent if spent else 0.0
-        judged = quality(run.encoder.vectors(features), judge) if judge is not None else None
+        judged = quality(run.encoder.vectors(run.features), judge) if judge is not None else None
         left = (total - done) / rate if rate else float("nan")
         told(Progress(epoch, config.epochs, done, loss, run.temperature, rate, left, judged))
 
@@ -186,7 +187,7 @@ def train(
             done += len(part)
         spent += clock() - begun
         tell(epoch + 1, float(np.mean(losses)))
-    return run.encoder.vectors(features)
+    return run.encoder.vectors(run.features)
 
 
 def _check(features: Features, baskets: Baskets, config: SclConfig) -> None:
