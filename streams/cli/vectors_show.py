@@ -53,7 +53,9 @@ def show(progress: Progress) -> None:
 
 def said(result: Mapping[str, Any], judged: Quality | None) -> str:
     """What became of one kind, in a few lines."""
-    source = "" if result["kind"] in {"tfidf", "random"} else f", learnt from purchases before {_utc(result['until_ms'])}"
+    source = (
+        "" if result["kind"] in {"tfidf", "random"} else f", learnt from purchases before {_utc(result['until_ms'])}"
+    )
     lines = [f"{result['with_vector']:,} of {result['items']:,} items have a vector of {result['dimension']}{source}"]
     if judged is None:
         lines.append(f"too few purchases with a companion after {_utc(result['until_ms'])}: not judged")
