@@ -21,7 +21,7 @@ import msgspec
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.data import Block, Source
-from muse_stream.esu_scorer.errors import TrainingError
+from muse_stream.esu_scorer.errors import DataError, TrainingError
 from muse_stream.esu_scorer.evaluation import Report, Scores, evaluate
 from muse_stream.esu_scorer.models.recipe import Recipe
 from muse_stream.esu_scorer.retrieval import MakeRetrieval, Rule

@@ -12,7 +12,9 @@ Float32 = npt.NDArray[np.float32]
 
 _SPARE = 32  # directions beyond the rank: they take up what iteration has not yet separated
 _ROUNDING = 1e-9  # a shorter row, beside the longest, is what rounding left of one of zeros
-_ROUNDS = 8  # on the bundled titles the 128th singular value is then within 1e-3 of the exact one
+_ROUNDS = (
+    8  # on the bundled titles the first 100 singular values are then within 0.04 % of the exact ones, 128 in 0.6 %
+)
 
 
 def left_factor(

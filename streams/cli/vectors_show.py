@@ -53,9 +53,8 @@ def show(progress: Progress) -> None:
 
 def said(result: Mapping[str, Any], judged: Quality | None) -> str:
     """What became of one kind, in a few lines."""
-    source = (
-        "" if result["kind"] in {"tfidf", "random"} else f", learnt from purchases before {_utc(result['until_ms'])}"
-    )
+    learnt = result["kind"] not in {"tfidf", "random"}
+    source = f", learnt from purchases before {_utc(result['until_ms'])}" if learnt else ""
     lines = [f"{result['with_vector']:,} of {result['items']:,} items have a vector of {result['dimension']}{source}"]
     if judged is None:
         lines.append(f"too few purchases with a companion after {_utc(result['until_ms'])}: not judged")

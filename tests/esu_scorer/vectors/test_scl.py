@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from muse_stream.esu_scorer.errors import DataError, TrainingError
-from muse_stream.esu_scorer.vectors import Progress, SclConfig, hash_texts, judging, quality, train
+from muse_stream.esu_scorer.vectors import Bags, Progress, SclConfig, hash_texts, judging, quality, train
 from muse_stream.esu_scorer.vectors.encoder import Encoder, compact
 from tests.esu_scorer.vectors.making import companions, titles
 
@@ -66,6 +66,7 @@ def test_judging_changes_nothing() -> None:
 
 def test_an_untrained_encoder_keeps_the_geometry_of_texts() -> None:
     bags = compact(hash_texts(titles()))
+    assert isinstance(bags, Bags)
     dense = np.zeros((len(bags), bags.width))
     dense[bags.row, bags.bucket] = bags.weight
     vectors = Encoder(bags, dimension=1_024, hidden=8, seed=1).vectors(bags)

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def counts(text: str, width: int, seed: int) -> Counter[int]:
 def rows(bags: Bags) -> list[dict[int, float]]:
     edges = bags.offset.tolist()
     pairs = list(zip(bags.bucket.tolist(), bags.weight.tolist(), strict=True))
-    return [dict(pairs[low:high]) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [dict(pairs[low:high]) for low, high in pairwise(edges)]
 
 
 @given(texts=WORDS, seed=st.integers(0, 3))

@@ -55,10 +55,10 @@ def test_what_is_bought_later_changes_no_vector(kind: Kind) -> None:
         np.concatenate([before.time_ms, later.time_ms]),
     )
     assert not np.array_equal(planted.row, purchases.row)
-    vectors = [make(task_of(items, each, until_ms), kind, SMALL) for each in (purchases, planted)]
-    np.testing.assert_array_equal(*vectors)
-    assert vectors[0].shape == (COUNT, 64)
-    assert vectors[0].dtype == np.int8
+    first, second = (make(task_of(items, each, until_ms), kind, SMALL) for each in (purchases, planted))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (COUNT, 64)
+    assert first.dtype == np.int8
 
 
 def test_an_earlier_purchase_does_change_them() -> None:
@@ -119,11 +119,8 @@ def decode(keys: Sequence[bytes], values: Sequence[bytes], spaces: dict[str, int
 
 
 def test_items_and_purchases_are_read_from_files(tmp_path: Path) -> None:
-    items = read_items(
-        file(
-            tmp_path / "items.parquet", item=["7", "A1"], title=["white heart", None], brand=[4, None], category=[1, 2]
-        )
-    )
+    columns = {"item": ["7", "A1"], "title": ["white heart", None], "brand": [4, None], "category": [1, 2]}
+    items = read_items(file(tmp_path / "items.parquet", **columns))
     assert items.item[0] == 7
     assert items.title == ["white heart", ""]
     assert items.features == {"brand": [4, None]}
