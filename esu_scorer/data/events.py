@@ -115,7 +115,7 @@ def _check_names(columns: Mapping[str, npt.ArrayLike], name: str) -> None:
 
 
 def _check_column(name: str, column: str, values: npt.NDArray[np.generic], count: int) -> None:
-    if values.ndim != 1 or values.dtype.kind not in "iu" and values.size:
+    if values.ndim != 1 or (values.dtype.kind not in "iu" and values.size):
         msg = f"{name}: column {column!r} is {values.dtype} {values.shape}, expected integers [n]"
         raise DataError(msg)
     if len(values) != count:

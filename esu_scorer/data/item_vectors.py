@@ -81,6 +81,7 @@ def from_parquet(
     vector: str = "vector",
     width: int | None = None,
     quantise: Quantise | None = None,
+    zero_is_an_id: bool = False,
 ) -> Iterator[Pieces]:
     """Vectors of a parquet file.
 
@@ -90,6 +91,7 @@ def from_parquet(
         vector: Column of the vectors.
         width: Of every vector; None = that of the first.
         quantise: For a column of floats; None = such a column is an error.
+        zero_is_an_id: Do not take item 0 for a missing one.
 
     Raises:
         DataError: A column is missing or of another type, an id is 0, a vector has another width or is not finite.
@@ -97,15 +99,13 @@ def from_parquet(
     """
     floats = _is_floats(path, vector)
     if floats and quantise is None:
-        msg = (
-            f"{path}: column {vector!r} holds floats, expected list<int8>; write them with `muse-stream vectors train`"
-        )
+        msg = f"{path}: column {vector!r} holds floats, expected list<int8>; `muse-stream vectors train` writes such"
         raise DataError(msg)
     check_files([path], {item: Kind.ID} if floats else {item: Kind.ID, vector: Kind.BYTES})
     for rows in read(path, [item, vector], rows=_PIECE_ROWS):
         lists = rows.lists(vector)
         width = _check_width(rows, vector, lists, width)
-        ids, vectors = rows.ids(item, required=True), lists.values.reshape(len(rows), width)
+        ids, vectors = rows.ids(item, required=not zero_is_an_id), lists.values.reshape(len(rows), width)
         if quantise is not None and floats:
             _check_finite(rows, vector, vectors)
             vectors = quantise(vectors.astype(np.float32))

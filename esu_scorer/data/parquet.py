@@ -158,7 +158,7 @@ def _footer(path: Path, columns: Mapping[str, Kind]) -> Footer | list[str]:
     return problems or Footer(path, groups)
 
 
-def _is(found: Any, kind: Kind) -> bool:
+def _is(found: pa.DataType, kind: Kind) -> bool:
     if kind is Kind.ID:
         return bool(found == pa.int64())
     element = pa.int64() if kind is Kind.IDS else pa.int8()

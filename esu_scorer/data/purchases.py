@@ -1,5 +1,4 @@
-"""Samples from purchases alone: a purchase is a positive, and negatives are drawn, because nobody wrote down what was
-shown.
+"""Samples from purchases alone: a purchase is a positive; negatives are drawn, for nobody wrote down what was shown.
 
 For a purchase at time t, an item is drawn with weight (purchases of it before t) + `smoothing`, among the items bought
 before t by anyone; never one that the same user buys at that same moment (its invoice). Draws repeat for several
@@ -61,7 +60,7 @@ class Purchases(EventSource):
             DataError: See `Events.of`, `FeatureTable.of` and `EventSource`.
 
         """
-        action = np.asarray(columns["action"] if "action" in columns else [])
+        action = np.asarray(columns.get("action", []))
         label = np.where(np.isin(action, list(bought)), POSITIVE, NO_LABEL)
         log = Events.of({**columns, "label": label}, name)
         super().__init__(

@@ -46,6 +46,9 @@ class MuseNetwork(nn.Module):
     [T, inputs]`.
     """  # noqa: D205
 
+    sa_ta: SaTa  # where it is the unit
+    target_attention: TargetAttention  # likewise
+
     def __init__(self, spec: FeatureSpec, config: NetworkConfig) -> None:
         super().__init__()
         blocks = blocks_of(config)

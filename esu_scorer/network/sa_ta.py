@@ -31,6 +31,6 @@ class SaTa(TargetAttention):
         nn.init.ones_(self.beta)
 
     def fuse(self, scores: Tensor, cosines: Tensor) -> Tensor:
-        """s' of scores s and cosines, `[T, K]`."""
+        """Mix scores s and cosines to s', `[T, K]`."""
         similarity = cosines / self.tau
         return self.beta[0] * scores + self.beta[1] * similarity + self.beta[2] * scores * similarity

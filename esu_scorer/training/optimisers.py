@@ -39,7 +39,7 @@ class Optimisers:
     def step(self) -> None:
         """Follow the gradients."""
         self._dense_steps.step()
-        self._table_steps.step()
+        self._table_steps.step()  # type: ignore[no-untyped-call]
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state; the tensors are those in use, not copies."""

@@ -21,7 +21,7 @@ import msgspec
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.data import Block, Source
-from muse_stream.esu_scorer.errors import DataError, TrainingError
+from muse_stream.esu_scorer.errors import TrainingError
 from muse_stream.esu_scorer.evaluation import Report, Scores, evaluate
 from muse_stream.esu_scorer.models.recipe import Recipe
 from muse_stream.esu_scorer.retrieval import MakeRetrieval, Rule
@@ -90,7 +90,8 @@ def train(
         told(Progress("finished", done.samples, done.samples, done.samples_per_second, 0.0))
         return _trained(run, done, before=True)
     with repeatable(config.seed, config.threads):
-        return _Run(source, recipe, make, config, run, told, parent).finish()
+        resumed = _Run(source=source, recipe=recipe, make=make, config=config, directory=run, told=told, parent=parent)
+        return resumed.finish()
 
 
 class _Run:
@@ -98,6 +99,7 @@ class _Run:
 
     def __init__(
         self,
+        *,
         source: Source,
         recipe: Recipe,
         make: MakeRetrieval,
@@ -162,8 +164,9 @@ class _Run:
         seen, rest = skip(blocks, position.epoch_samples, lambda done: self._told(skipping.at(done)))
         if seen != position.seen:
             msg = (
-                f"{self._directory.path}: the first {position.epoch_samples} samples of {self._source.info.name} are not "
-                f"those that this run learnt from (CRC-32 {seen:08x}, then {position.seen:08x}); give it the same data"
+                f"{self._directory.path}: the first {position.epoch_samples} samples of {self._source.info.name} are "
+                f"not those that this run learnt from (CRC-32 {seen:08x}, then {position.seen:08x}); give it the same "
+                f"data"
             )
             raise TrainingError(msg)
         return batches(
@@ -190,8 +193,8 @@ class _Run:
         file = self._directory.save_failed(number, batch_tensors(batch))
         first = self._position.epoch_samples
         msg = (
-            f"the loss of batch {number} (samples {first}..{first + len(batch) - 1} of epoch {self._position.epoch}) is "
-            f"{loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at the "
+            f"the loss of batch {number} (samples {first}..{first + len(batch) - 1} of epoch {self._position.epoch}) "
+            f"is {loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at the "
             f"loss in metrics.jsonl, lower dense_rate or table_rate, and start again in a new directory"
         )
         raise TrainingError(msg)

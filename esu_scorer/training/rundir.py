@@ -148,7 +148,7 @@ class Metrics:
 
 def settings_of(recipe: Recipe, config: TrainingConfig, info: SourceInfo, parent: str | None) -> dict[str, Any]:
     """Everything that decides about the weights, as plain JSON."""
-    plain: dict[str, Any] = msgspec.to_builtins(
+    settings = msgspec.json.encode(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -162,9 +162,10 @@ def settings_of(recipe: Recipe, config: TrainingConfig, info: SourceInfo, parent
             "training": config,
             "source": {"name": info.name, "features": info.spec, "samples": dict(info.samples)},
             "parent": parent,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
     )
+    plain: dict[str, Any] = json.loads(settings)
     return plain
 
 
