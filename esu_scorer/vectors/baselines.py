@@ -6,6 +6,8 @@ word, no companion): it has no vector.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -66,7 +68,7 @@ def _counts(baskets: Baskets, count: int) -> tuple[Int64, Int64, npt.NDArray[np.
     sizes = baskets.size[np.unique(baskets.basket, return_index=True)[1]]
     pieces = np.cumsum(sizes * (sizes - 1)) // _PAIRS_AT_ONCE
     edges = [0, *(np.flatnonzero(np.diff(pieces)) + 1).tolist(), len(sizes)]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         left, right = baskets.pairs(low, high)
         found, often = np.unique(left * count + right, return_counts=True)
         codes, place = np.unique(np.concatenate([codes, found]), return_inverse=True)

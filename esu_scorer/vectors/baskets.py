@@ -24,7 +24,7 @@ PAIRS_MIN = 32
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Purchases:
-    """Who bought what when, in any order: `user`, `row` (of the item among the items) and `time_ms`, all `[M] int64`."""
+    """Who bought what when, in any order: `[M] int64` users, rows of the items among all items, and times."""
 
     user: Int64
     row: Int64
@@ -90,7 +90,7 @@ def baskets(purchases: Purchases, *, gap_ms: int = 0) -> Baskets:
     begins = np.ones(len(order), np.bool_)
     begins[1:] = (user[1:] != user[:-1]) | (time[1:] - time[:-1] > gap_ms)
     pair = np.unique(np.stack([np.cumsum(begins), purchases.row[order]], axis=1), axis=0)  # (E, 2)
-    number, size = np.unique(pair[:, 0], return_counts=True)
+    size = np.unique(pair[:, 0], return_counts=True)[1]
     kept = pair[np.repeat(size > 1, size)]
     if len(kept) < PAIRS_MIN:
         msg = (

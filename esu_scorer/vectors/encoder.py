@@ -39,7 +39,9 @@ class Encoder(nn.Module):
             table = torch.randn(features.width, dimension, generator=generator) / dimension**0.5
             self.first = nn.Parameter(table)
         else:
-            self.first = nn.Parameter(nn.init.orthogonal_(torch.empty(dimension, features.shape[1]), generator=generator))
+            self.first = nn.Parameter(
+                nn.init.orthogonal_(torch.empty(dimension, features.shape[1]), generator=generator)
+            )
         self.bend = nn.Parameter(torch.randn(hidden, dimension, generator=generator) / dimension**0.5)
         self.back = nn.Parameter(torch.zeros(dimension, hidden))
 

@@ -33,7 +33,10 @@ def left_factor(
 
     """
     matrix = torch.sparse_coo_tensor(
-        torch.from_numpy(np.stack([row, column])), torch.from_numpy(value.astype(np.float64)), shape, check_invariants=True
+        torch.from_numpy(np.stack([row, column])),
+        torch.from_numpy(value.astype(np.float64)),
+        shape,
+        check_invariants=True,
     ).coalesce()
     across = matrix.t().coalesce()
     width = min(rank + _SPARE, *shape)

@@ -1,16 +1,17 @@
 """Contrastive item vectors: items bought together come near, all others are pushed away.
 
 After SCL, "semantic-aware contrastive learning" (Sheng et al. 2024, arXiv 2407.19467; the vectors that MUSE retrieves
-with): an encoder of content, positive pairs from behaviour, InfoNCE against a queue of keys that a slowly following copy
-of the encoder made (MoCo, He et al. 2020, arXiv 1911.05722). For a pair (query q, bought item k):
+with): an encoder of content, positive pairs from behaviour, InfoNCE against a queue of keys that a slowly following
+copy of the encoder made (MoCo, He et al. 2020, arXiv 1911.05722). For a pair (query q, bought item k):
 
     loss = -log( e^(q.k/t) / (e^(q.k/t) + sum over the queue of e^(q.n/t)) )
 
-There the query is what a user searched for. Where no searches are logged, both sides are items of one basket; that makes
-the pairs those of the MUSE paper's I2I vectors, and the content encoder that of its SCL vectors.
+In those papers the query is what a user searched for. Where no searches are logged, both sides are items of one basket:
+the pairs are then those of the MUSE paper's I2I vectors, the encoder of content is that of its SCL vectors.
 
-Keys of the queue that are the query's own item or the positive's are left out: a catalogue of thousands would else push
-an item from itself.
+Two departures from MoCo. A batch's keys enter the queue before its loss, so that some negatives are always of the
+present encoder: against old keys alone all vectors drift away together and end in a narrow cone. And keys of the
+query's own item or the positive's are left out: in a catalogue of thousands they are in the queue all the time.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ from muse_stream.esu_scorer.vectors.quality import Judging, Quality, quality
 class SclConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of one training.
 
+    Where they come from: t is MoCo v2's (Chen et al. 2020, arXiv 2003.04297). Momentum and queue are ours, for some
+    20 000 pairs and 2 500 items: MoCo's 0.999 and 65 536 keys, chosen for a million images, were too slow for the first
+    and hold every item 26 times for the second. The others are ours.
+
     Attributes:
         seed: Of parameters, order and pairs.
         dimension: d.
@@ -44,8 +49,8 @@ class SclConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch: Pairs a step.
         rate: AdamW's, falling to 0 by a cosine.
         decay: AdamW's.
-        temperature: t at first.
-        learn_temperature: Whether t is learnt.
+        temperature: t, or what it is at first.
+        learn_temperature: Whether it is learnt.
         momentum: How much of itself the key encoder keeps a step.
         queue: Keys.
 
@@ -54,19 +59,31 @@ class SclConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1
     dimension: int = DIMENSION
     hidden: int = 256
-    epochs: int = 10
-    batch: int = 256
-    rate: float = 1e-3
+    epochs: int = 15
+    batch: int = 512
+    rate: float = 2e-3
     decay: float = 0.01
-    temperature: float = 0.07
-    learn_temperature: bool = True
+    temperature: float = 0.2
+    learn_temperature: bool = False
     momentum: float = 0.99
-    queue: int = 4_096
+    queue: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After an epoch: `loss` is its mean, `rate` pairs per second of training, `left_seconds` what that makes of the rest."""
+    """How far a training has come; told after every epoch, and once before the first (`epoch` 0, loss NaN).
+
+    Attributes:
+        epoch: Epochs done.
+        epochs: Epochs in all.
+        pairs: Pairs learnt from.
+        loss: Mean of the epoch.
+        temperature: t now.
+        rate: Pairs per second, the judging left out.
+        left_seconds: For the rest at that rate; NaN before the first.
+        quality: On held-out pairs; None without any.
+
+    """
 
     epoch: int
     epochs: int
@@ -111,7 +128,10 @@ class _Run:
         logits[:, 1:].masked_fill_(self._same(query, bought), -torch.inf)
         loss = functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64))
         if not torch.isfinite(loss):
-            msg = f"the loss is {loss.item()} at temperature {self.temperature:.3g}; lower the rate or raise the temperature"
+            msg = (
+                f"the loss is {loss.item()} at temperature {self.temperature:.3g} and rate {rate:.3g}, expected a number; "
+                "lower the rate or raise the temperature"
+            )
             raise TrainingError(msg)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
