@@ -1,7 +1,8 @@
 """Sets of models that are compared: the paper's tables, and what else a reader asks.
 
-In each set one thing differs from entry to entry; everything else is MUSE as configured. The published figures stand
-beside ours to show the order of things: they are of other data (Taobao's) and were not rerun here.
+In each set one thing differs from entry to entry; everything else is MUSE as configured. MUSE itself, named `muse`, is
+in every set: what the others are compared with, and one model for all sets of one configuration. The published figures
+stand beside ours to show the order of things: they are of other data (Taobao's) and were not rerun here.
 """
 
 from __future__ import annotations
@@ -28,14 +29,7 @@ PRODUCTION = "published, Taobao production data, not rerun"
 
 LENGTHS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 COUNTS = (5, 10, 20, 50, 100, 200)
-UNITS: dict[str, tuple[Literal["none", "target_attention", "sa_ta"], bool, float]] = {
-    "ta": ("target_attention", False, 0.6301),
-    "sa-ta": ("sa_ta", False, 0.6339),
-    "simtier": ("none", True, 0.6345),
-    "ta-simtier": ("target_attention", True, 0.6361),
-    "sa-ta-simtier": ("sa_ta", True, 0.6377),
-}
-"""Attention over the retrieved, whether SimTier is there, and the published GAUC."""
+FORMS: tuple[Literal["released", "paper"], ...] = ("released", "paper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,7 @@ def gsu_vectors(choices: Choices) -> list[Entry]:
         Entry(muse_by(f"gsu-{name}", choosing(rule), sizes), f"searches {name} vectors")
         for name, rule in varied.items()
     ]
-    return [*entries, Entry(muse(sizes, name="gsu-source"), "searches the source's vectors")]
+    return [*entries, Entry(muse(sizes), "searches the source's vectors")]
 
 
 def vectors(choices: Choices) -> list[Entry]:
@@ -106,52 +100,65 @@ def vectors(choices: Choices) -> list[Entry]:
         Entry(muse(choices.sizes, name=f"vectors-{name}", vectors=some), f"{name} vectors")
         for name, some in choices.vectors.items()
     ]
-    return [*entries, Entry(muse(choices.sizes, name="vectors-source"), "the source's vectors")]
+    return [*entries, Entry(muse(choices.sizes), "the source's vectors")]
 
 
 def gsu_metric(choices: Choices) -> list[Entry]:
     """What the search ranks by; see `metrics`."""
     sizes = choices.sizes
     return [
-        Entry(muse(sizes, name="cosine"), "cosine"),
-        Entry(muse_by("attention", attention_rule, sizes), "learned attention"),
-        Entry(muse_by("cosine-id", id_cosine_rule, sizes), "cosine + ID cosine"),
-        Entry(muse_by("fused", fused_rule, sizes), "standardised attention + cosine"),
+        Entry(muse_by("gsu-attention", attention_rule, sizes), "learned attention"),
+        Entry(muse_by("gsu-cosine-id", id_cosine_rule, sizes), "cosine + ID cosine"),
+        Entry(muse_by("gsu-fused", fused_rule, sizes), "standardised attention + standardised cosine"),
+        Entry(muse(sizes), "cosine"),
     ]
 
 
 def esu(choices: Choices) -> list[Entry]:
-    """What the network does with the retrieved, in the released and in the paper's form.
+    """What the network does with the retrieved, in the released and in the paper's form of attention.
 
-    SimTier is on for both recent and retrieved, or for none; the means stay. SimTier alone has no form.
+    SimTier is there for both recent and retrieved, or for none; the means always are. SimTier alone has no form.
     """
-    forms: tuple[Literal["released", "paper"], ...] = ("released", "paper")
+    sizes = choices.sizes
+    tiers_alone = BlocksConfig(unit="none", tower=sizes.tower)
     return [
-        _esu_entry(choices.sizes, name, form) for form in forms for name in UNITS if form == "released" or "ta" in name
+        *[_attention_entry(sizes, "ta", form, 0.6301) for form in FORMS],
+        *[_attention_entry(sizes, "sa-ta", form, 0.6339) for form in FORMS],
+        Entry(muse(sizes, name="simtier", network=tiers_alone), "SimTier", Published(0.6345, PRODUCTION)),
+        *[_attention_entry(sizes, "ta-simtier", form, 0.6361) for form in FORMS],
+        _attention_entry(sizes, "sa-ta-simtier", "paper", 0.6377),
+        Entry(muse(sizes), "SA-TA + SimTier, released form", Published(0.6377, PRODUCTION)),
     ]
 
 
-def _esu_entry(sizes: Sizes, name: str, form: Literal["released", "paper"]) -> Entry:
-    unit, tiers, gauc = UNITS[name]
-    network = BlocksConfig(unit=unit, retrieved_simtier=tiers, recent_simtier=tiers, form=form, tower=sizes.tower)
-    varies = f"{name.replace('-simtier', ' + SimTier').replace('sa-ta', 'SA-TA')}, {form} form"
+def _attention_entry(sizes: Sizes, name: str, form: Literal["released", "paper"], gauc: float) -> Entry:
+    tiers = name.endswith("simtier")
+    network = BlocksConfig(
+        unit="sa_ta" if name.startswith("sa-ta") else "target_attention",
+        retrieved_simtier=tiers,
+        recent_simtier=tiers,
+        form=form,
+        tower=sizes.tower,
+    )
+    varies = f"{'SA-TA' if network.unit == 'sa_ta' else 'target attention'}{' + SimTier' if tiers else ''}, {form} form"
     return Entry(muse(sizes, name=f"{name}-{form}", network=network), varies, Published(gauc, PRODUCTION))
 
 
 def length(choices: Choices) -> list[Entry]:
-    """How much of the history is searched, up to the length of `sizes`."""
-    return [
-        Entry(muse(dataclasses.replace(choices.sizes, length=some), name=f"length-{some}"), f"history {some:,}")
-        for some in LENGTHS
-        if some <= choices.sizes.length
-    ]
+    """How much of the history is searched; MUSE has the length of `sizes`, others less."""
+    sizes = choices.sizes
+    shorter = [dataclasses.replace(sizes, length=some) for some in LENGTHS if some < sizes.length]
+    entries = [Entry(muse(less, name=f"length-{less.length}"), f"newest {less.length:,}") for less in shorter]
+    return [*entries, Entry(muse(sizes), f"newest {sizes.length:,}")]
 
 
 def k(choices: Choices) -> list[Entry]:
-    """How many behaviours are retrieved."""
+    """How many behaviours are retrieved; MUSE has the K of `sizes`."""
+    sizes = choices.sizes
+    counts = sorted({*COUNTS, sizes.k})
     return [
-        Entry(muse(dataclasses.replace(choices.sizes, k=some), name=f"k-{some}"), f"{some} retrieved")
-        for some in COUNTS
+        Entry(muse(dataclasses.replace(sizes, k=some), name="muse" if some == sizes.k else f"k-{some}"), f"K = {some}")
+        for some in counts
     ]
 
 

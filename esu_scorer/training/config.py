@@ -59,7 +59,7 @@ class Progress:
         total: Samples to do; None = not known.
         rate: Samples per second of this stage.
         seconds_left: At this rate; None = not known.
-        loss: Mean cross-entropy since the last line of metrics; None = none yet.
+        loss: Mean cross-entropy between the newest two lines of metrics; None = none yet.
         gauc: Of the newest batches, each scored before it was learnt from; None = none yet, or undefined.
 
     """

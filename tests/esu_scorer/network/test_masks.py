@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from muse_stream.esu_scorer.network import masks
 from muse_stream.esu_scorer.network.masks import attention_weights, by_user, masked_mean
 
 
@@ -33,7 +35,7 @@ def test_means_count_only_what_is_there() -> None:
 def test_products_by_user_equal_a_gather_for_equal_and_unequal_shares() -> None:
     generator = torch.Generator().manual_seed(0)
     users = torch.randn(3, 4, 5, generator=generator)
-    for counts in ((2, 2, 2), (1, 1, 1), (0, 4, 1), (0, 0, 0)):
+    for counts in ((2, 2, 2), (1, 1, 1), (0, 4, 1), (0, 0, 0), (30, 0, 2), (1, 22, 2)):
         bounds = [0, counts[0], counts[0] + counts[1], sum(counts)]
         candidates = torch.randn(sum(counts), 4, generator=generator)
         owners = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
@@ -43,3 +45,20 @@ def test_products_by_user_equal_a_gather_for_equal_and_unequal_shares() -> None:
 
 def test_no_users_at_all() -> None:
     assert by_user(torch.empty(0, 4), torch.empty(0, 4, 5), torch.empty(0, dtype=torch.int64), [0]).shape == (0, 5)
+
+
+def test_few_and_many_candidates_per_user_have_equal_gradients() -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.tensor([3, 0, 1, 2])
+    bounds, owners = [0, 3, 3, 4, 6], torch.repeat_interleave(torch.arange(4), counts)
+    candidates = torch.randn(6, 5, generator=generator, requires_grad=True)
+    users = torch.randn(4, 5, 7, generator=generator, requires_grad=True)
+    upstream = torch.randn(6, 7, generator=generator)
+    found = []
+    for few in (0, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(masks, "FEW", few)
+            product = by_user(candidates, users, owners, bounds)
+        found.append(torch.autograd.grad(product, (candidates, users), upstream))
+    for looped, copied in zip(*found, strict=True):
+        torch.testing.assert_close(looped, copied)
