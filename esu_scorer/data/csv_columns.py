@@ -100,7 +100,8 @@ def _texts(path: Path, name: str, line: int, values: pa.Array, mapped: Callable[
             row = line + int(np.argmax(indices == index))
             msg = f"{path}: column {name!r}, line {row}: is {text!r}: {error}"
             raise DataError(msg) from error
-    return codes[indices]
+    coded: Int64 = codes[indices]
+    return coded
 
 
 def _told(path: Path, header: list[str], text: str) -> str:

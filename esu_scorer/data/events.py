@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ def _check_names(columns: Mapping[str, npt.ArrayLike], name: str) -> None:
         raise DataError(msg)
 
 
-def _check_column(name: str, column: str, values: npt.NDArray[np.generic], count: int) -> None:
+def _check_column(name: str, column: str, values: npt.NDArray[Any], count: int) -> None:
     if values.ndim != 1 or (values.dtype.kind not in "iu" and values.size):
         msg = f"{name}: column {column!r} is {values.dtype} {values.shape}, expected integers [n]"
         raise DataError(msg)

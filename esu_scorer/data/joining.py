@@ -7,6 +7,7 @@ holds the one after the other, and each sample's window lies within its own: a w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from muse_stream.esu_scorer.data.block import Behaviours, Block, Histories
 
 Int64 = npt.NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 
 def join(blocks: Sequence[Block]) -> Block:
@@ -104,13 +106,20 @@ def lay_out(
     begins = np.concatenate([[0], np.cumsum(lengths)])  # of each range in the new rows
     pieces = list(zip(source[order].tolist(), lows[order].tolist(), highs[order].tolist(), strict=True))
     behaviours = Behaviours(
-        *(
-            np.concatenate([getattr(sources[index], name)[low:high] for index, low, high in pieces])
-            for name in ("item", "category", "action", "time_ms")
-        )
+        item=np.concatenate([sources[index].item[low:high] for index, low, high in pieces]),
+        category=np.concatenate([sources[index].category[low:high] for index, low, high in pieces]),
+        action=_known([sources[index].action[low:high] for index, low, high in pieces]),
+        time_ms=_known([sources[index].time_ms[low:high] for index, low, high in pieces]),
     )
     firsts = np.searchsorted(owner[order], np.arange(len(distinct) + 1))
     low, high = begins[firsts[:-1]], begins[firsts[1:]]
     shift = np.empty(len(user), np.int64)
     shift[order] = begins[:-1] - low[owner[order]]
     return Histories(distinct, low, high, behaviours), owner.astype(np.int64), shift
+
+
+def _known(columns: list[npt.NDArray[T]]) -> npt.NDArray[T]:
+    """The columns as one; where nothing is known, zeros that the system has not given memory for."""
+    if any(column.any() for column in columns):
+        return np.concatenate(columns)
+    return np.zeros(sum(map(len, columns)), columns[0].dtype)

@@ -18,6 +18,7 @@ from muse_stream.esu_scorer.data.event_source import EventSource
 from muse_stream.esu_scorer.data.events import NEGATIVE, NO_LABEL, POSITIVE, Events
 from muse_stream.esu_scorer.data.feature_table import FeatureTable
 from muse_stream.esu_scorer.data.item_vectors import Pieces
+from muse_stream.esu_scorer.errors import DataError
 from muse_stream.esu_scorer.features import FeatureSpec
 
 Int64 = npt.NDArray[np.int64]
@@ -60,8 +61,10 @@ class Purchases(EventSource):
             DataError: See `Events.of`, `FeatureTable.of` and `EventSource`.
 
         """
-        action = np.asarray(columns.get("action", []))
-        label = np.where(np.isin(action, list(bought)), POSITIVE, NO_LABEL)
+        if "action" not in columns:
+            msg = f"{name}: column 'action' is missing; there are {', '.join(columns)}"
+            raise DataError(msg)
+        label = np.where(np.isin(columns["action"], list(bought)), POSITIVE, NO_LABEL)
         log = Events.of({**columns, "label": label}, name)
         super().__init__(
             name,
@@ -136,7 +139,8 @@ def _draw(
         drawn[row[good], column[good]] = number[good]
         open_[row[good], column[good]] = False
     rows = _first_rows(log, items)[drawn]
-    return rows, ~(open_ | failed).any(axis=1)
+    found = np.asarray(~(open_ | failed).any(axis=1))
+    return rows, found
 
 
 def _first_rows(log: Events, items: Int64) -> Int64:

@@ -2,7 +2,10 @@
 
 Rows go to 64 bucket files by range of their key; each bucket is sorted in memory and appended. Memory: one bucket, a
 64th of the rows when keys are even over their span (hashed ids and row numbers are). Disk: twice the rows while
-writing. `NAME.npy` is `[n, 1 + w] int64`, column 0 the key, rising; rows of one key keep their order.
+writing.
+
+`NAME.npy` is `[n, 1 + w] int64`, column 0 the key, rising; rows of one key keep their order. `NAME-keys.npy` is column 0
+again, `[n] int64`: a binary search in it touches a few pages, in a column of rows numpy would copy it first.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _BUCKETS = 64
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SortedRows:
-    """`keys [n] int64` rising (in memory: 8 bytes a row) and `rows [n, 1 + w] int64` memory-mapped."""
+    """`keys [n] int64` rising and `rows [n, 1 + w] int64`, both memory-mapped."""
 
     keys: Int64
     rows: Int64
@@ -32,8 +35,8 @@ class SortedRows:
     @classmethod
     def open(cls, path: Path) -> SortedRows:
         """Map what `write` wrote."""
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        return cls(np.ascontiguousarray(rows[:, 0]), rows)
+        keys, rows = (np.load(each, mmap_mode="r", allow_pickle=False) for each in (_keys_of(path), path))
+        return cls(keys, rows)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -77,10 +80,16 @@ def write(path: Path, pieces: Iterable[Int64], *, span: tuple[int, int]) -> Sort
 
 def _gather(path: Path, buckets: list[Path], count: int, width: int) -> None:
     """Sort each bucket and append it to `path`."""
-    with path.open("wb") as file:
-        header = {"descr": "<i8", "fortran_order": False, "shape": (count, width)}
-        np.lib.format.write_array_header_1_0(file, header)
+    with path.open("wb") as file, _keys_of(path).open("wb") as keys:
+        for each, shape in ((file, (count, width)), (keys, (count,))):
+            np.lib.format.write_array_header_1_0(each, {"descr": "<i8", "fortran_order": False, "shape": shape})
         for bucket in buckets:
             rows = np.fromfile(bucket, "<i8").reshape(-1, width)
             bucket.unlink()
-            rows[np.argsort(rows[:, 0], kind="stable")].tofile(file)
+            rows = rows[np.argsort(rows[:, 0], kind="stable")]
+            rows.tofile(file)
+            np.ascontiguousarray(rows[:, 0]).tofile(keys)
+
+
+def _keys_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-keys.npy")

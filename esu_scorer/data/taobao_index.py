@@ -132,7 +132,7 @@ def _build(work: Path, name: str, mark: bytes, sort: Callable[[], None]) -> None
         sort()
         (work / f"{name}.json").write_bytes(mark)
     except OSError as error:
-        msg = f"{work}: the index cannot be written: {error}; pass `work`, a folder with 40 bytes a sample to spare"
+        msg = f"{work}: the index cannot be written: {error}; pass `work`, a folder with 80 bytes a sample to spare"
         raise DataError(msg) from error
 
 

@@ -5,7 +5,7 @@ with several (an export at several moments) has them side by side, and each wind
 
 Memory: one record batch of 1000 rows (16 MB at 1000 behaviours a row) without a seed. With a seed, row groups are
 read in a random order over all shards, four of them in turn, and shuffled within a window of 10 000 samples: at most
-25 KB a sample (less where users share a history), held twice.
+16 KB a sample (less where users share a history), held up to three times (read, shuffled, and the window before).
 
 Validation is every hundredth row group of the training shards (of fewer than a hundred, the last one): whole row
 groups, so that a pass over it reads nothing else and the counts come from the footers.
