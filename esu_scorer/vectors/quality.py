@@ -93,7 +93,7 @@ def judging(held_out: Baskets, training: Baskets, *, seed: int = 0, pairs_max: i
 def quality(vectors: npt.NDArray[np.number], pairs: Judging, *, seed: int = 0) -> Quality:
     """Judge vectors `[n, d]`, int8 or float, of any length; a row of zeros has no vector."""
     rows = unit(vectors.astype(np.float32))
-    there = rows.any(axis=1)
+    there: Bool = rows.any(axis=1)  # type: ignore[assignment]
     hit = _hits(rows, there, pairs)
     both = there[pairs.item] & there[pairs.companion]
     apart = rows[pairs.item[both]] - rows[pairs.companion[both]]

@@ -38,8 +38,7 @@ class SclConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of one training.
 
     Where they come from: t is MoCo v2's (Chen et al. 2020, arXiv 2003.04297). Momentum and queue are ours, for some
-    20 000 pairs and 2 500 items: MoCo's 0.999 and 65 536 keys, chosen for a million images, were too slow for the first
-    and hold every item 26 times for the second. The others are ours.
+    20 000 pairs an epoch and 2 500 items; MoCo has 0.999 and 65 536 keys for a million images. The others are ours.
 
     Attributes:
         seed: Of parameters, order and pairs.
@@ -129,12 +128,12 @@ class _Run:
         loss = functional.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64))
         if not torch.isfinite(loss):
             msg = (
-                f"the loss is {loss.item()} at temperature {self.temperature:.3g} and rate {rate:.3g}, expected a number; "
-                "lower the rate or raise the temperature"
+                f"the loss is {loss.item()} at temperature {self.temperature:.3g} and rate {rate:.3g}, expected a "
+                "number; lower the rate or raise the temperature"
             )
             raise TrainingError(msg)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimiser.step()
         self._follow()
         return loss.item()

@@ -238,8 +238,8 @@ def _settings(given: Given) -> Settings | None:
     if given.space is None or spaces.get(given.space) != given.dimension:
         known = ", ".join(f"{name} ({dimension})" for name, dimension in sorted(spaces.items()))
         message = (
-            f"no space {given.space!r} of dimension {given.dimension}; items.spaces has {known}. Name one with --space, "
-            "or add it to items.spaces of every worker first"
+            f"no space {given.space!r} of dimension {given.dimension}; items.spaces has {known}. Name one with "
+            "--space, or add it to items.spaces of every worker first"
         )
         raise CommandError(message)
     return settings

@@ -51,13 +51,13 @@ def show(progress: Progress) -> None:
     )
 
 
-def said(result: dict[str, Any], judged: Quality | None) -> str:
-    lines = [
-        f"{result['with_vector']:,} of {result['items']:,} items have a vector of {result['dimension']}, "
-        f"learnt from purchases before {_utc(result['until_ms'])}"
-    ]
+def said(result: Mapping[str, Any], judged: Quality | None) -> str:
+    """What became of one kind, in a few lines."""
+    learnt = result["kind"] not in {"tfidf", "random"}
+    source = f", learnt from purchases before {_utc(result['until_ms'])}" if learnt else ""
+    lines = [f"{result['with_vector']:,} of {result['items']:,} items have a vector of {result['dimension']}{source}"]
     if judged is None:
-        lines.append("too few purchases with a companion after it: not judged")
+        lines.append(f"too few purchases with a companion after {_utc(result['until_ms'])}: not judged")
     else:
         before = "" if result["before"] is None else f" (untrained {result['before']['recall']:.4f})"
         lines.append(f"recall@10 of a later companion {judged.recall:.4f}{before}, over {judged.pairs:,} pairs")
