@@ -1,14 +1,16 @@
 """`muse-stream compare`: sets of models on one data set, as a table."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from muse_stream.esu_scorer.models.sets import SETS, Choices
+from muse_stream.esu_scorer.models.compare import Comparison, Line, run
+from muse_stream.esu_scorer.models.sets import REFERENCES, SETS, Choices
 from muse_stream.streams.cli.common import CommandError, example, json_option, print_json
 from muse_stream.streams.cli.training_flags import data_options, following, size_options, taken, training_options
-from muse_stream.streams.learning.comparing import compare
 from muse_stream.streams.learning.sources import named_vectors
 
 VARY_VECTORS = {"gsu-vectors", "vectors"}
@@ -47,20 +49,53 @@ def command(set_name: str, out: Path, as_json: bool, **flags: Any) -> None:  # n
     k            5 to 200 retrieved
 
     The table shows GAUC on the part test with 95 % intervals over users, the difference from the set's reference, and
-    the published figure beside it where there is one. It is also in DIR/table.md and DIR/result.json. A comparison that
-    was stopped goes on when the same command is given again.
+    the published figure beside it where there is one. It is also in DIR/SET.md and DIR/SET.json. A comparison that was
+    stopped goes on when the same command is given again.
     """
     data, sizes, config, make = taken(flags)
     source = data.open()
     try:
         with following() as told:
             vectors = named_vectors(data.data, source, seed=config.seed) if set_name in VARY_VECTORS else {}
-            entries = SETS[set_name](Choices(sizes, vectors))
-            found = compare(set_name, entries, source, make, config=config, directory=out, told=told)
+            found = run(
+                SETS[set_name](Choices(sizes, vectors)),
+                source,
+                make,
+                config,
+                out,
+                told=lambda entry, progress: told(entry.recipe.name, progress),
+                against=REFERENCES[set_name],
+            )
     except KeyboardInterrupt:
         message = f"stopped; the same command goes on with what is in {out}"
         raise CommandError(message) from None
+    result = {"set": set_name, **_as_json(found)}
+    (out / f"{set_name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (out / f"{set_name}.md").write_text(found.table(), encoding="utf-8")
     if as_json:
-        print_json(found.to_builtins())
+        print_json(result)
     else:
         click.echo(found.table())
+
+
+def _as_json(found: Comparison) -> dict[str, Any]:
+    return {
+        "data": found.source.name,
+        "caveat": found.source.caveat,
+        "part": found.part,
+        "against": found.against,
+        "entries": [_line(line) for line in found.lines],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    published = line.entry.published
+    return {
+        "name": line.entry.recipe.name,
+        "varies": line.entry.varies,
+        "published": None if published is None else published.gauc,
+        "published_of": None if published is None else published.of,
+        "difference": msgspec.to_builtins(line.difference),
+        "samples_per_second": line.samples_per_second,
+        "report": msgspec.to_builtins(line.report),
+    }

@@ -73,7 +73,7 @@ def command(model: str, out: Path, parent: Path | None, as_json: bool, **flags: 
     if trained.before:
         click.echo(f"{out} is finished already; nothing was trained")
     if trained.validation is not None:
-        click.echo(table({model: trained.validation}, caveat=f"\n{source.info.name}. {source.info.caveat}"))
+        click.echo(table({model: trained.validation}, caveat=f"{source.info.name}. {source.info.caveat}"))
     click.echo(f"{trained.samples:,} samples, {trained.samples_per_second:,.0f}/s; the model is in {trained.artefact}")
 
 
