@@ -4,8 +4,8 @@ Rows go to 64 bucket files by range of their key; each bucket is sorted in memor
 64th of the rows when keys are even over their span (hashed ids and row numbers are). Disk: twice the rows while
 writing.
 
-`NAME.npy` is `[n, 1 + w] int64`, column 0 the key, rising; rows of one key keep their order. `NAME-keys.npy` is column 0
-again, `[n] int64`: a binary search in it touches a few pages, in a column of rows numpy would copy it first.
+`NAME.npy` is `[n, 1 + w] int64`, column 0 the key, rising; rows of one key keep their order. `NAME-keys.npy` is column
+0 again, `[n] int64`: a binary search in it touches a few pages, in a column of rows numpy would copy it first.
 """
 
 from __future__ import annotations

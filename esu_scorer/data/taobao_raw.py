@@ -20,6 +20,7 @@ Validation is every hundredth run of 1000 user rows of the training users (of fe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,8 @@ _READERS = 4
 
 class TaobaoRaw:
     """The raw files of a folder. Reads all footers at construction; the first pass over a part builds its index.
+
+    `info` knows how many samples training and validation have only once their index is there.
 
     Raises:
         DataError: A file is missing or cut short, or has other columns.
@@ -108,6 +111,8 @@ class TaobaoRaw:
 
     def _read(self, files: RawFiles, part: Part, seed: int | None) -> Iterator[Block]:
         index = Index.of(files, self._items, self._work, self._told)
+        if part != "test":
+            self._count(index, files.users.rows)
         groups = [group for group in range(len(files.users.group_rows)) if self._any_wanted(files.users, group, part)]
         if seed is not None:
             groups = np.random.default_rng(seed).permutation(groups).tolist()
@@ -129,6 +134,15 @@ class TaobaoRaw:
         held: npt.NDArray[np.bool_] = (user_rows // RUN_ROWS) % self._every == min(self._every, runs) - 1
         held &= runs > 1
         return held if part == "validation" else ~held
+
+    def _count(self, index: Index, users: int) -> None:
+        """Note how many samples training and validation have, now that the index can tell."""
+        runs = -(-users // RUN_ROWS)
+        held = np.arange(min(self._every, runs) - 1, runs, self._every) if runs > 1 else np.empty(0, np.int64)
+        low, high = (np.searchsorted(index.samples.keys, np.minimum(run * RUN_ROWS, users)) for run in (held, held + 1))
+        validation = int((high - low).sum())
+        counts = {**self.info.samples, "train": len(index.samples) - validation, "validation": validation}
+        self.info = replace(self.info, samples=counts)
 
     def _any_wanted(self, users: Footer, group: int, part: Part) -> bool:
         first = sum(users.group_rows[:group])

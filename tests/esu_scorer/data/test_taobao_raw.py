@@ -47,6 +47,7 @@ def test_validation_is_runs_of_users(tmp_path: Path, world: World, monkeypatch: 
     source = TaobaoRaw(write_raw(tmp_path, world, group=7), validation_every=4)
     train, validation = (all_samples(list(source.blocks(part))) for part in ("train", "validation"))
     assert sorted(train + validation) == world.expected()
+    assert source.info.samples == {"train": len(train), "validation": len(validation)}
     users = list(world.users)
     assert {sample[0] for sample in validation} == set(users[15:20] + users[35:40])
 
