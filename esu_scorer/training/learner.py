@@ -117,7 +117,7 @@ class Running:
 
 @contextmanager
 def repeatable(seed: int, threads: int) -> Iterator[None]:
-    """Torch so that one seed gives one model, with this many threads (0 = its own choice); as before afterwards.
+    """Torch so that one seed gives one model, with this many threads; as before afterwards.
 
     Some of Torch's CPU kernels add up in the order in which threads come along unless they are told not to.
     """
@@ -127,7 +127,7 @@ def repeatable(seed: int, threads: int) -> Iterator[None]:
     fill = memory.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.set_num_threads(threads or threads_before)
+        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
         memory.fill_uninitialized_memory = False
         try:

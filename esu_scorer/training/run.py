@@ -63,7 +63,7 @@ def train(
         DataError: Bad input.
 
     """
-    run = RunDirectory(directory)
+    run, config = RunDirectory(directory), config.resolved()
     if parent is not None:
         check_parent(parent, source.info.spec, recipe.network)
     run.claim(settings_of(recipe, config, source.info, None if parent is None else parent.digest))

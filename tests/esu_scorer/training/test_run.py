@@ -128,6 +128,14 @@ def test_a_directory_of_another_run_is_refused_with_what_differs(tmp_path: Path)
         train(SmallSource(), other, make, SMALL, tmp_path / "a", told=silent)
 
 
+def test_the_number_of_threads_belongs_to_the_run(tmp_path: Path) -> None:
+    trained(tmp_path / "a", msgspec.structs.replace(SMALL, threads=0))
+    actual = json.loads((tmp_path / "a" / "settings.json").read_bytes())["training"]["threads"]
+    assert actual >= 1
+    with pytest.raises(TrainingError, match=rf"training\.threads is {actual} there, {actual + 1} now"):
+        trained(tmp_path / "a", msgspec.structs.replace(SMALL, threads=actual + 1))
+
+
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"thesis\.txt.*no run"):
