@@ -47,7 +47,7 @@ def copurchase(baskets: Baskets, count: int, *, dimension: int = DIMENSION, seed
 
     Args:
         baskets: Of the training span.
-        count: Items; rows without a companion in it get no vector.
+        count: Items; one without a companion in it gets no vector, nor does one that the first d directions all miss.
         dimension: d.
         seed: Of the decomposition's start.
 
