@@ -96,7 +96,8 @@ def make(who: str, world: World, threads: int) -> Retrieval:
 
 def _alone(retrieval: Retrieval, world: World, seconds: float) -> float:
     """Median milliseconds of a block."""
-    rng, taken = np.random.default_rng(2), []
+    rng = np.random.default_rng(2)
+    taken: list[float] = []
     deadline = time.perf_counter() + seconds
     while len(taken) < 3 or time.perf_counter() < deadline:
         block, begun = world.block(rng), time.perf_counter()

@@ -24,7 +24,7 @@ from muse_stream.esu_scorer.retrieval import MakeRetrieval
 from muse_stream.esu_scorer.training import Progress, TrainingConfig, score, train
 
 AGAINST = "muse"
-"""Name of the entry that differences are taken from, unless another is named."""
+"""Name of the entry that differences are taken from."""
 
 Told = Callable[[Entry, Progress], None]
 
@@ -36,7 +36,7 @@ class Line:
     Attributes:
         entry: The model.
         report: Of the part that all were evaluated on.
-        difference: GAUC minus the reference's, of the same users; None for that one, and where it is not in the set.
+        difference: GAUC minus MUSE's, of the same users; None for MUSE itself, and where it is not in the set.
         samples_per_second: Of its training, when it was last resumed.
 
     """
@@ -55,14 +55,12 @@ class Comparison:
         source: The data.
         part: Part that the reports are of.
         lines: One an entry.
-        against: Name of the entry that differences are taken from.
 
     """
 
     source: SourceInfo
     part: Part
     lines: tuple[Line, ...]
-    against: str = AGAINST
 
     def table(self) -> str:
         """Markdown: a row a model, and below it what each varies and what the published figures are of."""
@@ -72,7 +70,7 @@ class Comparison:
             {line.entry.recipe.name: line.report for line in self.lines},
             published={name: figure.gauc for name, figure in published.items() if figure is not None} or None,
             differences=differences or None,
-            against=self.against,
+            against=AGAINST,
         )
         return f"{rows}\n{self._notes()}"
 
@@ -93,7 +91,6 @@ def run(
     *,
     told: Told,
     part: Part = "test",
-    against: str = AGAINST,
 ) -> Comparison:
     """Train what is not trained, score what is not scored, compare.
 
@@ -105,7 +102,6 @@ def run(
         directory: Of the runs: new, or of the same comparison.
         told: Called with the entry that is being worked on.
         part: What the reports are of; the models have not seen `test`.
-        against: Name of the entry that differences are taken from.
 
     Raises:
         TrainingError: The part has no samples, two entries have one name, a run cannot go on (see `train`).
@@ -115,14 +111,14 @@ def run(
     _check(entries, source.info, part)
     bench = _Bench(source, make, config, part)
     results = {entry.recipe.name: bench.result(entry, directory / entry.recipe.name, told) for entry in entries}
-    base = results.get(against)
+    base = results.get(AGAINST)
     lines = []
     for entry in entries:
         scores, rate = results[entry.recipe.name]
-        compared = base is not None and entry.recipe.name != against
+        compared = base is not None and entry.recipe.name != AGAINST
         less = difference(scores, base[0], seed=config.seed) if base is not None and compared else None
         lines.append(Line(entry, evaluate(scores, seed=config.seed), less, rate))
-    return Comparison(source.info, part, tuple(lines), against)
+    return Comparison(source.info, part, tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)

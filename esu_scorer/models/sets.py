@@ -186,14 +186,3 @@ SETS: dict[str, Callable[[Choices], list[Entry]]] = {
     "vectors": vectors,
 }
 """By name."""
-
-REFERENCES = {
-    "models": "muse",
-    "gsu-vectors": "gsu-source",
-    "gsu-metric": "cosine",
-    "esu": "sa-ta-simtier-released",
-    "length": "length-1000",
-    "k": "k-50",
-    "vectors": "vectors-source",
-}
-"""The entry of each set that its others are compared with: MUSE as published."""

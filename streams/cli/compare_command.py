@@ -7,8 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from muse_stream.esu_scorer.models.compare import Comparison, Line, run
-from muse_stream.esu_scorer.models.sets import REFERENCES, SETS, Choices
+from muse_stream.esu_scorer.models.compare import AGAINST, Comparison, Line, run
+from muse_stream.esu_scorer.models.sets import SETS, Choices
 from muse_stream.streams.cli.common import CommandError, example, json_option, print_json
 from muse_stream.streams.cli.training_flags import data_options, following, size_options, taken, training_options
 from muse_stream.streams.learning.sources import named_vectors
@@ -31,7 +31,7 @@ VARY_VECTORS = {"gsu-vectors", "vectors"}
     required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the runs and the table go; what is finished there is kept.",
+    help="Where runs and tables go; what is finished there is kept, and sets share runs.",
 )
 @size_options
 @training_options
@@ -48,8 +48,8 @@ def command(set_name: str, out: Path, as_json: bool, **flags: Any) -> None:  # n
     length       histories of 50 to --length behaviours
     k            5 to 200 retrieved
 
-    The table shows GAUC on the part test with 95 % intervals over users, the difference from the set's reference, and
-    the published figure beside it where there is one. It is also in DIR/SET.md and DIR/SET.json. A comparison that was
+    The table shows GAUC on the part test with 95 % intervals over users, the difference from MUSE, and the published
+    figure beside it where there is one. It is also in DIR/SET.md and DIR/SET.json. A comparison that was
     stopped goes on when the same command is given again.
     """
     data, sizes, config, make = taken(flags)
@@ -64,7 +64,6 @@ def command(set_name: str, out: Path, as_json: bool, **flags: Any) -> None:  # n
                 config,
                 out,
                 told=lambda entry, progress: told(entry.recipe.name, progress),
-                against=REFERENCES[set_name],
             )
     except KeyboardInterrupt:
         message = f"stopped; the same command goes on with what is in {out}"
@@ -83,7 +82,7 @@ def _as_json(found: Comparison) -> dict[str, Any]:
         "data": found.source.name,
         "caveat": found.source.caveat,
         "part": found.part,
-        "against": found.against,
+        "against": AGAINST,
         "entries": [_line(line) for line in found.lines],
     }
 
