@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show what is stored about a user.",
     "audit": "Compare stores and a worker's memory with the log.",
     "snapshot": "Make, show, check and restore snapshots of the stores.",
+    "train": "Train a model on real or planted data; writes an artefact.",
+    "compare": "Train a set of models and compare them, with intervals.",
     "vectors": "Learn item vectors, compare them, publish them.",
     "parity": "Compare the network with a reference file, stage by stage.",
     "bench": "Measure, against other libraries.",
