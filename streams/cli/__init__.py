@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show what is stored about a user.",
     "audit": "Compare stores and a worker's memory with the log.",
     "snapshot": "Make, show, check and restore snapshots of the stores.",
+    "export": "Make samples of impressions, with everything as it was then.",
     "parity": "Compare the network with a reference file, stage by stage.",
     "bench": "Measure, against other libraries.",
     "check": "Check settings, broker, topics, stores and devices; advise.",

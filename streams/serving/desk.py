@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.batcher import Batcher, QueueFullError
+from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.answers import Answer, Status, encode_answer
@@ -53,6 +54,7 @@ class Limits:
     queue_max: int
     batch_candidates_max: int
     batch_window_ms: float
+    features_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Desk:
         refusal = self._refusal(request, age_ms, partition)
         if refusal is not None:
             return _reply(refusal, clock)
+        if in_share(request.user, self._limits.features_share):
+            request = replace(request, features=True)
         deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
         return await self._compute(Ask(partition, request, deadline, clock))
 
