@@ -66,6 +66,7 @@ from muse_stream.streams.settings import Settings
 @json_option
 @settings_options
 def command(
+    *,
     impressions: Path,
     out: Path,
     part: str,

@@ -17,8 +17,8 @@ says is what the serving code gives when its stores hold exactly these prefixes:
 Every rule of a store holds at the moment: the newest `state.cap` behaviours, the time to live by the broker times of
 the prefix, the duplicate window, erasures. The rules are those of the settings; of stores, their own.
 
-**Stores instead of the log** (`stored.py`). A stored behaviour says when it arrived: the largest broker time until then,
-in whole seconds. That is the same prefix, unless a behaviour of the user arrived in the very second of the impression.
+**Stores instead of the log** (`stored.py`). A stored behaviour says when it arrived: the largest broker time until
+then, in whole seconds. That is the same prefix, unless a behaviour of the user arrived in the impression's own second.
 
 **What cannot be known is left out**, counted by reason and listed, never exported as if it were right (`reasons.py`).
 

@@ -145,8 +145,8 @@ class Tape:
 
     @property
     def gapless(self) -> bool:
-        """Whether every offset from 0 to the position was a record, so that nothing can have been taken out."""
-        return self._given == self.position
+        """Whether every offset below the next record's was a record, so that nothing can have been taken out."""
+        return not self._fill() or self._batch is None or int(self._batch.offset[self._row]) == self._given
 
     def peek(self) -> int | None:
         """Broker time of the next record; None at the end."""
