@@ -185,14 +185,14 @@ def vector(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
     return np.random.default_rng(seed).integers(-127, 128, DIMENSION, np.int8)
 
 
-def mixed(seed: int, count: int = 150) -> Logs:
+def mixed(seed: int, count: int = 150, *, erasures: bool = True) -> Logs:
     """All kinds of records, with a clock that stands still, jumps and goes back a little."""
     dice, logs, now = random.Random(seed), Logs(), START_MS
     users: list[Id] = [1, 2, 3, "anna", "bert"]
     for number in range(count):
         now += dice.choice([0, 0, 0, 1, 2, 500, 3_000])
         at_ms, user, what = now - dice.choice([0, 0, 0, 2]), dice.choice(users), dice.random()
-        if what < 0.04:
+        if what < 0.04 and erasures:
             logs.erase(user, at_ms)
         elif what < 0.08:
             logs.add("behaviours", partition_of(user), at_ms, key_of(user), b"poison")
