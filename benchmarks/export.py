@@ -73,7 +73,9 @@ class MemoryLog:
         return {at: len(self._records.get(at, ())) for at in partitions}
 
 
-def run(*, samples: int = 20_000, users: int = 500, history: int = 1_000, slate: int = 10, threads: int = 0) -> list[Row]:
+def run(
+    *, samples: int = 20_000, users: int = 500, history: int = 1_000, slate: int = 10, threads: int = 0
+) -> list[Row]:
     """Rows of one export from a log, and of one with a moment for every sample.
 
     Args:

@@ -46,9 +46,10 @@ class Items:
 
 
 def sample(
-    logs: Logs, partition: int, user: int, item: int, time_ms: int, rules: Rules, at: Sequence[int | None] = (None,) * 3
+    logs: Logs, where: tuple[int, int, int, int], rules: Rules, at: Sequence[int | None] = (None,) * 3
 ) -> dict[str, Any]:
-    """What the columns of a sample must say."""
+    """What the columns of a sample (partition, user, item, time) must say."""
+    partition, user, item, time_ms = where
     model = PartitionModel(Contract(partition, PARTITIONS, DEFAULT_ACTIONS), [RuleChange(0, rules)])
     behaviours = prefix(logs.seen(("behaviours", partition)), at[0], time_ms)
     for one in behaviours:

@@ -1,9 +1,8 @@
 """Logs in lists, a reader of them, and the export's own way from them to samples."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class ListReader:
         for at, position in self.positions.items():
             end = min(position + min(self.most, max_records), len(self.logs.records.get(at, [])))
             if at not in self.paused and end > position:
-                batches.append(_batch(at, [one for one in self.logs.seen(at) if position <= one.offset < end], end))
+                batches.append(batch_of(at, [one for one in self.logs.seen(at) if position <= one.offset < end], end))
                 self.positions[at] = end
         return batches
 
@@ -93,7 +92,7 @@ class ListReader:
         return {at: len(self.logs.records.get(at, [])) for at in partitions}
 
 
-def _batch(at: Partition, found: list[Record], end: int) -> RecordBatch:
+def batch_of(at: Partition, found: list[Record], end: int) -> RecordBatch:
     return RecordBatch(
         topic=at[0],
         partition=at[1],
@@ -128,7 +127,7 @@ def settings_of(**more: Any) -> Settings:
     )
 
 
-def shown(rows: list[tuple[Id, Id, int]], positions: list[tuple[int, int, int]] | None = None) -> Impressions:
+def shown(rows: Sequence[tuple[Id, Id, int]], positions: Sequence[Sequence[int]] | None = None) -> Impressions:
     """Impressions (user, item, time), every other one taken."""
     return Impressions(
         row=np.arange(1, len(rows) + 1),
@@ -197,7 +196,8 @@ def mixed(seed: int, count: int = 150, *, erasures: bool = True) -> Logs:
         elif what < 0.08:
             logs.add("behaviours", partition_of(user), at_ms, key_of(user), b"poison")
         elif what < 0.2:
-            logs.profile(user, dice.choice([None, {"country": number + 1}, {"country": 7, "band": "low"}]), at_ms)
+            profiles: list[dict[str, Id] | None] = [None, {"country": number + 1}, {"country": 7, "band": "low"}]
+            logs.profile(user, dice.choice(profiles), at_ms)
         elif what < 0.4:
             more = {"vector": vector(number)} if dice.random() < 0.7 else {}
             logs.item(dice.randint(1, 9), at_ms, category=dice.randint(0, 5), features={"brand": number}, **more)
@@ -206,7 +206,3 @@ def mixed(seed: int, count: int = 150, *, erasures: bool = True) -> Logs:
             time_ms = at_ms - dice.choice([0, 90_000])
             logs.behave(user, dice.randint(1, 12), at_ms, time_ms=time_ms, category=category, event_id=event)
     return logs
-
-
-def scratch(path: Path) -> dict[str, Any]:
-    return {"state.directory": str(path)}

@@ -92,5 +92,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is not a readable parquet file"):
         read_impressions(tmp_path / "cut.parquet", 4)
     (tmp_path / "shown.json").write_text("{}")
-    with pytest.raises(SourceError, match="parquet or .csv are read"):
+    with pytest.raises(SourceError, match=r"parquet or \.csv are read"):
         read_impressions(tmp_path / "shown.json", 4)

@@ -32,7 +32,7 @@ def assert_as_defined(logs: Logs, ran: Any, rules: Rules) -> None:
         at = number - 1
         given = shows.positions[at].tolist() if shows.positions is not None else (None,) * 3
         where = (int(shows.partition[at]), int(shows.user[at]), int(shows.item[at]), int(shows.time_ms[at]))
-        expected = definition.sample(logs, *where, rules, given)
+        expected = definition.sample(logs, where, rules, given)
         assert {name: sample[name] for name in expected} == expected
         assert sample["label"] == shows.label[at]
     assert len(ran.samples) == len(shows)
@@ -43,7 +43,9 @@ def assert_as_defined(logs: Logs, ran: Any, rules: Rules) -> None:
 def test_samples_are_as_defined_by_times(seed: int) -> None:
     logs, dice = mixed(seed), random.Random(seed)
     last = max(one.broker_time_ms for log in logs.records.values() for one in log)
-    times = [dice.choice(log).broker_time_ms + dice.choice([-1, 0, 0, 1]) for log in logs.records.values() for _ in "12"]
+    times = [
+        dice.choice(log).broker_time_ms + dice.choice([-1, 0, 0, 1]) for log in logs.records.values() for _ in "12"
+    ]
     rows = [(dice.choice(USERS), dice.randint(1, 13), dice.choice([*times, START_MS, last + 5])) for _ in range(14)]
     assert_as_defined(logs, run(logs, shown(rows), strict()), RULES)
 
@@ -51,7 +53,8 @@ def test_samples_are_as_defined_by_times(seed: int) -> None:
 @given(st.integers(0, 10**6))
 @settings(max_examples=8, deadline=None)
 def test_samples_are_as_defined_by_positions_in_any_order(seed: int) -> None:
-    logs, dice, rows, positions = mixed(seed), random.Random(seed), [], []
+    logs, dice = mixed(seed), random.Random(seed)
+    rows, positions = [], []
     for _ in range(10):
         user = dice.choice(USERS)
         where = [("behaviours", partition_of(user)), ("users", partition_of(user)), ("items", 0)]
