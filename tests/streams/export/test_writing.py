@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muse_stream.esu_scorer import FeatureSpec
+from muse_stream.esu_scorer.data.taobao_joined import TaobaoJoined
 from muse_stream.streams.errors import ExportError
 from muse_stream.streams.export.columns import METADATA, Columns, Taken
 from muse_stream.streams.export.reasons import ADVICE, Reason
@@ -54,6 +55,21 @@ def test_the_released_layout(tmp_path: Path) -> None:
     known = json.loads((first.schema_arrow.metadata or {})[METADATA])
     assert known["item_features"] == {"213": "brand", "214": ""}
     assert known["user_features"]["130_2"] == "band"
+
+
+def test_the_loader_of_the_release_reads_it(tmp_path: Path) -> None:
+    out = ran()
+    write(out.impressions, out.found, Columns(SHAPE, "released"), Shards(tmp_path, "test", group_rows=10))
+    blocks = list(TaobaoJoined(tmp_path).blocks("test"))
+    assert sum(map(len, blocks)) == 25
+    times = np.concatenate([block.stop - block.start for block in blocks])
+    assert sorted(times.tolist()) == [0] * 5 + [1, 2, 3] + [4] * 17
+    last = blocks[-1].take([len(blocks[-1]) - 1])
+    assert last.candidate_features.tolist() == [[1, 10, 5, 0]]
+    assert last.user_features.tolist() == [[7, 0, 3, 0, 0, 0]]
+    low = int(last.histories.lows[last.owner[0]])
+    window = slice(low + int(last.start[0]), low + int(last.stop[0]))
+    assert last.histories.behaviours.item[window].tolist() == [1, 2, 1, 2]
 
 
 def test_summary_and_list_add_up(tmp_path: Path) -> None:
