@@ -239,6 +239,9 @@ class Desk:
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
         reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
+        if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
+            bare = replace(found, features=None)
+            reply = _reply(answers.computed(ask, bare, self._space), ask.clock, len(found.history))
         if len(reply.body) <= self._limits.answer_max_bytes:
             return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"
