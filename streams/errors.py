@@ -14,7 +14,8 @@ StreamsError
 │   └── IdError            text or a number that is no id
 ├── AuditError         the audit cannot be done, or cannot be finished
 ├── DemoError          the demo cannot go on
-├── SourceError        a file of behaviours cannot be read
+├── SourceError        a file of behaviours or impressions cannot be read
+├── ExportError        an export cannot be done, or cannot be finished
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
     ├── PartitionNotHereError  this worker has no open store of the partition asked for
     ├── LogMismatchError       a store and the log do not fit together
@@ -119,4 +120,8 @@ class DemoError(StreamsError):
 
 
 class SourceError(StreamsError):
-    """A file of behaviours cannot be read on; the text names file, row and column."""
+    """A file of behaviours or impressions cannot be read on; the text names file, row and column."""
+
+
+class ExportError(StreamsError):
+    """An export cannot be done, or cannot be finished; no file of it is left under its final name."""

@@ -60,7 +60,8 @@ def _described(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[
     return {topic["name"]: topic for topic in admin.describe_topics(sorted(existing))}
 
 
-def _configs(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+def topic_configs(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The settings of topics, the brokers' defaults among them, by name."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
     if not resources:
         return {}
@@ -130,7 +131,7 @@ def _create(admin: KafkaAdminClient, specs: list[TopicSpec]) -> dict[str, TopicO
 
 
 def _align(admin: KafkaAdminClient, specs: list[TopicSpec]) -> dict[str, TopicOutcome]:
-    configs = _configs(admin, [spec.name for spec in specs])
+    configs = topic_configs(admin, [spec.name for spec in specs])
     outcomes = {}
     for spec in specs:
         changes = _different(spec, configs[spec.name])
@@ -145,7 +146,7 @@ def _align(admin: KafkaAdminClient, specs: list[TopicSpec]) -> dict[str, TopicOu
 def _wait_visible(admin: KafkaAdminClient, spec: TopicSpec) -> None:
     """Wait until the brokers, who learn of a change from the controller a moment later, describe it."""
     deadline = time.monotonic() + _READY_MS / 1000
-    while _different(spec, _configs(admin, [spec.name])[spec.name]):
+    while _different(spec, topic_configs(admin, [spec.name])[spec.name]):
         if time.monotonic() > deadline:
             text = f"{spec.name}: the brokers accepted new settings and still show the old; look at the controller"
             raise TopicError(text)
@@ -156,7 +157,7 @@ def check_topics(admin: KafkaAdminClient, specs: Iterable[TopicSpec]) -> list[To
     """Compare the topics with what they must be, changing nothing; one finding per difference, or one that says ok."""
     specs = list(specs)
     described = _described(admin, [spec.name for spec in specs])
-    configs = _configs(admin, described)
+    configs = topic_configs(admin, described)
     findings = []
     for spec in specs:
         if spec.name not in described:

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from muse_stream.streams.serving.features import RequestFeatures
 from muse_stream.streams.serving.gather import rows_at
 from muse_stream.streams.serving.pipeline import Ask, Found
 from muse_stream.streams.wire.answers import (
     Answer,
     AnswerError,
+    CandidateFeatures,
+    FeatureHistory,
+    Features,
     Model,
     PartitionOffset,
     Positions,
@@ -73,6 +77,7 @@ def computed(ask: Ask, found: Found, space: str) -> Answer:
         watermark_ms=found.watermark_ms,
         stages_ms=ask.clock.milliseconds(),
         explanation=_explanation(found, request.k) if request.explain else None,
+        features=_features(found),
     )
 
 
@@ -89,6 +94,37 @@ def _retrieved(found: Found, k: int) -> list[Retrieved]:
         Retrieved(items[c][:n], times[c][:n], actions[c][:n], positions[c][:n], cosines[c][:n])
         for c, n in enumerate(counts)
     ]
+
+
+def _features(found: Found) -> Features | None:
+    """What the network read; None where it was not asked for."""
+    read = found.features
+    if read is None or found.scorer is None:
+        return None
+    spec, rows = found.scorer.artefact.spec, read.history.rows
+    history = FeatureHistory(
+        read.history.start,
+        item=rows["item"].tolist(),
+        category=read.categories.tolist(),
+        time_ms=rows["time_ms"].tolist(),
+        action=rows["action"].tolist(),
+    )
+    candidates = [_candidate_features(read, number) for number in range(len(read.candidates))]
+    return Features(list(spec.candidate_names), list(spec.user_names), read.user.tolist(), history, candidates)
+
+
+def _candidate_features(read: RequestFeatures, number: int) -> CandidateFeatures:
+    there = read.positions[number] >= 0
+    recent = min(read.window[1] - read.window[0], read.recent_cosines.shape[1])
+    return CandidateFeatures(
+        values=read.candidates[number].tolist(),
+        position=read.positions[number, there].tolist(),
+        item=read.items[number, there].tolist(),
+        category=read.item_categories[number, there].tolist(),
+        cosine=read.cosines[number, there].astype(np.float64).tolist(),
+        recent_cosine=read.recent_cosines[number, :recent].astype(np.float64).tolist(),
+        recent_present=read.recent_present[number, :recent].tolist(),
+    )
 
 
 def _explanation(found: Found, k: int) -> dict[str, Any]:

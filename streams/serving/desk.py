@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.batcher import Batcher, QueueFullError
+from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.answers import Answer, Status, encode_answer
@@ -53,6 +54,7 @@ class Limits:
     queue_max: int
     batch_candidates_max: int
     batch_window_ms: float
+    features_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Desk:
         refusal = self._refusal(request, age_ms, partition)
         if refusal is not None:
             return _reply(refusal, clock)
+        if in_share(request.user, self._limits.features_share):
+            request = replace(request, features=True)
         deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
         return await self._compute(Ask(partition, request, deadline, clock))
 
@@ -235,6 +239,9 @@ class Desk:
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
         reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
+        if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
+            bare = replace(found, features=None)
+            reply = _reply(answers.computed(ask, bare, self._space), ask.clock, len(found.history))
         if len(reply.body) <= self._limits.answer_max_bytes:
             return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"

@@ -21,6 +21,7 @@ from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
 from muse_stream.streams.serving.gather import Catalogue, Ids, Scored, score_batch, user_features
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.requests import Filters, Request
@@ -57,6 +58,7 @@ class Found:
         items_version: Position of the item log that the vectors and features came from.
         watermark_ms: Largest broker time of the partition at that moment.
         scorer: The model that scored, None without scores.
+        features: What the network read, where the request wants it.
 
     """
 
@@ -68,6 +70,7 @@ class Found:
     items_version: int
     watermark_ms: int
     scorer: Scorer | None
+    features: RequestFeatures | None = None
 
 
 class Engine(Protocol):
@@ -104,6 +107,7 @@ class Parts:
         profile: Decodes a stored profile into feature ids.
         items_moment: Holds the item tables still for a `with` block and gives the log position that they stand at.
         damaged: Told of a partition whose store a read found damaged.
+        features_history: Newest behaviours that come with the features of a request.
 
     """
 
@@ -116,6 +120,7 @@ class Parts:
     profile: Callable[[bytes], Mapping[str, int]]
     items_moment: Callable[[], AbstractContextManager[int]]
     damaged: Callable[[int, DamagedStoreError], None] = lambda partition, error: None
+    features_history: int = HISTORY_MAX
 
 
 class MomentSource(Protocol):
@@ -223,7 +228,10 @@ class Pipeline:
             results = self._search(pass_)
             pass_.mark("gsu")
             scored = pass_.to_score()
-            batch = self._gather(pass_, results, scored) if scored else None
+            shares = self._shares(pass_, results, scored)
+            catalogue, widths = self._parts.catalogue, {"retrieved": pass_.retrieved, "recent": pass_.recent}
+            batch = score_batch(shares, catalogue, **widths) if shares else None
+            features = self._features(pass_, scored, shares, batch) if batch is not None else {}
         probabilities: dict[int, NDArray[np.float32]] = {}
         if batch is not None and pass_.scorer is not None:
             pass_.mark("features")
@@ -241,6 +249,7 @@ class Pipeline:
                 items_version=version,
                 watermark_ms=read.watermark_ms,
                 scorer=pass_.scorer if number in probabilities else None,
+                features=features.get(number),
             )
             for number, read in enumerate(pass_.reads)
         ]
@@ -278,11 +287,12 @@ class Pipeline:
             first += len(request.items)
         return vectors, inv_norms
 
-    def _gather(self, pass_: _Pass, results: list[SearchResult], numbers: list[int]) -> ScoreBatch | None:
+    def _shares(self, pass_: _Pass, results: list[SearchResult], numbers: list[int]) -> list[Scored]:
+        """The asks with these numbers, as the gathering of columns takes them."""
         if pass_.scorer is None:
-            return None
+            return []
         names = pass_.scorer.artefact.spec.user_names
-        scored = [
+        return [
             Scored(
                 history=pass_.reads[number].history,
                 user_features=user_features(names, pass_.asks[number].request.context, pass_.reads[number].profile),
@@ -291,7 +301,20 @@ class Pipeline:
             )
             for number in numbers
         ]
-        return score_batch(scored, self._parts.catalogue, retrieved=pass_.retrieved, recent=pass_.recent)
+
+    def _features(
+        self, pass_: _Pass, numbers: list[int], shares: list[Scored], batch: ScoreBatch
+    ) -> dict[int, RequestFeatures]:
+        """Of the asks that want them what the network read, by their numbers."""
+        wanted = [pass_.asks[number].request.features for number in numbers]
+        if not any(wanted):
+            return {}
+        parts = zip(numbers, wanted, shares, batch.split(), strict=True)
+        return {
+            number: features_of(share, part, self._parts.catalogue, self._parts.features_history)
+            for number, own, share, part in parts
+            if own
+        }
 
 
 def allowed_rows(filters: Filters | None, history: History) -> NDArray[np.bool_] | None:

@@ -34,6 +34,13 @@ class ServingSettings(Section):
         ge=1024,
         description="An answer above this is replaced by `too large`. Keep it below the topic's limit.",
     )
+    features_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of users, by a hash of their ids, whose scored answers carry what the network read, as if "
+        "the request said `features: true`: training data for `muse-stream export --served`.",
+    )
 
 
 class HttpSettings(Section):

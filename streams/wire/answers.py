@@ -73,6 +73,38 @@ class Model(msgspec.Struct, frozen=True):
     version: str
 
 
+class FeatureHistory(msgspec.Struct, frozen=True):
+    """The newest behaviours that were searched, oldest first, as columns of one length."""
+
+    start: int  # sequence number of the first one
+    item: list[int]
+    category: list[int]
+    time_ms: list[int]
+    action: list[int]
+
+
+class CandidateFeatures(msgspec.Struct, frozen=True):
+    """What the network read for one candidate; the retrieved behaviours best first, the recent ones newest first."""
+
+    values: list[int]  # in the order of `Features.candidate_names`
+    position: list[int]
+    item: list[int]
+    category: list[int]
+    cosine: list[float]
+    recent_cosine: list[float]
+    recent_present: list[bool]
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What the network read: to be logged, and learnt from without another look at the past."""
+
+    candidate_names: list[str]
+    user_names: list[str]
+    user: list[int]  # in the order of `user_names`
+    history: FeatureHistory
+    candidates: list[CandidateFeatures]  # aligned with the answer's
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The value of a record on the scores topic; fields that do not apply are left out."""
 
@@ -91,6 +123,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     watermark_ms: int | None = None  # largest broker time among the partition's behaviours that are in
     stages_ms: dict[str, float] = {}
     explanation: dict[str, Any] | None = None
+    features: Features | None = None
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -91,6 +91,7 @@ class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     filters: FilterFields | None = None
     prefetch: Annotated[bool, Meta(description="Only make the user's history resident.")] = False
     explain: bool = False
+    features: Annotated[bool, Meta(description="With scores: what the network read, to be logged.")] = False
     not_before: NotBefore | None = None
     deadline_ms: Annotated[
         int | None, Meta(description="Worth computing for this long after the broker received it.")
@@ -146,6 +147,7 @@ class Request:
         want: What to return.
         context: Features of this moment, as ids.
         deadline_ms: Counted from the record's broker time; None = the worker's own bound.
+        features: Whether to return what the network read.
 
     """
 
@@ -165,6 +167,7 @@ class Request:
     explain: bool
     not_before: NotBefore | None
     deadline_ms: int | None
+    features: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
         explain=value.explain,
         not_before=value.not_before,
         deadline_ms=value.deadline_ms,
+        features=value.features,
     )
 
 

@@ -44,7 +44,7 @@ def load(settings: Settings) -> LiveModel:
 
     """
     torch.set_num_threads(settings.model.threads)
-    artefact = _artefact(settings)
+    artefact = artefact_of(settings)
     scorer = Scorer(artefact, device_of(settings))
     for candidates in WARM_UP_CANDIDATES:
         scorer.score(_warm_up(artefact, candidates))
@@ -65,7 +65,8 @@ def path_of(settings: Settings) -> Path | None:
     return path / settings.model.active if path and settings.model.active else path
 
 
-def _artefact(settings: Settings) -> Artefact:
+def artefact_of(settings: Settings) -> Artefact:
+    """The artefact that the settings name, a seeded, untrained one where they name none. Raises `ArtefactError`."""
     path = path_of(settings)
     if path is not None:
         return Artefact.load(path)

@@ -142,6 +142,7 @@ class WorkerService:
             queue_max=serving.queue_max,
             batch_candidates_max=serving.batch_candidates_max,
             batch_window_ms=serving.batch_window_ms,
+            features_share=serving.features_share,
         )
 
     def _make_snapshots(self) -> Snapshots | None:
