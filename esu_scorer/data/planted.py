@@ -5,7 +5,7 @@
     bias + group + dial * 5.0 * lifelong + (1 - dial) * 3.5 * passing
 
 `lifelong` is 0 unless the candidate is in one of the user's four lifelong clusters; else the weight of that interest
-(as often as it is visited) times 0.25 to 1 (as near as the item lies to the cluster's centre). `passing` is twice the
+(as often as it is visited) times 0.25 to 1 (as near as the item lies to the cluster's centre). `passing` is five times the
 share of the recent window that has the candidate's category, at most 1. So `dial` is the share of what moves clicks
 that the recent window does not show: at 1 it shows nothing of it, at 0 all.
 
@@ -13,7 +13,7 @@ that the recent window does not show: at 1 it shows nothing of it, at 0 all.
 tail, in which all samples lie; the tail has them at `1 - dial` of that rate, so at 1 no recent window holds one.
 Nearness in the vectors shows the cluster. Ids do not: each of the default 200 000 items is a candidate 0.3 times in
 training. Categories are few and learnable, and so is `passing`; but a lifelong cluster has items of four categories, a
-category holds items of 67 clusters, and the tail is full of the lifelong clusters' categories from other clusters.
+category holds items of 133 clusters, and the tail is full of the lifelong clusters' categories from other clusters.
 
 **The ordering.** Near dial 1:
 
@@ -91,7 +91,7 @@ class Planted:
         seed: int = 1,
         recent: int = 50,
         clusters: int = 2_000,
-        categories: int = 120,
+        categories: int = 60,
     ) -> None:
         """Lay out the data; nothing is made yet but items and users.
 
