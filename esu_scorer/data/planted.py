@@ -5,8 +5,8 @@
     bias + group + dial * 5.0 * lifelong + (1 - dial) * 3.5 * passing
 
 `lifelong` is 0 unless the candidate is in one of the user's four lifelong clusters; else the weight of that interest
-(as often as it is visited) times 0.25 to 1 (as near as the item lies to the cluster's centre). `passing` is five times the
-share of the recent window that has the candidate's category, at most 1. So `dial` is the share of what moves clicks
+(as often as it is visited) times 0.25 to 1 (as near as the item lies to the cluster's centre). `passing` is five times
+the share of the recent window that has the candidate's category, at most 1. So `dial` is the share of what moves clicks
 that the recent window does not show: at 1 it shows nothing of it, at 0 all.
 
 **What can be seen of it.** Visits to lifelong clusters are few (about 40) and spread over all of a history but its
@@ -21,7 +21,7 @@ category holds items of 133 clusters, and the tail is full of the lifelong clust
 
 - MUSE retrieves the visits, and their cosines tell cluster, weight and nearness.
 - SIM-hard finds items of the candidate's category, most of them of other clusters. That a long history has the category
-  at all is a weak sign: a lifelong cluster's categories are nearly always there, others half the time. (The longer the
+  at all is a weak sign: a lifelong cluster's categories are nearly always there, others mostly. (The longer the
   histories, the weaker.) SIM-soft and TWIN search by embeddings of ids; items are too rare to have learnt ones, which
   leaves them the category too. Which of the three is best is not planted.
 - DIN sees the recent window only. Whether a candidate is of a lifelong interest is independent of whether its category
