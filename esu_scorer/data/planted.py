@@ -21,7 +21,7 @@ category holds items of 133 clusters, and the tail is full of the lifelong clust
 
 - MUSE retrieves the visits, and their cosines tell cluster, weight and nearness.
 - SIM-hard finds items of the candidate's category, most of them of other clusters. That a long history has the category
-  at all is a weak sign: a lifelong cluster's categories are nearly always there, others mostly. (The longer the
+  at all is a weak sign: a lifelong cluster's categories are there in 98 %, others in 85 % of windows. (The longer the
   histories, the weaker.) SIM-soft and TWIN search by embeddings of ids; items are too rare to have learnt ones, which
   leaves them the category too. Which of the three is best is not planted.
 - DIN sees the recent window only. Whether a candidate is of a lifelong interest is independent of whether its category
