@@ -79,7 +79,7 @@ def click_chances(world: World, user: Int64, item: Int64, matches: Float64, *, d
 
     """
     lifelong = LIFELONG_PULL * world.taste_strength(user, item)
-    passing = PASSING_PULL * np.minimum(1.0, 2 * matches)
+    passing = PASSING_PULL * np.minimum(1.0, 5 * matches)
     shift = GROUP_PULL * (world.group[user] - 4.5) / 3.5
     logit = BIAS + shift + dial * lifelong + (1 - dial) * passing
     chances: Float64 = 1 / (1 + np.exp(-logit))
