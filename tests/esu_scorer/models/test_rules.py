@@ -136,7 +136,7 @@ def test_twin_takes_the_highest_of_the_units_own_scores(samples: Block, k: int, 
 
 
 def check_near(samples: Block, found: Retrieved, truth: list[dict[int, float]], k: int, by: float = 1e-5) -> None:
-    """The truth's best scores, up to rounding; of the repeats of an item, which tie exactly, the newest, newest first."""
+    """The truth's best scores, up to rounding; of an item's repeats, which tie exactly, the newest, newest first."""
     for row, (places, scores) in enumerate(zip(listed(found), truth, strict=True)):
         best = ranked(scores)[:k]
         items = dict(enumerate_window(samples, row))
