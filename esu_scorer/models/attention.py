@@ -22,8 +22,8 @@ from muse_stream.esu_scorer.network import Model
 from muse_stream.esu_scorer.network.target_attention import TargetAttention
 from muse_stream.esu_scorer.retrieval import Int64, Retrieved, Rows
 
-FLOATS_AT_ONCE = 1 << 22
-"""Of gathered keys: 16 MiB."""
+FLOATS_AT_ONCE = 1 << 20
+"""Of gathered keys: 4 MiB, which stay in cache until they are summed."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,7 +54,7 @@ class _Weights:
 
 
 class AttentionScores:
-    """Scores by the attention of a model as it was when it was last followed."""
+    """Scores k . q by the attention of a model as it was when it was last followed."""
 
     def __init__(self, vocabularies: Mapping[str, Rows]) -> None:
         self._vocabularies = vocabularies
@@ -72,20 +72,25 @@ class AttentionScores:
         """Scores `[b, L] float32`."""
         keys, queries = self._keys_of(block.histories.behaviours), self._queries_of(block, part.samples)
         pairs = torch.from_numpy(self._pair[part.rows])  # (b, L)
-        step = max(FLOATS_AT_ONCE // (len(pairs) * keys.shape[1]), 1)
-        # A product and a sum, not a matrix product: repeats of an item tie exactly, wherever they stand.
-        chunks = [
-            (keys[some] * queries[:, None]).sum(dim=2) for some in torch.split(pairs, step, dim=1)
-        ]  # (b, step, 2D)
-        return torch.cat(chunks, dim=1)
+        columns = min(pairs.shape[1], max(FLOATS_AT_ONCE // keys.shape[1], 1))
+        rows = max(FLOATS_AT_ONCE // (columns * keys.shape[1]), 1)
+        scores = torch.empty(pairs.shape)
+        for low in range(0, len(pairs), rows):
+            query = queries[low : low + rows, None]  # (rows, 1, 2D)
+            for left in range(0, pairs.shape[1], columns):
+                some = pairs[low : low + rows, left : left + columns]
+                near = keys.index_select(0, some.reshape(-1)).view(*some.shape, -1)  # (rows, columns, 2D)
+                # A product and a sum, not a matrix product: repeats of an item tie exactly, wherever they stand.
+                scores[low : low + rows, left : left + columns] = near.mul_(query).sum(dim=2)
+        return scores
 
     def _queries_of(self, block: Block, samples: Int64) -> Tensor:
-        """`[b, 2D] float32`, the scale included."""
+        """`[b, 2D] float32`, without the unit's scale, which changes no order."""
         assert self._weights is not None, "follow comes first"  # noqa: S101
         item, category = block.item[samples], block.category[samples]
         rows = self._vocabularies[ITEM].rows(item), self._vocabularies[CATEGORY].rows(category)
         unit = self._weights.unit
-        return (unit.activate(_linear(unit.query, self._weights.embedded(*rows))) * unit.scale).float()
+        return unit.activate(_linear(unit.query, self._weights.embedded(*rows))).float()
 
     def _keys_of(self, behaviours: Behaviours) -> Tensor:
         """Keys of the distinct pairs, `[n, 2D] float32`; `self._pair` has each behaviour's number among them."""

@@ -78,7 +78,7 @@ class Comparison:
         models = [f"- {line.entry.recipe.name}: {line.entry.varies}" for line in self.lines]
         of = sorted({line.entry.published.of for line in self.lines if line.entry.published is not None})
         notes = [f"Data: {self.source.name}, part {self.part}.", self.source.caveat]
-        figures = f"Published figures: {'; '.join(of)}." if of else ""
+        figures = f"Published figures: {'; '.join(of)}; not rerun." if of else ""
         return "\n".join(models) + "\n\n" + " ".join(note for note in (*notes, figures) if note) + "\n"
 
 

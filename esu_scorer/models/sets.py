@@ -24,8 +24,8 @@ from muse_stream.esu_scorer.models.sim_soft import id_rule, sim_soft
 from muse_stream.esu_scorer.models.twin import twin
 from muse_stream.esu_scorer.retrieval import MakeRetrieval, Rows, Rule, Vectors
 
-OPEN = "published, Taobao-MM 1K, not rerun"
-PRODUCTION = "published, Taobao production data, not rerun"
+OPEN = "Taobao-MM, 1K history"
+PRODUCTION = "Taobao's production data"
 
 LENGTHS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 COUNTS = (5, 10, 20, 50, 100, 200)

@@ -37,7 +37,7 @@ def test_models_stand_side_by_side_with_the_published_figures(tmp_path: Path) ->
     text = found.table()
     assert "0.6154" in text
     assert "- din: recent behaviours only" in text
-    assert "published, Taobao-MM 1K, not rerun" in text
+    assert "Published figures: Taobao-MM, 1K history; not rerun." in text
     assert "small, part test" in text
 
 
