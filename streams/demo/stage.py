@@ -3,7 +3,6 @@
 Invariant: whatever was set up is gone when the context ends, and also when the demo is killed.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from muse_stream.streams.clients import open_admin, open_producer, wanted_topics
 from muse_stream.streams.demo import feed
 from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, OnlineRetail, load
+from muse_stream.streams.demo.model_card import ModelCard, model_card
 from muse_stream.streams.demo.worker_process import WorkerProcess, worker_command
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.kafka.ports import free_ports
@@ -38,7 +38,7 @@ class Stage:
         url: Base URL of the worker.
         worker: The worker's process.
         directory: Stores, model, logs.
-        trained: Whether the model's weights have been trained.
+        model: What the model says of itself.
 
     """
 
@@ -48,7 +48,7 @@ class Stage:
     url: str
     worker: WorkerProcess
     directory: Path
-    trained: bool
+    model: ModelCard
 
 
 @contextmanager
@@ -81,23 +81,14 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         stack.enter_context(worker)
         worker.wait_ready(on_line=lambda line: say(f"  worker: {line}"))
         say(f"worker ready at {url}")
-        yield Stage(retail, settings, config, url, worker, directory, is_trained(settings))
-
-
-def is_trained(settings: Settings) -> bool:
-    """Whether the artefact that the settings name holds trained weights; without one the worker draws them."""
-    if settings.model.path is None:
-        return False
-    path = settings.model.path / (settings.model.active or "")
-    trained: bool = json.loads((path / "artefact.json").read_text(encoding="utf-8"))["trained"]
-    return trained
+        yield Stage(retail, settings, config, url, worker, directory, model_card(settings))
 
 
 def _prepare(directory: Path) -> tuple[OnlineRetail, Path]:
     from muse_stream.streams.demo import artefact  # noqa: PLC0415 -- torch takes seconds to import; Kafka starts meanwhile
 
     retail = load()
-    return retail, artefact.write_untrained(directory / "models", retail)
+    return retail, artefact.write_bundled(directory / "models")
 
 
 def _settings(brokers: str, directory: Path, model: Path, overrides: Mapping[str, object]) -> Settings:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from muse_stream.streams.demo.dataset import RETURN, Behaviours, Catalogue, OnlineRetail
 from muse_stream.streams.demo.long_history import LongHistory
+from muse_stream.streams.demo.model_card import ModelCard
 from muse_stream.streams.wire.answers import Answer, Retrieved
 from muse_stream.streams.wire.ids import Id, id_of
 
@@ -37,13 +38,22 @@ def show_customer(console: Console, retail: OnlineRetail, user: int, answer: Ans
         )
 
 
-def show_untrained(console: Console, version: str) -> None:
+def show_model(console: Console, version: str, card: ModelCard) -> None:
     """Say what the scores are worth."""
-    console.print(
-        f"[bold]The scores come from {escape(version)}: first weights from a seed, nothing has been trained yet.[/] "
-        "The retrieval and its cosines are exact; the order of the candidates means nothing.",
-        highlight=False,
-    )
+    if not card.trained:
+        text = (
+            f"[bold]The scores come from {escape(version)}: first weights from a seed, nothing has been trained "
+            "yet.[/] The retrieval and its cosines are exact; the order of the candidates means nothing."
+        )
+    else:
+        worth = "nobody measured it" if card.gauc is None else f"GAUC {card.gauc:.3f} on purchases after those"
+        source = escape(card.source or "data that it does not name")
+        text = (
+            f"The scores come from {escape(version)}, trained on {card.samples or 0:,} samples of {source}: {worth}. "
+            "A purchase is a positive there; negatives, which nobody was shown, are drawn by popularity. The demo "
+            "replays purchases that it learnt from."
+        )
+    console.print(text, highlight=False)
 
 
 def show_long(console: Console, catalogue: Catalogue, long: LongHistory) -> None:

@@ -43,6 +43,6 @@ def test_the_demo_stores_and_answers_everything_it_sends() -> None:
     assert summary["long_history_retrieval_ms"] > 0
     assert summary["long_history_again_ms"] > 0
     assert summary["new_behaviour_visible_ms"] > 0
-    assert not summary["model_trained"]
-    assert "first weights from a seed" in done.stdout
+    assert summary["model_trained"]
+    assert f"GAUC {summary['model_gauc']:.3f}" in done.stdout
     assert "cosine 1.000" in done.stdout

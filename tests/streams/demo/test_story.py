@@ -7,6 +7,7 @@ from rich.console import Console
 from muse_stream.streams.demo import story
 from muse_stream.streams.demo.dataset import OnlineRetail, load
 from muse_stream.streams.demo.long_history import Added, LongHistory, busiest, newest_of, not_yet_bought
+from muse_stream.streams.demo.model_card import ModelCard
 from muse_stream.streams.demo.requester import OpenRequests
 from muse_stream.streams.wire.answers import Answer, Model, PartitionOffset, Positions, Retrieved, Status, Window
 
@@ -63,8 +64,12 @@ def test_returns_are_told(retail: OnlineRetail) -> None:
     assert "(returned)" in printed(lambda console: console.print(story.last_purchases(newest_first, retail.catalogue)))
 
 
-def test_untrained_scores_are_called_so() -> None:
-    assert "nothing has been trained" in printed(lambda console: story.show_untrained(console, "x"))
+def test_the_model_says_what_its_scores_are_worth() -> None:
+    assert "nothing has been trained" in printed(lambda console: story.show_model(console, "x", ModelCard(False)))
+    trained = printed(lambda console: story.show_model(console, "x", ModelCard(True, 0.61234, "a shop", 1_200)))
+    assert "1,200 samples of a shop: GAUC 0.612" in trained
+    assert "drawn by popularity" in trained
+    assert "nobody measured it" in printed(lambda console: story.show_model(console, "x", ModelCard(True)))
 
 
 def long(added: Added) -> LongHistory:

@@ -27,8 +27,9 @@ GOOD = Summary(
     long_history_retrieval_ms=3.0,
     long_history_again_ms=0.5,
     new_behaviour_visible_ms=30.0,
-    model="untrained",
-    model_trained=False,
+    model="online-retail",
+    model_trained=True,
+    model_gauc=0.6,
 )
 
 
