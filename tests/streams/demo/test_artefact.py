@@ -34,8 +34,7 @@ def test_the_card_says_what_the_artefact_says(tmp_path: Path) -> None:
     settings = Settings.load(None, {"model.path": tmp_path, "model.active": path.name})
     card = model_card(settings)
     assert card.trained
-    assert card.source is not None
-    assert "online-retail" in card.source
+    assert card.source == "Online Retail"
     manifest = path / "artefact.json"
     plain = json.loads(manifest.read_text(encoding="utf-8"))
     assert card.gauc == plain["metrics"]["gauc"]
