@@ -1,19 +1,13 @@
-"""The demo's model: Online Retail's features, first weights from a seed. It ranks nothing well, and says so.
+"""The demo's model: MUSE, trained by `muse-stream train` on the bundled purchases; `scripts/demo_artefact.sh` makes it."""
 
-Invariant: the same data and seed give the same artefact, to the digest.
-"""
-
+from importlib.resources import as_file, files
 from pathlib import Path
 
-import numpy as np
-
 from muse_stream.esu_scorer import Artefact, FeatureSpec
-from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, VECTOR_SPACE, OnlineRetail
-from muse_stream.streams.wire.ids import id_of
+from muse_stream.streams.demo.dataset import ITEM_FEATURES, USER_FEATURES, VECTOR_SPACE
 
 WIDTH = 16  # the released network's embedding width (arXiv 2512.07216)
-SEED = 1512  # any number: nothing has been learnt
-NAME = "online-retail-untrained"
+NAME = "online-retail"
 
 
 def feature_spec() -> FeatureSpec:
@@ -22,16 +16,16 @@ def feature_spec() -> FeatureSpec:
     return FeatureSpec.of(item, dict.fromkeys(USER_FEATURES, WIDTH))
 
 
-def write_untrained(directory: Path, retail: OnlineRetail) -> Path:
-    """Save the untrained artefact below `directory`; returns its path. Raises `ArtefactExistsError`, `OSError`."""
-    catalogue = retail.catalogue
-    vocabularies = {
-        "item": np.unique(catalogue.item),
-        "category": np.unique(catalogue.category),
-        "price_band": np.unique(catalogue.price_band),
-        "country": np.unique([id_of(country) for country in set(retail.customers.country)]),
-    }
-    artefact = Artefact.untrained(feature_spec(), vocabularies, seed=SEED, space=VECTOR_SPACE, version=NAME)
+def write_shipped(directory: Path) -> Path:
+    """Save the shipped artefact below `directory`; returns its path.
+
+    Raises:
+        ArtefactError: It is damaged, or `directory` has one already.
+        OSError: It cannot be written.
+
+    """
+    with as_file(files("muse_stream.streams.demo") / "data" / "model") as shipped:
+        artefact = Artefact.load(shipped, features=feature_spec(), space=VECTOR_SPACE)
     path = directory / NAME
     artefact.save(path)
     return path

@@ -138,9 +138,9 @@ class Demo:
         if asked.answer is None or not asked.scored:
             message = f"customer {user} was not ranked: {asked.answer and asked.answer.error}"
             raise DemoError(message)
-        story.show_customer(self._console, stage.retail, user, asked.answer, trained=stage.trained)
-        if not stage.trained:
-            story.show_untrained(self._console, asked.answer.model.version if asked.answer.model else "no model")
+        story.show_customer(self._console, stage.retail, user, asked.answer, trained=stage.worth.trained)
+        version = asked.answer.model.version if asked.answer.model else "no model"
+        story.show_worth(self._console, version, stage.worth)
         return asked
 
     def _summary(
@@ -175,7 +175,8 @@ class Demo:
             long_history_again_ms=long.again_ms,
             new_behaviour_visible_ms=long.added.visible_ms,
             model=model.version if model else "",
-            model_trained=stage.trained,
+            model_trained=stage.worth.trained,
+            model_gauc=stage.worth.gauc,
         )
 
     def _scrape(self, stage: Stage) -> Reading | None:

@@ -28,6 +28,22 @@ PARTITIONS = 4  # the smallest machine has two cores; four show that users are s
 
 
 @dataclass(frozen=True, slots=True)
+class Worth:
+    """What is known of a model.
+
+    Attributes:
+        trained: Whether its weights have been trained.
+        samples: On how many samples; 0 = it does not say.
+        gauc: On samples that it was not trained on; None = it does not say.
+
+    """
+
+    trained: bool
+    samples: int
+    gauc: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Everything that runs.
 
@@ -38,7 +54,7 @@ class Stage:
         url: Base URL of the worker.
         worker: The worker's process.
         directory: Stores, model, logs.
-        trained: Whether the model's weights have been trained.
+        worth: What is known of the model.
 
     """
 
@@ -48,7 +64,7 @@ class Stage:
     url: str
     worker: WorkerProcess
     directory: Path
-    trained: bool
+    worth: Worth
 
 
 @contextmanager
@@ -81,23 +97,23 @@ def set_up(say: Say, overrides: Mapping[str, object]) -> Iterator[Stage]:
         stack.enter_context(worker)
         worker.wait_ready(on_line=lambda line: say(f"  worker: {line}"))
         say(f"worker ready at {url}")
-        yield Stage(retail, settings, config, url, worker, directory, is_trained(settings))
+        yield Stage(retail, settings, config, url, worker, directory, worth_of(settings))
 
 
-def is_trained(settings: Settings) -> bool:
-    """Whether the artefact that the settings name holds trained weights; without one the worker draws them."""
+def worth_of(settings: Settings) -> Worth:
+    """What the artefact that the settings name says of itself; without one the worker draws weights."""
     if settings.model.path is None:
-        return False
+        return Worth(trained=False, samples=0, gauc=None)
     path = settings.model.path / (settings.model.active or "")
-    trained: bool = json.loads((path / "artefact.json").read_text(encoding="utf-8"))["trained"]
-    return trained
+    manifest = json.loads((path / "artefact.json").read_text(encoding="utf-8"))
+    samples = manifest.get("data", {}).get("samples", 0)
+    return Worth(trained=manifest["trained"], samples=samples, gauc=manifest["metrics"].get("gauc"))
 
 
 def _prepare(directory: Path) -> tuple[OnlineRetail, Path]:
     from muse_stream.streams.demo import artefact  # noqa: PLC0415 -- torch takes seconds to import; Kafka starts meanwhile
 
-    retail = load()
-    return retail, artefact.write_untrained(directory / "models", retail)
+    return load(), artefact.write_shipped(directory / "models")
 
 
 def _settings(brokers: str, directory: Path, model: Path, overrides: Mapping[str, object]) -> Settings:

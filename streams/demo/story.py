@@ -11,6 +11,7 @@ from rich.table import Table
 
 from muse_stream.streams.demo.dataset import RETURN, Behaviours, Catalogue, OnlineRetail
 from muse_stream.streams.demo.long_history import LongHistory
+from muse_stream.streams.demo.stage import Worth
 from muse_stream.streams.wire.answers import Answer, Retrieved
 from muse_stream.streams.wire.ids import Id, id_of
 
@@ -37,11 +38,19 @@ def show_customer(console: Console, retail: OnlineRetail, user: int, answer: Ans
         )
 
 
-def show_untrained(console: Console, version: str) -> None:
+def show_worth(console: Console, version: str, worth: Worth) -> None:
     """Say what the scores are worth."""
+    if not worth.trained:
+        said = "first weights from a seed, nothing has been trained yet.[/] The order of the candidates means nothing."
+    elif worth.gauc is None:
+        said = "trained; how good it is, its artefact does not say.[/]"
+    else:
+        said = (
+            f"trained on {worth.samples:,} samples of these purchases, GAUC {worth.gauc:.3f} on later ones (0.5 is "
+            "chance).[/] A purchase is a positive; nobody wrote down what was shown, so negatives are drawn by popularity."
+        )
     console.print(
-        f"[bold]The scores come from {escape(version)}: first weights from a seed, nothing has been trained yet.[/] "
-        "The retrieval and its cosines are exact; the order of the candidates means nothing.",
+        f"[bold]The scores come from {escape(version)}: {said} The retrieval and its cosines are exact.",
         highlight=False,
     )
 

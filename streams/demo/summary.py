@@ -36,6 +36,7 @@ class Summary:
         new_behaviour_visible_ms: From sending one more behaviour to reading an answer that retrieved it.
         model: Name of the model that scored.
         model_trained: False: first weights from a seed.
+        model_gauc: As its artefact says, of the samples after those that it was trained on; None = it does not say.
         audit: What the audit of the stores found, as `muse-stream audit --json` prints it; None where there was none.
 
     """
@@ -60,6 +61,7 @@ class Summary:
     new_behaviour_visible_ms: float | None
     model: str
     model_trained: bool
+    model_gauc: float | None
     audit: Mapping[str, Any] | None = None
 
     def failures(self) -> list[str]:

@@ -29,6 +29,7 @@ GOOD = Summary(
     new_behaviour_visible_ms=30.0,
     model="untrained",
     model_trained=False,
+    model_gauc=None,
 )
 
 
