@@ -29,13 +29,13 @@ def test_retrievals_that_differ_are_not_compared(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("form", ["windows", "catalogue"])
-@pytest.mark.parametrize("gathered_bytes", [1, 1 << 20])
-def test_the_peer_s_chunks_do_not_show(form: str, gathered_bytes: int) -> None:
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+def test_the_peer_s_chunks_do_not_show(form: str, chunk_bytes: int) -> None:
     world = World(Size(length=300, items=500, batch=30), batches=1, seconds=0)
     block = world.block(np.random.default_rng(1)).take(np.arange(25))
     peer = TorchRetrieval(world.vectors(), form)
     whole = peer.retrieve(block, 20, 10)
-    peer.gathered_bytes = gathered_bytes
+    peer.chunk_bytes = chunk_bytes
     parts = peer.retrieve(block, 20, 10)
     np.testing.assert_allclose(parts.cosine, whole.cosine, atol=1e-6)
     assert (whole.places < block.stop[:, None]).all()

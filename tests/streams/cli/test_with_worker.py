@@ -73,7 +73,7 @@ def test_a_request_is_shown_ranked(stage: Stage) -> None:
     output = run(stage, "request", "--user", "17850", "85123A", "nosuchitem").output
     assert "user 17850" in output
     assert "nosuchitem" in output
-    assert "online-retail-untrained" in output
+    assert "muse-1" in output
 
 
 def test_a_refused_request_fails_with_the_workers_words(stage: Stage) -> None:
