@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -29,7 +30,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         checkpoint_batches: A checkpoint every so many batches, and one at the end.
         evaluate_batches: The part `validation` is evaluated every so many batches; 0 = at the end only.
         report_batches: One line of metrics every so many batches.
-        threads: Of Torch; the same weights come out to the bit only with as many. 0 = as many as it takes itself.
+        threads: Of Torch; the same weights come out to the bit only with as many. 0 = half of the cores, at least 1:
+            the other half prepares the next batch, and threads that want for cores spend their time in waiting.
         space: Name of the vector space of the item vectors, for the artefact.
 
     """
@@ -48,6 +50,10 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     threads: CountOrNone = 0
     space: str = "v1"
 
+    def resolved(self) -> TrainingConfig:
+        """With the number of threads that 0 stands for here."""
+        return msgspec.structs.replace(self, threads=self.threads or max(1, (os.cpu_count() or 1) // 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -59,7 +65,7 @@ class Progress:
         total: Samples to do; None = not known.
         rate: Samples per second of this stage.
         seconds_left: At this rate; None = not known.
-        loss: Mean cross-entropy since the last line of metrics; None = none yet.
+        loss: Mean cross-entropy between the newest two lines of metrics; None = none yet.
         gauc: Of the newest batches, each scored before it was learnt from; None = none yet, or undefined.
 
     """

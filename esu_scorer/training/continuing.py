@@ -43,7 +43,7 @@ def check_parent(parent: Artefact, spec: FeatureSpec, network: NetworkConfig) ->
         ("network", parent.manifest.network, network),
     ):
         if theirs != ours:
-            msg = f"artefact {parent.version!r} has {what} {theirs}, this run has {ours}; go on from one that has the same"
+            msg = f"artefact {parent.version!r} has {what} {theirs}, this run {ours}; go on from one that has the same"
             raise TrainingError(msg)
 
 
@@ -61,8 +61,8 @@ def _join(name: str, old: Lookup, new: Lookup, rows_max: int) -> Lookup:
         if both.row_count <= rows_max:
             return both
     msg = (
-        f"feature {name!r}: the ids of the artefact ({len(old.ids)}) and of the data make more than rows_max = {rows_max} "
-        f"rows, and a table that is not hashed cannot become so; raise rows_max or minimum_count"
+        f"feature {name!r}: the ids of the artefact ({len(old.ids)}) and of the data make more than rows_max = "
+        f"{rows_max} rows, and a table that is not hashed cannot become so; raise rows_max or minimum_count"
     )
     raise TrainingError(msg)
 

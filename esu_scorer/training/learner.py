@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from muse_stream.esu_scorer.evaluation import gauc
 from muse_stream.esu_scorer.network import Forward, Model
 from muse_stream.esu_scorer.network.tower import CLICK
+from muse_stream.esu_scorer.training.compact import Compact
 from muse_stream.esu_scorer.training.config import TrainingConfig
 from muse_stream.esu_scorer.training.optimisers import Optimisers
 from muse_stream.esu_scorer.training.reading import Batch
@@ -38,16 +40,28 @@ class Learner:
     def __init__(self, model: Model, config: TrainingConfig) -> None:
         self.model = model.train()
         self.optimisers = Optimisers(model, config)
+        self._tables = {feature.name: model.embeddings.table(feature.name) for feature in model.spec.features}
+        for table in self._tables.values():
+            table.sparse = False  # it is of the narrow tables that gradients are taken, and those are dense
 
-    def learn(self, batch: Batch) -> tuple[float, Float32]:
-        """Take one step: the loss and the probabilities `[T] float32` from before it. Raises `NotFiniteError`."""
-        result: Forward = self.model(batch.rows)
+    def learn(self, batch: Batch, narrow: Compact) -> tuple[float, Float32]:
+        """Take one step: the loss and the probabilities `[T] float32` from before it. Raises `NotFiniteError`.
+
+        `narrow` is the same batch over its distinct rows.
+        """
+        tables = {
+            name: table.weight.detach().index_select(0, narrow.distinct[name]).requires_grad_()
+            for name, table in self._tables.items()
+        }
+        result: Forward = functional_call(self.model, {weight_name(name): t for name, t in tables.items()}, narrow.rows)
         loss = cross_entropy(result.probability, batch.label)
         value = loss.item()
         if not math.isfinite(value):
             raise NotFiniteError(value)
         self.optimisers.clear()
         loss.backward()  # type: ignore[no-untyped-call]
+        for name, table in self._tables.items():
+            table.weight.grad = _spread(tables[name].grad, narrow.distinct[name], table.weight)
         self.optimisers.step()
         return value, result.probability[:, CLICK].detach().numpy()
 
@@ -62,6 +76,11 @@ class Learner:
         self.model.load_state_dict(_named("weight/", tensors))
         self.optimisers.restore(_named("optimiser/", tensors))
         torch.set_rng_state(tensors["rng"])
+
+
+def weight_name(feature: str) -> str:
+    """Name of a feature's table among a model's parameters."""
+    return f"embeddings.tables.of_{feature}.weight"
 
 
 def cross_entropy(probability: Tensor, label: Tensor) -> Tensor:
@@ -98,7 +117,7 @@ class Running:
 
 @contextmanager
 def repeatable(seed: int, threads: int) -> Iterator[None]:
-    """Torch so that one seed gives one model, with this many threads (0 = its own choice); as before afterwards.
+    """Torch so that one seed gives one model, with this many threads; as before afterwards.
 
     Some of Torch's CPU kernels add up in the order in which threads come along unless they are told not to.
     """
@@ -108,7 +127,7 @@ def repeatable(seed: int, threads: int) -> Iterator[None]:
     fill = memory.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.set_num_threads(threads or threads_before)
+        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
         memory.fill_uninitialized_memory = False
         try:
@@ -121,3 +140,10 @@ def repeatable(seed: int, threads: int) -> Iterator[None]:
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _spread(gradient: Tensor | None, rows: Tensor, table: Tensor) -> Tensor | None:
+    """The gradient of a whole table that has `gradient [n, W]` at these distinct, ascending rows, sparse."""
+    if gradient is None:
+        return None
+    return torch.sparse_coo_tensor(rows[None], gradient, table.shape, is_coalesced=True, check_invariants=False)

@@ -1,7 +1,8 @@
 """Batches out of blocks: samples in the source's order, a fixed number at a time, prepared one batch ahead.
 
-Invariant: which samples a batch holds depends on the source, the seed and the batch size alone, not on how the source
-cuts its blocks, nor on where a run was stopped and resumed.
+Invariant: which samples a batch holds depends on their order and the batch size alone, not on how the source cuts its
+blocks, nor on where a run was stopped and resumed. (Samples of one window become neighbours within a block's part of a
+batch, so another cut may change the order of summation.)
 """
 
 from __future__ import annotations

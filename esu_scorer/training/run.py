@@ -13,7 +13,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,34 +25,16 @@ from muse_stream.esu_scorer.evaluation import Report, Scores, evaluate
 from muse_stream.esu_scorer.models.recipe import Recipe
 from muse_stream.esu_scorer.retrieval import MakeRetrieval, Rule
 from muse_stream.esu_scorer.training.checkpoints import Checkpoint, Position
+from muse_stream.esu_scorer.training.compact import Compact, compact
 from muse_stream.esu_scorer.training.config import Pace, Progress, Told, TrainingConfig
 from muse_stream.esu_scorer.training.continuing import check_parent, first_model, joined
 from muse_stream.esu_scorer.training.counting import Ids, count_ids
 from muse_stream.esu_scorer.training.learner import Learner, NotFiniteError, Running, batch_tensors, repeatable
+from muse_stream.esu_scorer.training.outcome import Trained, metrics_of, outcome_of
 from muse_stream.esu_scorer.training.plots import plot_run
 from muse_stream.esu_scorer.training.reading import Ahead, Batch, View, batches, skip
 from muse_stream.esu_scorer.training.rundir import Done, Metrics, RunDirectory, settings_of
 from muse_stream.esu_scorer.training.scoring import scored
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished run.
-
-    Attributes:
-        artefact: Directory of the trained model.
-        validation: Evaluation on the part `validation`; None where it has no sample.
-        samples: Learnt from, over all epochs.
-        samples_per_second: Of the training loop, since it was last resumed.
-        before: Whether the run had been finished before this call, which then did nothing.
-
-    """
-
-    artefact: Path
-    validation: Report | None
-    samples: int
-    samples_per_second: float
-    before: bool
 
 
 def train(
@@ -82,13 +63,13 @@ def train(
         DataError: Bad input.
 
     """
-    run = RunDirectory(directory)
+    run, config = RunDirectory(directory), config.resolved()
     if parent is not None:
         check_parent(parent, source.info.spec, recipe.network)
     run.claim(settings_of(recipe, config, source.info, None if parent is None else parent.digest))
     if (done := run.done()) is not None:
         told(Progress("finished", done.samples, done.samples, done.samples_per_second, 0.0))
-        return _trained(run, done, before=True)
+        return outcome_of(run, done, before=True)
     with repeatable(config.seed, config.threads):
         resumed = _Run(source=source, recipe=recipe, make=make, config=config, directory=run, told=told, parent=parent)
         return resumed.finish()
@@ -119,6 +100,8 @@ class _Run:
         self._position = self._resume()
         self._metrics = Metrics(directory.path, batches=self._position.batches)
         self._running = Running()
+        self._loss: float | None = None
+        self._gauc: float | None = None
 
     def finish(self) -> Trained:
         """Train to the end, freeze, evaluate."""
@@ -141,22 +124,22 @@ class _Run:
         )
         plot_run(self._directory.path, report)
         self._directory.finish(done)
-        return _trained(self._directory, done, before=False)
+        return outcome_of(self._directory, done, before=False)
 
     def _epoch(self, pace: Pace) -> None:
         """Learn from the rest of the present epoch."""
         with Ahead(self._batches()) as ahead:
-            while (batch := ahead.take()) is not None:
+            while (pair := ahead.take()) is not None:
                 if not self._halts(self._position.batches + 1):
                     ahead.start()
-                self._step(batch, pace)
+                self._step(*pair, pace)
                 if self._halts(self._position.batches):
                     self._halt()
         self._position = msgspec.structs.replace(
             self._position, epoch=self._position.epoch + 1, epoch_samples=0, seen=0
         )
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[tuple[Batch, Compact]]:
         """Batches of the present epoch from the present position on."""
         position = self._position
         blocks: Iterator[Block] = self._source.blocks("train", seed=self._config.seed + position.epoch)
@@ -169,14 +152,15 @@ class _Run:
                 f"data"
             )
             raise TrainingError(msg)
-        return batches(
+        found = batches(
             rest, self._view, self._config.batch, part="train", first=position.epoch_samples, seen=position.seen
         )
+        return ((batch, compact(batch.rows, self._view.spec)) for batch in found)
 
-    def _step(self, batch: Batch, pace: Pace) -> None:
+    def _step(self, batch: Batch, narrow: Compact, pace: Pace) -> None:
         number = self._position.batches + 1
         try:
-            loss, scores = self._learner.learn(batch)
+            loss, scores = self._learner.learn(batch, narrow)
         except NotFiniteError as error:
             self._stop(batch, number, str(error))
         self._running.add(batch, loss, scores)
@@ -194,8 +178,8 @@ class _Run:
         first = self._position.epoch_samples
         msg = (
             f"the loss of batch {number} (samples {first}..{first + len(batch) - 1} of epoch {self._position.epoch}) "
-            f"is {loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at the "
-            f"loss in metrics.jsonl, lower dense_rate or table_rate, and start again in a new directory"
+            f"is {loss}; the batch is in {file}. Weights or rates are too large, or the data is wrong there: look at "
+            f"the loss in metrics.jsonl, lower dense_rate or table_rate, and start again in a new directory"
         )
         raise TrainingError(msg)
 
@@ -203,9 +187,9 @@ class _Run:
         """Tell of the step; every few batches with loss and GAUC, and a line of metrics."""
         position = self._position
         if position.batches % self._config.report_batches:
-            self._told(pace.at(position.samples))
+            self._told(pace.at(position.samples, loss=self._loss, gauc=self._gauc))
             return
-        loss, gauc = self._running.report()
+        self._loss, self._gauc = loss, gauc = self._running.report()
         progress = pace.at(position.samples, loss=loss, gauc=gauc)
         self._metrics.add(
             {
@@ -230,7 +214,7 @@ class _Run:
         if self._config.evaluate_batches and number % self._config.evaluate_batches == 0:
             report = self._evaluate()
             if report is not None:
-                self._metrics.add({"batch": number, "validation": _values(report)})
+                self._metrics.add({"batch": number, "validation": metrics_of(report)})
         if number % self._config.checkpoint_batches == 0:
             self._checkpoint()
 
@@ -284,22 +268,10 @@ class _Run:
             trained=True,
             k=self._recipe.k,
             r=self._recipe.recent,
-            metrics={} if report is None else _values(report),
+            metrics={} if report is None else metrics_of(report),
             data=self._ids.counted.span,
             parent=None if self._parent is None else self._parent.digest,
         )
         shutil.rmtree(self._directory.artefact, ignore_errors=True)
         artefact.save(self._directory.artefact)
         return artefact
-
-
-def _values(report: Report) -> dict[str, float]:
-    """The report's metrics that exist."""
-    found = {name: getattr(report, name).value for name in ("gauc", "auc", "log_loss", "calibration")}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _trained(run: RunDirectory, done: Done, *, before: bool) -> Trained:
-    validation = bytes(done.validation)
-    report = None if validation == b"null" else Report.from_json(validation)
-    return Trained(run.artefact, report, done.samples, done.samples_per_second, before)

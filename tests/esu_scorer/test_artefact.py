@@ -3,6 +3,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from muse_stream.esu_scorer.errors import (
     FeatureError,
     VocabularyError,
 )
+from muse_stream.esu_scorer.manifest import DataSpan, digest_of, plain_form
 from muse_stream.esu_scorer.network import Model
+from muse_stream.esu_scorer.vocabulary import HashedVocabulary, Lookup
 
 from .making import RETAIL, artefact, score_batch, vocabularies
 
@@ -157,3 +160,49 @@ def test_the_manifest_is_readable(tmp_path: Path) -> None:
     assert plain["network"] == {"name": "muse", "form": "released", "tower": [256, 128, 64]}
     assert plain["tensors"]["vocabulary/item"] == {"dtype": "int64", "shape": [40]}
     assert plain["digest"] == made.digest
+
+
+def hashed() -> Artefact:
+    known: dict[str, Lookup] = {**vocabularies(), "item": HashedVocabulary(30)}
+    model = Model(RETAIL, MuseConfig(), {name: ids.row_count for name, ids in known.items()})
+    model.reset(1)
+    return Artefact.from_model(model, known, space="v1", version="hashed", trained=True)
+
+
+def test_a_hashed_vocabulary_is_kept_and_serves_ids_never_seen(tmp_path: Path) -> None:
+    saved = hashed()
+    saved.save(tmp_path / "one")
+    loaded = Artefact.load(tmp_path / "one")
+    assert loaded.digest == saved.digest
+    assert loaded.vocabulary("item") == HashedVocabulary(30)
+    assert loaded.vocabulary("category").row_count == 41
+    batch = score_batch(1)
+    assert Scorer(loaded).score(batch).tolist() == Scorer(saved).score(batch).tolist()
+
+
+def test_what_it_was_trained_on_and_from_is_kept_and_digested(tmp_path: Path) -> None:
+    span = DataSpan(source="planted", samples=10, first_ms=5, last_ms=9)
+    source, known = artefact(), vocabularies()
+
+    def made(**more: Any) -> Artefact:
+        return Artefact.from_model(source.model(), known, space="v1", version="a", trained=True, **more)
+
+    child = made(data=span, parent=source.digest)
+    child.save(tmp_path / "a")
+    manifest = Artefact.load(tmp_path / "a").manifest
+    assert (manifest.data, manifest.parent) == (span, source.digest)
+    assert len({made().digest, made(data=span).digest, child.digest}) == 3
+    assert made().manifest.vocabulary_digest == source.manifest.vocabulary_digest
+    assert hashed().manifest.vocabulary_digest != source.manifest.vocabulary_digest
+
+
+def test_an_artefact_of_an_earlier_release_loads_and_keeps_its_digest_when_saved_again(tmp_path: Path) -> None:
+    new = artefact()
+    plain = {name: value for name, value in plain_form(new.manifest).items() if name != "vocabulary_digest"}
+    plain["digest"] = digest_of(plain, new.tensors)
+    new.save(tmp_path / "old")
+    (tmp_path / "old" / "artefact.json").write_text(json.dumps(plain), encoding="utf-8")
+    old = Artefact.load(tmp_path / "old")
+    assert old.digest == plain["digest"] != new.digest
+    old.save(tmp_path / "again")
+    assert Artefact.load(tmp_path / "again").digest == old.digest

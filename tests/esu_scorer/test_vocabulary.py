@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from muse_stream.esu_scorer import Vocabulary
 from muse_stream.esu_scorer.errors import VocabularyError
+from muse_stream.esu_scorer.vocabulary import HashedVocabulary
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -44,3 +45,30 @@ def test_what_is_no_vocabulary_is_refused(ids: np.ndarray, told: str) -> None:
 def test_text_is_refused() -> None:
     with pytest.raises(VocabularyError, match="must be integers"):
         Vocabulary.of(["17850"])
+
+
+def test_hashed_ids_have_the_documented_row() -> None:
+    def mix(value: int) -> int:
+        mask = 2**64 - 1
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
+        return value ^ (value >> 31)
+
+    ids = [1, -1, 2**62, -(2**63), 12345, 2**63 - 1]
+    wanted = [1 + mix(i & (2**64 - 1)) % 97 for i in ids]
+    assert HashedVocabulary(97).rows(np.array([ids])).tolist() == [wanted]
+    assert HashedVocabulary(97).rows(np.array([0, 0])).tolist() == [0, 0]
+
+
+def test_hashed_ids_share_rows_as_often_as_documented() -> None:
+    lookup = HashedVocabulary(20_000)
+    rows, counts = np.unique(lookup.rows(np.arange(1, 10_001)), return_counts=True)
+    assert rows.min() >= 1
+    assert rows.max() < lookup.row_count
+    shared = counts[counts > 1].sum() / 10_000
+    assert abs(shared - (1 - np.exp(-0.5))) < 0.02
+
+
+def test_no_buckets_are_refused() -> None:
+    with pytest.raises(VocabularyError, match="at least 1 bucket, found 0"):
+        HashedVocabulary(0)

@@ -22,7 +22,6 @@ SIZES: dict[Part, int] = {"train": 400, "validation": 120, "test": 60}
 SMALL = TrainingConfig(
     batch=50, checkpoint_batches=3, refresh_batches=2, report_batches=2, threads=1, dense_rate=1e-3, table_rate=1e-2
 )
-KNOWN = {name: n for name, n in zip(("item", "category"), (ITEMS, CATEGORIES), strict=True)}
 
 
 def item_vectors() -> npt.NDArray[np.int8]:
@@ -30,7 +29,8 @@ def item_vectors() -> npt.NDArray[np.int8]:
     rng = np.random.default_rng(9)
     centres = rng.normal(size=(CATEGORIES, 16))
     vectors = centres[np.arange(ITEMS) % CATEGORIES] + 0.5 * rng.normal(size=(ITEMS, 16))
-    return (127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8)
+    scaled: npt.NDArray[np.int8] = (127 * vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.int8)
+    return scaled
 
 
 @dataclass
@@ -45,9 +45,8 @@ class SmallSource:
     salt: int = 0
     spec: FeatureSpec = SPEC
 
-    @property
-    def info(self) -> SourceInfo:
-        return SourceInfo(self.name, self.spec, "", dict(self.samples))
+    def __post_init__(self) -> None:
+        self.info = SourceInfo(self.name, self.spec, "", dict(self.samples))
 
     def blocks(self, part: Part, *, seed: int | None = None) -> Iterator[Block]:
         total = self.samples.get(part, 0)
@@ -144,3 +143,17 @@ def following(source: Source, make: MakeRetrieval, rows: Mapping[str, Rows]) -> 
 
 
 RECIPE = Recipe("muse", MuseConfig(tower=(16, 8)), following, k=5, recent=4, length=30)
+
+
+class Broken(Following):
+    """Gives a cosine that is no number from the second batch on."""
+
+    def retrieve(self, block: Block, k: int, recent: int) -> Retrieved:
+        found = super().retrieve(block, k, recent)
+        if isinstance(self.search, BruteForce) and self.search.retrieved > 50:
+            found.recent_cosine[:, 2] = np.nan
+        return found
+
+
+def broken(source: Source, make: MakeRetrieval, rows: Mapping[str, Rows]) -> Broken:
+    return Broken(make(source.vectors()))
