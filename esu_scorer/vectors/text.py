@@ -86,7 +86,8 @@ def _counts(texts: Sequence[str], first: int, width: int, seed: int) -> tuple[In
     letters, word_of = text.astype(np.uint64), np.repeat(np.arange(len(words)), size)
     codes = [owner * width + _bucket(_whole(letters, size, seed), width)]
     for run in RUNS:
-        start = np.flatnonzero(word_of[: len(word_of) - run + 1] == word_of[run - 1 :])
+        last = word_of[run - 1 :]  # of each run's last letter
+        start = np.flatnonzero(word_of[: len(last)] == last)
         codes.append(owner[word_of[start]] * width + _bucket(_runs(letters, start, run, seed), width))
     return np.unique(np.concatenate(codes), return_counts=True)
 
