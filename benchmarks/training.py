@@ -105,5 +105,6 @@ def _peers(figures: dict[str, float]) -> dict[str, float]:
 def _in_a_process(who: str, size: Size, threads: int, seconds: float) -> Measured:
     arguments = [who, size.length, size.items, size.batch, threads, seconds]
     command: Sequence[str] = [sys.executable, "-m", "muse_stream.benchmarks.training_case", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    waiting = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as `muse-stream train` has it, for everybody
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=waiting)
     return Measured(**json.loads(done.stdout.splitlines()[-1]))

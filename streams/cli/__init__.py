@@ -4,6 +4,7 @@ Invariant: naming a command imports that command's module and no other, so that 
 Every error ends as one line on stderr and an exit code: 0 done, 1 failed, 2 wrong usage; `--debug` shows the traceback.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 
@@ -30,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "check": "Check settings, broker, topics, stores and devices; advise.",
     "config": "Show the settings in force.",
 }
+LEARNING = {"train", "compare"}
 
 
 class LazyGroup(click.Group):
@@ -43,6 +45,10 @@ class LazyGroup(click.Group):
         """Import the module of one command."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in LEARNING:
+            # Read by OpenMP when Torch is imported. Threads that spin while they wait take the cores from the one that
+            # prepares the next batch: with as many threads as cores, training is then eight times as slow.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         module = import_module(f"muse_stream.streams.cli.{cmd_name}_command")
         command: click.Command = module.command
         return command
