@@ -1,6 +1,6 @@
 """Which behaviours a sample's network looks at: the interface that training, evaluation and export retrieve through.
 
-The composition passes in the engine's own search; nothing in this room searches by cosine.
+The composition passes in the engine's own search; nothing in this room searches by cosine for training or serving.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Behaviours:
         item: `[M] int64` item ids.
         category: `[M] int64` categories, 0 = not known.
         action: `[M] uint8` action codes, 0 = not known.
-        time_ms: `[M] int64` milliseconds since the epoch, rising within a user; 0 = the source has no times.
+        time_ms: `[M] int64` milliseconds since the epoch, rising within a window; 0 = the source has no times.
 
     """
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import I64
 from muse_stream.gsu_engine.cuda.layout import PAIR
+from muse_stream.gsu_engine.kernels.residents import PAGE
 
 TILE = 128  # rows; ROWS_PER_TILE of kernels/tiles.cuh
-PAGE = 512  # slots of a page of a history
 GROUP = 64  # candidates of a warp
 GROUPS_MOST = 8  # warps of a block
 SAMPLE_MOST = 4_096  # rows

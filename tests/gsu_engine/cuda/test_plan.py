@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.cuda import plan, search, sources
 from muse_stream.gsu_engine.cuda.plan import Lists, Plan
+from muse_stream.gsu_engine.kernels.residents import PAGE
 
 RING = 198
 LENGTHS = st.one_of(st.integers(1, 5_000), st.integers(1, 10**6), st.sampled_from((127, 128, 129, 256, 257, 4_096)))
@@ -113,7 +114,7 @@ def test_numbers_are_those_of_the_kernels() -> None:
     text = sources.text_of("search")
     defined = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\b", text)}
     assert defined["ROWS_PER_TILE"] == plan.TILE
-    assert defined["PAGE_SLOTS"] == plan.PAGE
+    assert defined["PAGE_SLOTS"] == PAGE
     assert defined["CANDIDATES_PER_WARP"] == plan.GROUP
     assert defined["WARPS"] == plan.GROUPS_MOST
     assert defined["SAMPLE_TILES_PER_ITEM"] == plan.SAMPLE_TILES
