@@ -5,6 +5,7 @@ worker serves the partition; `lettered` is the offset below which that has happe
 that waits for acknowledgements holds back everything behind it.
 """
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from muse_stream.streams.ingest.ports import TopicPartition
 from muse_stream.streams.ingest.status import LogState
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.rejects import Reject
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -80,15 +83,20 @@ class Cursor:
         """Whether readers see all that was in the log at assignment."""
         return self.feed.visible >= self.target
 
-    def serve(self, committed: int | None) -> None:
+    def serve(self, committed: int | None, begin: int) -> None:
         """Become the owner, or go on as such: what is below the group's commit was dead-lettered by an owner before.
 
-        Without a commit there is nothing to tell what was; then letters begin at the store's position.
+        Without a commit there is nothing to tell what was; then letters begin at the store's position. A log that was
+        trimmed beyond the commit has nothing left to dead-letter below its `begin`, which is no reason not to go on.
         """
         if self.serving:
             self.lettered = max(self.lettered, committed or 0)
         else:
             self.lettered = self.feed.position if committed is None else committed
+        if self.lettered < begin <= self.feed.position:
+            name = f"{self.at.topic}-{self.at.partition}"
+            log.warning("%s: rejects from %d to %d, if any, are gone unseen", name, self.lettered, begin)
+            self.lettered = begin
         self.serving = True
         self.committed = -1 if committed is None else committed
 

@@ -191,7 +191,7 @@ class ItemReader(LoopThread):
         origin = origin_of(self._feed.store.identity)
         cursor = new_cursor(self._at, self._feed, origin, answers, may_start_late=True)
         if self._emits():
-            cursor.serve(answers.committed.get(self._at))
+            cursor.serve(answers.committed.get(self._at), answers.bounds[self._at].begin)
         self._pump.reassign([cursor])
         self._cursor = cursor
 

@@ -47,9 +47,10 @@ class OpenPartition:
         for cursor in self.cursors:
             facts = answers.topics.get(cursor.at.topic)
             cursor.origin = check_origin(cursor.at, cursor.origin, answers.cluster_id, facts)
-            cursor.target = require_partition(cursor.at, answers.bounds, facts).end
+            bounds = require_partition(cursor.at, answers.bounds, facts)
+            cursor.target = bounds.end
             if self.serving:
-                cursor.serve(answers.committed.get(cursor.at))
+                cursor.serve(answers.committed.get(cursor.at), bounds.begin)
 
     def restore(self, parts: PartitionParts, answers: LogAnswers, *, behind: bool = False) -> "Future[bool] | None":
         """Look for a snapshot where there is no store, or one that is `behind` the log; once per assignment.

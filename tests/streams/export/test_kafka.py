@@ -127,15 +127,14 @@ def test_replay_gives_what_was_served_to_the_bit(
 
 
 def test_stores_give_what_the_log_gives(installation: Installation, answers: list[Answer], tmp_path: Path) -> None:
+    time.sleep(1.001 - time.time() % 1)  # a store dates arrivals to the second: the last behaviours' own is over
     path = write_impressions(tmp_path / "shown.parquet", answers, positions=False)
     by_log = export(installation, str(path), "--out", str(tmp_path / "log"))
     state = str(installation.workers[0].state)
     by_store = export(
         installation, str(path), "--out", str(tmp_path / "stores"), "--from", "stores", "--data-dir", state
     )
-    assert by_log["left_out"] == {}
-    assert by_store["samples"] + sum(by_store["left_out"].values()) == by_log["samples"]
-    assert by_store["samples"] > 0
+    assert by_log["left_out"] == by_store["left_out"] == {}
+    assert by_store["samples"] == by_log["samples"] > 0
     ours, theirs = table(tmp_path / "stores"), table(tmp_path / "log")
-    theirs = theirs.filter(pa.compute.is_in(theirs["row"], ours["row"]))
     assert [name for name in ours.column_names if not ours[name].equals(theirs[name])] == ["behaviours_position"]

@@ -148,6 +148,23 @@ def test_retention_that_overtakes_the_reader_stops_that_partition_alone(worker: 
     until(lambda: worker.items(1, users_of(1, 1)[0])[-1] == 9)
 
 
+def test_a_log_that_was_trimmed_beyond_the_groups_commit_is_read_on(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A commit is sent now and then and may be lost; the log may be trimmed up to the store's position."""
+    worker.assign(0)
+    worker.ready(0)
+    worker.service.revoke([0]).result(PATIENCE_SECONDS)
+    worker.log.commits[HERE] = 1
+    worker.log.cut(HERE, 2)
+    worker.log.behaviour(users_of(0, 1)[0], 4)
+    worker.assign(0)
+    until(lambda: worker.items(0, users_of(0, 1)[0]) == [1, 2, 3, 4])
+    assert worker.phase(0) is Phase.READY
+    assert "rejects from 1 to 2, if any, are gone unseen" in caplog.text
+    assert worker.readers[0].assigned[-1][HERE] == 2
+
+
 def test_a_partition_that_the_topic_does_not_have_stops_alone(worker: Worker) -> None:
     """The requests topic got more partitions than the behaviours have."""
     worker.assign(0, COUNT)

@@ -54,7 +54,7 @@ class Bench:
             opened = self.parts.cursors(number, self.stores[number], answers)
             for cursor in opened:
                 if serving:
-                    cursor.serve(self.log.commits.get(cursor.at))
+                    cursor.serve(self.log.commits.get(cursor.at), 0)
             cursors += opened
         self.pump.reassign(cursors)
         return cursors
