@@ -114,7 +114,7 @@ def dead_letters_after_the_position() -> Plant:
 def letters_below_the_store_only() -> Plant:
     """A new owner starts its dead letters at its own position, whatever the group has committed."""
     served = Cursor.serve
-    return mock.patch.object(Cursor, "serve", lambda cursor, committed: served(cursor, None))
+    return mock.patch.object(Cursor, "serve", lambda cursor, committed, begin: served(cursor, None, begin))
 
 
 def erased_numbers_are_given_again() -> Plant:
