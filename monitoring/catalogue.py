@@ -277,20 +277,6 @@ SPACE_COVERAGE = _gauge(
     "Share of the items with a vector in the space that is served that have one in this space.",
     "space",
 )
-SHADOW_REQUESTS = _counter(
-    "muse_shadow_requests_total", "Requests of the shadow's share, by what became of them there.", "outcome"
-)
-SHADOW_DIFFERENCE = _histogram(
-    "muse_shadow_score_abs_difference",
-    "Absolute difference between the shadow's click probability and the answer's, per candidate.",
-    buckets.DIFFERENCE,
-)
-SHADOW_RANK = _histogram(
-    "muse_shadow_rank_difference_ratio",
-    "How far the shadow moves a candidate in its request's ranking, on average, as a share of the list: 0 is the same "
-    "order, 1/3 is unrelated, 1/2 is reversed. Requests of one candidate count as 0.",
-    buckets.RANK_SHIFT,
-)
 MODEL_SCORE = _histogram("muse_model_score_ratio", "Click probabilities as answered.", buckets.PROBABILITY)
 MODEL_NONFINITE = _counter("muse_model_scores_nonfinite_total", "Scores that were no number; must stay 0.")
 RETRIEVAL_COSINE = _histogram(
@@ -300,6 +286,21 @@ RETRIEVAL_FOUND = _histogram(
     "muse_retrieval_found_behaviours",
     "Behaviours retrieved per candidate; below k where history or vectors lack.",
     buckets.COUNTS,
+)
+
+SHADOW_REQUESTS = _counter(
+    "muse_shadow_requests_total", "Requests of the shadow's share, by what became of them there.", "outcome"
+)
+SHADOW_DIFFERENCE = _histogram(
+    "muse_shadow_score_difference_ratio",
+    "Absolute difference between the shadow's click probability and the answer's, per candidate.",
+    buckets.DIFFERENCE,
+)
+SHADOW_RANK = _histogram(
+    "muse_shadow_rank_difference_ratio",
+    "How far the shadow moves a candidate in its request's ranking, on average, as a share of the list: 0 is the same "
+    "order, 1/3 is unrelated, 1/2 is reversed. Requests of one candidate count as 0.",
+    buckets.RANK_SHIFT,
 )
 
 HEALTH_CHECK = _gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")

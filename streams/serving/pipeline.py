@@ -204,11 +204,10 @@ class Pipeline:
 
         What was retrieved is taken over where it is of the bundle's space and as wide as its model wants.
         """
-        read = _Read(
-            found.history, found.profile, found.behaviours_position, found.users_position, found.watermark_ms
-        )
+        read = _Read(found.history, found.profile, found.behaviours_position, found.users_position, found.watermark_ms)
         known = [found.result] if _is_enough(found, live) else None
-        (other,) = self._answer(_Pass([replace(ask, clock=StageClock())], [read], live), known)
+        bare = Ask(ask.partition, replace(ask.request, features=False), ask.deadline, StageClock())
+        (other,) = self._answer(_Pass([bare], [read], live), known)
         return other
 
     def _answer(self, pass_: _Pass, known: list[SearchResult] | None = None) -> list[Found]:

@@ -1,18 +1,15 @@
-"""The model in service: loaded, warmed, then used.
+"""Models from disk to memory, as the settings say: the one they name, and any other directory.
 
-Invariant: `scorer()` gives a model only after it has scored a warm-up batch.
+Invariant: nothing here touches what serves; a model that these functions return has been read and checked whole.
 """
 
 import logging
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel
-from muse_stream.monitoring import ModelReading
 from muse_stream.streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -22,21 +19,8 @@ WARM_UP_CANDIDATES = (1, 200)
 """A lone candidate and the usual request: torch allocates and chooses kernels for both on first use."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """A warmed scorer and when it was loaded (Unix time)."""
-
-    scorer: ServedModel
-    loaded_at_seconds: float
-
-    def reading(self) -> ModelReading:
-        """What monitoring shows."""
-        info = self.scorer.info
-        return ModelReading(version=info.version, digest=info.digest, loaded_at_seconds=self.loaded_at_seconds)
-
-
-def load(settings: Settings) -> LiveModel:
-    """Load and warm the artefact that the settings name; a seeded, untrained one where they name none.
+def of_settings(settings: Settings) -> ServedModel:
+    """The model that the settings name; a seeded, untrained one where they name none.
 
     Raises:
         ArtefactError: It is missing, corrupt, or not what the settings expect.
@@ -44,11 +28,18 @@ def load(settings: Settings) -> LiveModel:
 
     """
     torch.set_num_threads(settings.model.threads)
-    scorer = Scorer(artefact_of(settings), device_of(settings))
-    for candidates in WARM_UP_CANDIDATES:
-        scorer.score(warm_up_batch(scorer.info, candidates))
-    log.info("model %s (%s) is warm on %s", scorer.info.version, scorer.digest, scorer.device)
-    return LiveModel(scorer, time.time())
+    return Scorer(artefact_of(settings), device_of(settings))
+
+
+def from_directory(settings: Settings, path: Path) -> ServedModel:
+    """The model in a directory. Raises as `of_settings`."""
+    return Scorer(Artefact.load(path), device_of(settings))
+
+
+def name_of(settings: Settings) -> str:
+    """What to call the model that the settings name."""
+    path = path_of(settings)
+    return path.name if path else "untrained"
 
 
 def device_of(settings: Settings) -> str:

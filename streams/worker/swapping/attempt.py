@@ -121,9 +121,7 @@ class Attempt:
 
     def _move(self, served: Live, live: Live) -> None:
         engines = self.means.engines
-        moved = move_residents(
-            engines.engine(served), engines.engine(live), self.means.stores, lambda: self.pause(0.0)
-        )
+        moved = move_residents(engines.engine(served), engines.engine(live), self.means.stores, lambda: self.pause(0.0))
         log.info("%d resident users are loaded into space %s", moved, live.space)
 
     def _at(self, step: Step, share: float | None = None) -> None:

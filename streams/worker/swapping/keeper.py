@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import chain, repeat
 
 from muse_stream.esu_scorer import EsuError
+from muse_stream.esu_scorer.errors import StoreUnreachableError
 from muse_stream.gsu_engine import GsuError
 from muse_stream.monitoring import ReloadMetrics
 from muse_stream.streams.serving.live import Live
@@ -106,7 +107,9 @@ class Keeper:
     def _runs(self, target: Target) -> bool:
         running = self._slot.running
         info = running.live.info if running else None
-        return running is not None and info is not None and self._is_same(target, running.name, info.digest, running.share)
+        return (
+            running is not None and info is not None and self._is_same(target, running.name, info.digest, running.share)
+        )
 
     def _is_same(self, target: Target, name: str, digest: str, share: float) -> bool:
         return (target.digest, target.name) == (digest, name) and target.share in {0.0, share}
@@ -117,10 +120,12 @@ class Keeper:
             outcome, reason = self._bring(target, number), ""
         except SupersededError:
             outcome, reason = Outcome.SUPERSEDED, ""
+        except StoreUnreachableError as error:
+            outcome, reason = Outcome.UNREACHABLE, str(error)
         except (RefusedError, EsuError, GsuError) as error:
             outcome, reason = Outcome.REFUSED, str(error)
         except OSError as error:
-            outcome, reason = Outcome.UNREACHABLE, f"{type(error).__name__}: {error}"
+            outcome, reason = Outcome.UNREACHABLE, f"{type(error).__name__}: {error}; mend it, it is tried again"
         except Exception as error:
             log.exception("slot %s: a fault of this program while %s was loaded", self._slot.name, target)
             outcome, reason = Outcome.FAILED, f"{type(error).__name__}: {error}; see the worker's log"

@@ -77,7 +77,9 @@ def move_residents(old: GsuEngine, new: GsuEngine, stores: Stores, is_wanted: Ca
     for user in users.tolist():
         step = time.perf_counter()
         if step - began > MOVE_SECONDS or not is_wanted():
-            log.info("%d of %d resident users are loaded into the new space, the others at their next use", moved, len(users))
+            log.info(
+                "%d of %d resident users are loaded into the new space, the others at their next use", moved, len(users)
+            )
             break
         new.prefetch(user, source)
         moved += 1

@@ -29,8 +29,10 @@ class Captured:
         self._asks.extend(ask for ask in asks[-CAPTURED:] if ask.wants_scores)
 
     def asks(self) -> list[Ask]:
-        """The latest ones, as if they had just come, whose deadline never passes."""
-        return [Ask(ask.partition, ask.request, math.inf, StageClock()) for ask in list(self._asks)]
+        """The latest ones, as if they had just come, without extras and with all the time there is."""
+        return [
+            Ask(ask.partition, replace(ask.request, features=False), math.inf, StageClock()) for ask in list(self._asks)
+        ]
 
 
 def rehearse(live: Live, parts: Parts, asks: Sequence[Ask], is_wanted: Callable[[], None]) -> int:

@@ -87,7 +87,9 @@ class Shadow:
         taken = [
             (ask, found)
             for ask, found in zip(asks, answers, strict=True)
-            if isinstance(found, Found) and found.probabilities is not None and in_share(ask.request.user, running.share)
+            if isinstance(found, Found)
+            and found.probabilities is not None
+            and in_share(ask.request.user, running.share)
         ]
         if not taken:
             return

@@ -39,6 +39,20 @@ class Slot:
         self.progress: Progress | None = None
         self.refusal: Refusal | None = None
 
+    @property
+    def live(self) -> Live:
+        """The bundle that runs.
+
+        Raises:
+            LookupError: Nothing runs.
+
+        """
+        running = self.running
+        if running is None:
+            message = f"slot {self.name} is empty; a slot that answers gets its model before the first request"
+            raise LookupError(message)
+        return running.live
+
     def install(self, name: str, live: Live, share: float = 1.0) -> None:
         """Let this bundle run from now on."""
         self.running = InService(name, live, time.time(), share)
