@@ -34,7 +34,7 @@ from muse_stream.esu_scorer.errors import (
     StoreUnreachableError,
 )
 from muse_stream.esu_scorer.features import FeatureSpec
-from muse_stream.esu_scorer.store_cache import cached
+from muse_stream.esu_scorer.store_cache import cached, check_whole
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A model's name: a folder name everywhere, and never a path."""
@@ -188,6 +188,13 @@ class ModelStore:
         if self._local:
             return Path(self._path(name))
         return cached(self._cache, entry.digest, lambda into: self._copy(name, into))
+
+    def verify(self, name: str, digest: str | None = None) -> Entry:
+        """Load the whole artefact, which checks every value of it; what it is. Raises as `fetch` does."""
+        path, entry = self.fetch(name, digest), self.entry(name)
+        if self._local:
+            check_whole(path, entry.digest)
+        return entry
 
     def _copy(self, name: str, into: Path) -> None:
         with self._talking():
