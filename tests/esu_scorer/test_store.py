@@ -132,9 +132,7 @@ def test_half_written_models_are_seen(place: Place, store: ModelStore) -> None:
     ],
 )
 @pytest.mark.usefixtures("made")
-def test_a_manifest_that_cannot_be_read_is_an_entry_with_a_problem(
-    place: Place, store: ModelStore, change: Change
-) -> None:
+def test_a_manifest_that_cannot_be_read_is_a_problem(place: Place, store: ModelStore, change: Change) -> None:
     place.write("one", MANIFEST, change(place.read("one", MANIFEST)))
     (entry,) = store.entries()
     assert (entry.name, entry.digest) == ("one", "")
