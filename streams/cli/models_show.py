@@ -36,7 +36,7 @@ def models_table(entries: list[Entry], slots: Mapping[Slot, Activation], now_ms:
             measured,
             "" if entry.problem and not entry.digest else ("yes" if entry.trained else "no"),
             f"{entry.size_bytes / 1e6:,.1f} MB",
-            age((now_ms - entry.created_ms) / 1e3),
+            age((now_ms - entry.created_ms) / 1e3) if entry.created_ms else "",
         )
     return table
 

@@ -89,6 +89,19 @@ def test_fetch_gives_a_whole_artefact(store: ModelStore, made: Artefact) -> None
     assert store.verify("one", made.digest) == store.entry("one")
 
 
+def test_a_format_that_only_names_its_features_is_listed(place: Place, store: ModelStore) -> None:
+    features = {"candidate": ["item", "category", "price_band"], "user": ["country"]}
+    manifest = {"format": "muse-onnx", "format_version": 1, "version": "mine", "space": "v2", "features": features}
+    place.write("graph", MANIFEST, json.dumps({**manifest, "digest": "c" * 64}).encode())
+    place.write("graph", "model.onnx", bytes(1000))
+    entry = store.entry("graph")
+    assert (entry.format, entry.digest, entry.space, entry.problem) == ("muse-onnx", "c" * 64, "v2", None)
+    assert entry.features is not None
+    assert entry.features.candidate_names == ("item", "category", "price_band")
+    assert entry.features.user_names == ("country",)
+    assert (entry.k, entry.r, entry.trained) == (50, 50, True)
+
+
 @pytest.mark.usefixtures("made")
 def test_another_digest_is_refused(store: ModelStore) -> None:
     with pytest.raises(StoreDigestError, match=r"one has digest \w{12}…, asked for 000000000000….*activate it again"):
