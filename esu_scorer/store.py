@@ -41,6 +41,7 @@ NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A model's name: a folder name everywhere, and never a path."""
 
 _NAME = re.compile(NAME_PATTERN)
+_SHOWN = ("version", "digest", "format", "space", "k", "r", "trained", "metrics")
 _ITEM_BYTES = {"float32": 4, "int64": 8}
 
 
@@ -220,10 +221,8 @@ class ModelStore:
         if not _NAME.fullmatch(name):
             problem = "no name of a model; rename the folder to at most 100 letters, digits, '.', '_' and '-'"
             return Entry(name, problem=problem)
-        with self._talking():
-            sizes = {file: size for file, size in self._list(self._path(name)).items() if size is not None}
-            created = self._created_ms(name) if MANIFEST_FILE in sizes else 0
-        entry = Entry(name, created_ms=created, size_bytes=sum(sizes.values()))
+        sizes, created_ms = self._look(name)
+        entry = Entry(name, created_ms=created_ms, size_bytes=sum(sizes.values()))
         if MANIFEST_FILE not in sizes:
             return replace(entry, problem=f"half-written: no {MANIFEST_FILE} among {sorted(sizes)}; copy it again")
         try:
@@ -231,10 +230,19 @@ class ModelStore:
             features = found.features.spec()
         except (StoreIncompleteError, msgspec.DecodeError, UnicodeDecodeError, FeatureError) as error:
             return replace(entry, problem=_unreadable(error))
-        said = {key: getattr(found, key) for key in ("version", "digest", "format", "space", "k", "r", "trained")}
         missing = _tensor_bytes(found) - (entry.size_bytes - sizes[MANIFEST_FILE])
-        problem = f"half-written: {missing:,} bytes of its tensors are missing; copy it again" if missing > 0 else None
-        return replace(entry, **said, features=features, metrics=found.metrics, problem=problem)
+        half = f"half-written: {missing:,} bytes of its tensors are missing; copy it again"
+        said = {key: getattr(found, key) for key in _SHOWN}
+        return replace(entry, **said, features=features, problem=half if missing > 0 else None)
+
+    def _look(self, name: str) -> tuple[dict[str, int], int]:
+        """Sizes of the files of a folder, and when its manifest was written; none where it has just been removed."""
+        with self._talking():
+            try:
+                sizes = {file: size for file, size in self._list(self._path(name)).items() if size is not None}
+                return sizes, self._created_ms(name) if MANIFEST_FILE in sizes else 0
+            except FileNotFoundError:
+                return {}, 0
 
     def _read(self, name: str) -> bytes:
         with self._talking():

@@ -73,6 +73,11 @@ class Ask:
     dry_run: bool
     as_json: bool
 
+    def say(self, line: str) -> None:
+        """Tell a person."""
+        if not self.as_json:
+            click.echo(line)
+
 
 def change_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add what the commands that change a slot share; they get it as `ask`."""
@@ -280,14 +285,13 @@ def change(ask: Ask, follower: ControlFollower, slot: Slot, activation: Activati
     """
     if not ask.dry_run:
         publish(ask.settings, slot, activation)
-    say = (lambda line: None) if ask.as_json else click.echo
     said = f"{activation.name} {activation.digest[:SHORT]} (space {activation.space})" if activation else "nothing"
-    say(f"{slot}: {'would have' if ask.dry_run else 'has'} {said}")
+    ask.say(f"{slot}: {'would have' if ask.dry_run else 'has'} {said}")
     found = None
     if ask.wait is not None:
-        found = wait_for(follower, slot, activation, ask.wait, lambda one: say(f"  {outcome_line(one)}"))
+        found = wait_for(follower, slot, activation, ask.wait, lambda one: ask.say(f"  {outcome_line(one)}"))
     elif not ask.dry_run:
-        say("workers load it beside the model that serves; `muse-stream models list` shows what each runs")
+        ask.say("workers load it beside the model that serves; `muse-stream models list` shows what each runs")
     if ask.as_json:
         document = {"slot": slot, "activation": msgspec.to_builtins(activation), "published": not ask.dry_run}
         print_json({**document, "workers": msgspec.to_builtins(found)})

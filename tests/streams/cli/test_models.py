@@ -1,6 +1,7 @@
 """`muse-stream models` against a real broker and a store on disk; the workers' reports are written by the writer."""
 
 import json
+import queue
 import threading
 from pathlib import Path
 from typing import Any
@@ -149,17 +150,15 @@ def test_waiting_tells_a_refusal(shop: Shop) -> None:
     shop.report("w2", "two")
 
     def refuse() -> None:
-        follower = follow(shop.settings, lambda slot, activation: told.append(activation) or seen.set())
+        follower = follow(shop.settings, lambda slot, activation: told.put(activation))
         follower.start()
-        seen.wait(WAIT_SECONDS)
-        (activation,) = told
+        activation = told.get(timeout=WAIT_SECONDS)
         assert activation is not None
         refused = Refused("two", activation.digest, "no room for the vectors", activation.at_ms)
         shop.report("w1", "one", refused=refused)
         follower.close()
 
-    told: list[Activation | None] = []
-    seen = threading.Event()
+    told: queue.Queue[Activation | None] = queue.Queue()
     shop.report("w1", "one")
     worker = threading.Thread(target=refuse)
     worker.start()
