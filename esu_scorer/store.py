@@ -25,6 +25,7 @@ import msgspec
 from fsspec.core import url_to_fs
 
 from muse_stream.esu_scorer.artefact import MANIFEST_FILE
+from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT
 from muse_stream.esu_scorer.errors import (
     EsuError,
     FeatureError,
@@ -33,13 +34,14 @@ from muse_stream.esu_scorer.errors import (
     StoreMissingError,
     StoreUnreachableError,
 )
-from muse_stream.esu_scorer.features import FeatureSpec
-from muse_stream.esu_scorer.store_cache import cached
+from muse_stream.esu_scorer.features import Feature, FeatureSpec
+from muse_stream.esu_scorer.store_cache import cached, check_whole
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A model's name: a folder name everywhere, and never a path."""
 
 _NAME = re.compile(NAME_PATTERN)
+_SHOWN = ("version", "digest", "format", "space", "k", "r", "trained", "metrics")
 _ITEM_BYTES = {"float32": 4, "int64": 8}
 
 
@@ -48,17 +50,30 @@ class _Tensor(msgspec.Struct):
     shape: tuple[int, ...]
 
 
+class _Features(msgspec.Struct):
+    candidate: list[str | Feature]
+    user: list[str | Feature] = []
+
+    def spec(self) -> FeatureSpec:
+        """As a specification; a format that names features without widths embeds them by itself: they are 1 wide."""
+        return FeatureSpec(_sized(self.candidate), _sized(self.user))
+
+
+def _sized(features: list[str | Feature]) -> tuple[Feature, ...]:
+    return tuple(Feature(one, 1) if isinstance(one, str) else one for one in features)
+
+
 class _Manifest(msgspec.Struct, kw_only=True):
-    """What every format's manifest says alike."""
+    """What every format's manifest says alike; the defaults are theirs."""
 
     format: str
     version: str
     digest: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-    trained: bool
+    trained: bool = True
     space: str
-    k: int
-    r: int
-    features: FeatureSpec
+    k: int = RETRIEVED_COUNT
+    r: int = RECENT_COUNT
+    features: _Features
     metrics: dict[str, float] = {}
     tensors: dict[str, _Tensor] = {}
 
@@ -76,7 +91,7 @@ class Entry:
         k: Retrieved behaviours that it reads.
         r: Recent behaviours that it reads.
         trained: False for seeded first weights.
-        features: What it reads; None where the manifest cannot be read.
+        features: What it reads, None where the manifest cannot be read; widths are 1 where the format has none.
         metrics: What its training measured.
         created_ms: When its manifest was written, by the location's clock, milliseconds since the epoch.
         size_bytes: All its files together.
@@ -189,6 +204,13 @@ class ModelStore:
             return Path(self._path(name))
         return cached(self._cache, entry.digest, lambda into: self._copy(name, into))
 
+    def verify(self, name: str, digest: str | None = None) -> Entry:
+        """Load the whole artefact, which checks every value of it; what it is. Raises as `fetch` does."""
+        path, entry = self.fetch(name, digest), self.entry(name)
+        if self._local:
+            check_whole(path, entry.digest)
+        return entry
+
     def _copy(self, name: str, into: Path) -> None:
         with self._talking():
             for file in self._list(self._path(name)):
@@ -199,20 +221,28 @@ class ModelStore:
         if not _NAME.fullmatch(name):
             problem = "no name of a model; rename the folder to at most 100 letters, digits, '.', '_' and '-'"
             return Entry(name, problem=problem)
-        with self._talking():
-            sizes = {file: size for file, size in self._list(self._path(name)).items() if size is not None}
-            created = self._created_ms(name) if MANIFEST_FILE in sizes else 0
-        entry = Entry(name, created_ms=created, size_bytes=sum(sizes.values()))
+        sizes, created_ms = self._look(name)
+        entry = Entry(name, created_ms=created_ms, size_bytes=sum(sizes.values()))
         if MANIFEST_FILE not in sizes:
             return replace(entry, problem=f"half-written: no {MANIFEST_FILE} among {sorted(sizes)}; copy it again")
         try:
             found = msgspec.json.decode(self._read(name), type=_Manifest)
+            features = found.features.spec()
         except (StoreIncompleteError, msgspec.DecodeError, UnicodeDecodeError, FeatureError) as error:
             return replace(entry, problem=_unreadable(error))
-        said = {key: getattr(found, key) for key in ("version", "digest", "format", "space", "k", "r", "trained")}
         missing = _tensor_bytes(found) - (entry.size_bytes - sizes[MANIFEST_FILE])
-        problem = f"half-written: {missing:,} bytes of its tensors are missing; copy it again" if missing > 0 else None
-        return replace(entry, **said, features=found.features, metrics=found.metrics, problem=problem)
+        half = f"half-written: {missing:,} bytes of its tensors are missing; copy it again"
+        said = {key: getattr(found, key) for key in _SHOWN}
+        return replace(entry, **said, features=features, problem=half if missing > 0 else None)
+
+    def _look(self, name: str) -> tuple[dict[str, int], int]:
+        """Sizes of the files of a folder, and when its manifest was written; none where it has just been removed."""
+        with self._talking():
+            try:
+                sizes = {file: size for file, size in self._list(self._path(name)).items() if size is not None}
+                return sizes, self._created_ms(name) if MANIFEST_FILE in sizes else 0
+            except FileNotFoundError:
+                return {}, 0
 
     def _read(self, name: str) -> bytes:
         with self._talking():

@@ -36,20 +36,21 @@ def cached(cache: Path, digest: str, copy: Callable[[Path], None]) -> Path:
         # Another thread or process that was faster has put the same there.
         with suppress(FileExistsError), new_directory(place) as staging:
             copy(staging)
-            _check(staging, digest)
+            check_whole(staging, digest)
     os.utime(place)
     _prune(cache)
     return place
 
 
-def _check(staging: Path, digest: str) -> None:
+def check_whole(path: Path, digest: str) -> None:
+    """Load the artefact in `path`. Raises `StoreIncompleteError` unless it is whole and has that digest."""
     try:
-        found = Artefact.load(staging).digest
+        found = Artefact.load(path).digest
     except ArtefactError as error:
-        msg = f"the copy of model {digest[:12]}… is not whole: {error}"
+        msg = f"model {digest[:12]}… is not whole: {error}"
         raise StoreIncompleteError(msg) from error
     if found != digest:
-        msg = f"the copy of model {digest[:12]}… has digest {found[:12]}…: it was replaced meanwhile; try again"
+        msg = f"model {digest[:12]}… has digest {found[:12]}… by now: it was replaced meanwhile; try again"
         raise StoreIncompleteError(msg)
 
 
