@@ -9,6 +9,9 @@ from muse_stream.esu_scorer.config import MuseConfig
 from muse_stream.esu_scorer.devices import Cosines
 from muse_stream.esu_scorer.errors import ArtefactError, BatchError, DeviceError, EsuError
 from muse_stream.esu_scorer.features import Feature, FeatureSpec
+from muse_stream.esu_scorer.loading import load_model
+from muse_stream.esu_scorer.onnx_artefact import OnnxArtefact
+from muse_stream.esu_scorer.onnx_model import OnnxModel
 from muse_stream.esu_scorer.scorer import Scorer
 from muse_stream.esu_scorer.served import ModelInfo, ServedModel
 from muse_stream.esu_scorer.vocabulary import Vocabulary
@@ -24,8 +27,11 @@ __all__ = [
     "FeatureSpec",
     "ModelInfo",
     "MuseConfig",
+    "OnnxArtefact",
+    "OnnxModel",
     "ScoreBatch",
     "Scorer",
     "ServedModel",
     "Vocabulary",
+    "load_model",
 ]

@@ -17,15 +17,14 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
-from muse_stream.esu_scorer.devices import Column, Cosines, adopt, device_named, upload
+from muse_stream.esu_scorer.columns import check_columns
+from muse_stream.esu_scorer.devices import CPU, Column, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
 from muse_stream.esu_scorer.network.tower import CLICK
 from muse_stream.esu_scorer.served import ModelInfo
 from muse_stream.esu_scorer.vocabulary import Lookup
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,8 +39,11 @@ class Stages:
 class Scorer:
     """Scores with one artefact, without gradients. Thread-safe."""
 
-    def __init__(self, artefact: Artefact, device: str = "cpu") -> None:
-        """Move a copy of the weights to the device: `cpu`, `cuda` or `cuda:N`. Raises `DeviceError`: not here."""
+    def __init__(self, artefact: Artefact, device: str = "cpu", threads: int = 1) -> None:
+        """Move a copy of the weights to the device: `cpu`, `cuda` or `cuda:N`; on the CPU use up to `threads`.
+
+        Raises `DeviceError`: the device is not here.
+        """
         self._device = device_named(device)
         self._artefact = artefact
         self._spec = artefact.spec
@@ -114,8 +116,7 @@ def to_rows(
     batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Lookup], device: torch.device = CPU
 ) -> RowBatch:
     """Replace every id of `batch` by its table row, as tensors. Raises `BatchError`: the columns are not `spec`'s."""
-    _check_columns("candidate_features", batch.candidate_features, spec.candidate_names)
-    _check_columns("user_features", batch.user_features, spec.user_names)
+    check_columns(batch, spec)
     item, category = vocabularies[ITEM], vocabularies[CATEGORY]
 
     def put(column: npt.NDArray[np.generic]) -> Tensor:
@@ -151,12 +152,6 @@ def _finite(name: str, column: Column, present: Tensor) -> tuple[Tensor, Tensor]
     tensor = adopt(name, column, tuple(present.shape), present.device)
     finite = tensor.isfinite()
     return tensor.masked_fill(~finite, 0.0), (finite | ~present).all()
-
-
-def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:
-    if columns.shape[1] != len(names):
-        msg = f"{name} has {columns.shape[1]} columns, this model reads {len(names)}: {', '.join(names)}"
-        raise BatchError(msg)
 
 
 def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Lookup]) -> Int64:
