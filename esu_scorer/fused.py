@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from muse_stream.esu_scorer.kernels import layout, lookup
 from muse_stream.esu_scorer.kernels.layout import Arena, Columns, Network
 from muse_stream.esu_scorer.kernels.passing import score
 from muse_stream.esu_scorer.kernels.tile import LANES
-from muse_stream.esu_scorer.network.simtier import BINS
+from muse_stream.esu_scorer.kernels.vectors import BLOCK, TIERS
 from muse_stream.esu_scorer.vocabulary import HashedVocabulary, Lookup, Vocabulary
 
 ALONE = 64
@@ -70,7 +71,7 @@ class FusedForm:
         def work(first: int, last: int) -> None:
             score(self._network, columns, self._arena(columns), first, last, scores)
 
-        helped = [self._helpers.submit(work, *cut) for cut in zip(cuts[1:-1], cuts[2:], strict=True)]
+        helped = [self._helpers.submit(work, *cut) for cut in pairwise(cuts[1:])]
         work(cuts[0], cuts[1])
         for future in helped:
             future.result()
@@ -100,11 +101,11 @@ class _Tables:
         for number, feature in enumerate(artefact.spec.features):
             table = np.ascontiguousarray(_weights(artefact)[f"embeddings.tables.of_{feature.name}.weight"])
             features[number, lookup.TABLE], features[number, lookup.WIDTH] = table.ctypes.data, feature.width
-            held += [table, *_enter_lookup(features[number], artefact.vocabulary(feature.name))]
+            held += [table, *enter_lookup(features[number], artefact.vocabulary(feature.name))]
         return cls(features, tuple(held))
 
 
-def _enter_lookup(feature: Int64, known: Lookup) -> list[npt.NDArray[np.generic]]:
+def enter_lookup(feature: Int64, known: Lookup) -> list[npt.NDArray[np.generic]]:
     """Fill in how a feature's ids are looked up; returns the arrays that must be kept."""
     if isinstance(known, HashedVocabulary):
         feature[lookup.BUCKETS] = known.buckets
@@ -157,8 +158,9 @@ class _Buffers:
             category_of=np.empty(behaviours, np.int64),
             recent_which=np.arange(recent, dtype=np.int32),
             which=np.empty(retrieved, np.int32),
+            counts=np.zeros(TIERS, np.int64),
             logs=np.log(np.arange(1, most + 2, dtype=np.float32)),
-            **{name: np.empty(shape, np.float32) for name, shape in floats.items()},
+            **{name: np.zeros(shape, np.float32) for name, shape in floats.items()},
         )
 
 
@@ -171,7 +173,7 @@ def _prepare(artefact: Artefact, features: Int64) -> tuple[Network, _Buffers]:
     mine, users = _tower_columns(spec, blocks)
     pieces = _pieces(weights, blocks, mine, users)
     flat, table = _pack(pieces)
-    width, unit = 2 * spec.width, UNITS[blocks.unit]
+    padded_width, unit = _padded(2 * spec.width), UNITS[blocks.unit]
     shape = np.array(
         [
             unit,
@@ -179,16 +181,16 @@ def _prepare(artefact: Artefact, features: Int64) -> tuple[Network, _Buffers]:
             blocks.retrieved_mean,
             blocks.recent_simtier,
             blocks.retrieved_simtier,
-            width,
+            padded_width,
             len(spec.candidate),
             len(spec.user),
-            width * (1 + (unit != layout.NONE) + blocks.retrieved_mean),
+            padded_width * (1 + (unit != layout.NONE) + blocks.retrieved_mean),
         ],
         np.int64,
     )
     padded = (table[:, layout.PANELS] * LANES).tolist()
     buffers = _Buffers(
-        behaviour=width,
+        behaviour=padded_width,
         projected=padded[layout.BEHAVIOURS],
         recent_keys=padded[layout.RECENT_KEYS],
         user=len(users),
@@ -201,27 +203,50 @@ def _prepare(artefact: Artefact, features: Int64) -> tuple[Network, _Buffers]:
 
 
 def _tower_columns(spec: FeatureSpec, blocks: BlocksConfig) -> tuple[Int64, Int64]:
-    """Columns of the tower's input that are a candidate's own, and those that are its user's, in our order."""
+    """Columns of the tower's input that are a candidate's own, and those that are its user's; -1 is padding."""
     width = 2 * spec.width
-    parts = [  # as in `network.muse`: width, and whether it is the user's
-        (width, False),
-        (width * (blocks.unit != "none"), False),
-        (width * blocks.retrieved_mean, False),
-        (width, True),
-        (spec.candidate_width, False),
-        (spec.user_width, True),
-        (BINS * (blocks.recent_simtier + blocks.retrieved_simtier), False),
+    parts = [  # as in `network.muse`: width, whether it is the user's, whether it is a behaviour
+        (width, False, True),
+        (width * (blocks.unit != "none"), False, True),
+        (width * blocks.retrieved_mean, False, True),
+        (width, True, True),
+        (spec.candidate_width, False, False),
+        (spec.user_width, True, False),
+        (TIERS * (blocks.recent_simtier + blocks.retrieved_simtier), False, False),
     ]
-    of_user = np.concatenate([np.full(count, users) for count, users in parts])
-    return np.flatnonzero(~of_user), np.flatnonzero(of_user)
+    found: dict[bool, list[int]] = {False: [], True: []}
+    first = 0
+    for count, of_user, is_behaviour in parts:
+        room = _padded(count) - count if is_behaviour else 0
+        found[of_user] += [*range(first, first + count), *[-1] * room]
+        first += count
+    return np.array(found[False]), np.array(found[True])
+
+
+def _padded(width: int) -> int:
+    return -(-width // BLOCK) * BLOCK
+
+
+def _chosen(weight: Float32, columns: Int64) -> Float32:
+    """The weights of these inputs, zeros for padding."""
+    chosen: Float32 = np.where(columns >= 0, weight[:, columns], np.float32(0))
+    return chosen
 
 
 def _pieces(weights: Mapping[str, Float32], blocks: BlocksConfig, mine: Int64, users: Int64) -> list[_Linear]:
     """All linear layers in the order of `kernels.layout`."""
 
-    def linear(*names: str) -> _Linear:
-        found = [(weights[f"network.{name}.weight"], weights[f"network.{name}.bias"]) for name in names]
-        return _Linear(np.concatenate([weight for weight, _ in found]), np.concatenate([bias for _, bias in found]))
+    def linear(name: str) -> _Linear:
+        return _Linear(weights[f"network.{name}.weight"], weights[f"network.{name}.bias"])
+
+    def behaviours(*names: str) -> _Linear:
+        """Layers over one behaviour or candidate, each result padded to whole blocks."""
+        found = [linear(name) for name in names]
+        room = (0, _padded(width) - width)
+        return _Linear(
+            np.concatenate([np.pad(one.weight, (room, (0, 0))) for one in found]),
+            np.concatenate([np.pad(one.bias, room) for one in found]),
+        )
 
     has_unit = blocks.unit != "none"
     width = weights["network.recent.key.weight"].shape[1]
@@ -229,12 +254,12 @@ def _pieces(weights: Mapping[str, Float32], blocks: BlocksConfig, mine: Int64, u
     tower = [linear(f"tower.linears.{layer}") for layer in range(len(blocks.tower) + 1)]
     gammas = [weights[f"network.tower.activations.{layer}.gamma"] for layer in range(len(tower))]
     first = tower[0]
-    tower[0] = _Linear(first.weight[:, mine], np.zeros_like(first.bias))
+    tower[0] = _Linear(_chosen(first.weight, mine), np.zeros_like(first.bias))
     return [
-        linear("recent.query", *([f"{blocks.unit}.query"] if has_unit else [])),
-        linear("recent.key"),
-        linear(f"{blocks.unit}.key", f"{blocks.unit}.value") if has_unit else nothing,
-        _Linear(first.weight[:, users], first.bias),
+        behaviours("recent.query", *([f"{blocks.unit}.query"] if has_unit else [])),
+        behaviours("recent.key"),
+        behaviours(f"{blocks.unit}.key", f"{blocks.unit}.value") if has_unit else nothing,
+        _Linear(_chosen(first.weight, users), first.bias),
         *(_Linear(layer.weight, layer.bias, gamma) for layer, gamma in zip(tower, gammas, strict=True)),
     ]
 
@@ -281,5 +306,5 @@ def _scalars(weights: Mapping[str, Float32], blocks: BlocksConfig, spec: Feature
 
 def _tiers(weights: Mapping[str, Float32]) -> Float32:
     names = ("recent_simtier", "retrieved_simtier")
-    nothing = np.zeros(BINS, np.float32)
+    nothing = np.zeros(TIERS, np.float32)
     return np.stack([weights.get(f"network.{name}.weight", nothing) for name in names])

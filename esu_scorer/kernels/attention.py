@@ -7,74 +7,60 @@ import numpy as np
 from muse_stream.esu_scorer.kernels.activations import softmax
 from muse_stream.esu_scorer.kernels.distinct import NOBODY
 from muse_stream.esu_scorer.kernels.jit import F32, I32, Flags, Int, inner
-from muse_stream.esu_scorer.kernels.layout import (
-    BETA,
-    MEAN,
-    SA_TA,
-    SCALE,
-    TAU,
-    UNIT,
-    WIDTH,
-    Arena,
-    Columns,
-    Network,
-)
+from muse_stream.esu_scorer.kernels.layout import BETA, MEAN, PADDED, SA_TA, SCALE, TAU, UNIT, Arena, Columns, Network
+from muse_stream.esu_scorer.kernels.vectors import BLOCK, FLOAT_BYTES, TIERS, products, tier, weighted_sum
 
 ATTENTION_FLOOR = np.float32(1e-7)  # as in `network.masks`
-BINS = 22  # as in `network.simtier`
-TEN = np.float32(10)
 
 
 @inner
-def score_rows(query: F32, row: Int, first: Int, keys: F32, which: I32, count: Int, width: Int, scores: F32) -> None:
-    """Products of `query[row, first:]` with the keys of `count` behaviours."""
-    for i in range(count):
-        total, number = np.float32(0), which[i]
-        for j in range(width):
-            total += query[row, first + j] * keys[number, j]
-        scores[i] = total
+def place(array: F32, row: Int, column: Int) -> Int:
+    """Address of a cell."""
+    return array.ctypes.data + row * array.strides[0] + column * FLOAT_BYTES
 
 
 @inner
-def add_rows(weights: F32, values: F32, first: Int, which: I32, count: Int, width: Int, out: F32, row: Int, at: Int) -> None:
-    """Sum of `values[which, first:]` by weight into `out[row, at:]`."""
-    for j in range(width):
-        out[row, at + j] = np.float32(0)
-    for i in range(count):
-        weight, number = weights[i], which[i]
-        for j in range(width):
-            out[row, at + j] += weight * values[number, first + j]
+def score_rows(query: Int, blocks: Int, keys: F32, which: I32, count: Int, scores: F32) -> None:
+    """Products of the query at an address with the keys of `count` behaviours, which begin their rows."""
+    products(query, blocks, keys.ctypes.data, keys.strides[0], which.ctypes.data, count, scores.ctypes.data)
+
+
+@inner
+def add_rows(weights: F32, rows: F32, first: Int, which: I32, count: Int, blocks: Int, out: Int) -> None:
+    """Sum of `rows[which, first:]` by weight to an address."""
+    data, stride = place(rows, 0, first), rows.strides[0]
+    weighted_sum(weights.ctypes.data, blocks, data, stride, which.ctypes.data, count, out)
 
 
 @inner
 def attend_recent(network: Network, arena: Arena, recent: Int, row: Int) -> None:
     """The recent branch: keys are values as well."""
-    width, which = network.shape[WIDTH], arena.recent_which
-    score_rows(arena.queries, row, 0, arena.recent_keys, which, recent, width, arena.scores)
+    blocks, which = network.shape[PADDED] // BLOCK, arena.recent_which
+    score_rows(place(arena.queries, row, 0), blocks, arena.recent_keys, which, recent, arena.scores)
     softmax(arena.scores, recent, ATTENTION_FLOOR)
-    add_rows(arena.scores, arena.recent_keys, 0, which, recent, width, arena.inputs, row, 0)
+    add_rows(arena.scores, arena.recent_keys, 0, which, recent, blocks, place(arena.inputs, row, 0))
 
 
 @inner
 def attend_retrieved(network: Network, columns: Columns, arena: Arena, candidate: Int, cell_row: Int, row: Int) -> None:
     """The unit and the mean over the retrieved."""
-    width, unit = network.shape[WIDTH], network.shape[UNIT]
+    padded = network.shape[PADDED]
     which, scores, close, count = arena.which, arena.scores, arena.cosines, 0
     for column in range(arena.cells.shape[1]):
         if arena.cells[cell_row, column] != NOBODY:
             which[count] = arena.cells[cell_row, column]
             close[count] = columns.retrieved_cosine[candidate, column]
             count += 1
-    at = width
-    if unit > 0:
-        score_rows(arena.queries, row, width, arena.projected, which, count, width, scores)
+    at, blocks = padded, padded // BLOCK
+    if network.shape[UNIT] > 0:
+        score_rows(place(arena.queries, row, padded), blocks, arena.projected, which, count, scores)
         fuse(network, scores, close, count)
         softmax(scores, count, ATTENTION_FLOOR)
-        add_rows(scores, arena.projected, width, which, count, width, arena.inputs, row, at)
-        at += width
+        add_rows(scores, arena.projected, padded, which, count, blocks, place(arena.inputs, row, at))
+        at += padded
     if network.shape[MEAN] > 0:
         scores[:count] = np.float32(1) / np.float32(max(count, 1))
-        add_rows(scores, arena.behaviours, 0, which, count, width, arena.inputs, row, at)
+        add_rows(scores, arena.behaviours, 0, which, count, blocks, place(arena.inputs, row, at))
 
 
 @inner
@@ -95,12 +81,12 @@ def fuse(network: Network, scores: F32, close: F32, count: Int) -> None:
 def put_tiers(
     cosines: F32, present: Flags, also: Flags, who: tuple[Int, Int], weights: F32, arena: Arena, row: Int, at: Int
 ) -> None:
-    """SimTier of a candidate's cosines, where `present` and `also` are True in their rows `who`, to `inputs[row, at:]`."""
+    """SimTier of the cosines at which `present` and `also` are True in their rows `who`, to `inputs[row, at:]`."""
     candidate, other = who
-    counts = np.zeros(BINS, np.int64)
+    counts = arena.counts
+    counts[:] = 0
     for column in range(cosines.shape[1]):
         if present[candidate, column] and also[other, column]:
-            tier = np.int64(np.ceil(cosines[candidate, column] * TEN)) + 10
-            counts[min(max(tier, 0), BINS - 1)] += 1
-    for tier in range(BINS):
-        arena.inputs[row, at + tier] = arena.logs[counts[tier]] * weights[tier]
+            counts[tier(cosines[candidate, column])] += 1
+    for number in range(TIERS):
+        arena.inputs[row, at + number] = arena.logs[counts[number]] * weights[number]

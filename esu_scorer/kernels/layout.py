@@ -10,7 +10,7 @@ QUERY, RECENT_KEYS, BEHAVIOURS, USER, TOWER = range(5)
 PANELS, DEPTH, OUTPUTS, WEIGHTS, BIAS, GAMMA = range(6)  # columns; the last three are places in `Network.weights`
 
 # `Network.shape`
-UNIT, RELEASED, MEAN, RECENT_TIERS, RETRIEVED_TIERS, WIDTH, CANDIDATE_FEATURES, USER_FEATURES, CANDIDATE_AT = range(9)
+UNIT, RELEASED, MEAN, RECENT_TIERS, RETRIEVED_TIERS, PADDED, CANDIDATE_FEATURES, USER_FEATURES, CANDIDATE_AT = range(9)
 NONE, TARGET_ATTENTION, SA_TA = range(3)  # values of UNIT
 
 # `Network.scalars`
@@ -24,7 +24,7 @@ class Network(NamedTuple):
 
     weights: F32  # all packed panels (see `kernels.tile`), biases and gammas
     pieces: I64  # [TOWER + layers, 6]
-    shape: I64  # [9] flags and widths; WIDTH is 2D
+    shape: I64  # [9] flags and widths; PADDED is 2D up to whole blocks of `kernels.vectors`
     scalars: F32  # [5] scale of scores, tau, three betas
     tiers: F32  # [2, 22] SimTier's weights: of recent cosines, of retrieved ones
     features: I64  # [F + U, COLUMNS] see `kernels.lookup`; the first two also serve behaviours
@@ -54,9 +54,9 @@ class Arena(NamedTuple):
     slots: I32  # hash table
     item_of: I64  # [behaviours]
     category_of: I64
-    behaviours: F32  # [behaviours, 2D]
+    behaviours: F32  # [behaviours, PADDED], zeros behind 2D
     projected: F32  # [behaviours, ...] keys, then values
-    recent: F32  # [R, 2D] of one user
+    recent: F32  # [R, PADDED] of one user
     recent_keys: F32  # [R, ...]
     recent_which: I32  # [R] 0, 1, 2, ...
     user: F32  # [1, ...] one user's inputs
@@ -66,6 +66,7 @@ class Arena(NamedTuple):
     first: F32  # [TILE_ROWS, ...] results of a layer
     second: F32  # [TILE_ROWS, ...] of the next
     which: I32  # [K] one candidate's behaviours
+    counts: I64  # [22] behaviours per tier
     scores: F32  # [max(R, K)]
     cosines: F32  # [K]
     logs: F32  # [max(R, K) + 1] log(1 + n)

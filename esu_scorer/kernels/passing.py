@@ -25,6 +25,7 @@ from muse_stream.esu_scorer.kernels.layout import (
     GAMMA,
     MEAN,
     OUTPUTS,
+    PADDED,
     PANELS,
     QUERY,
     RECENT_KEYS,
@@ -37,16 +38,15 @@ from muse_stream.esu_scorer.kernels.layout import (
     USER,
     USER_FEATURES,
     WEIGHTS,
-    WIDTH,
     Arena,
     Columns,
     Network,
 )
 from muse_stream.esu_scorer.kernels.lookup import embed
 from muse_stream.esu_scorer.kernels.tile import LANES, multiply
+from muse_stream.esu_scorer.kernels.vectors import TIERS
 
 ITEM, CATEGORY = 0, 1
-BINS = 22
 PROBABILITY_FLOOR = np.float32(1e-7)  # as in `network.tower`
 
 
@@ -86,24 +86,32 @@ def project_behaviours(network: Network, columns: Columns, arena: Arena, base: I
         arena.item_of,
         arena.category_of,
     )
-    for number in range(count):
-        at = embed(network.features[ITEM], arena.item_of[number], arena.behaviours[number], 0)
-        embed(network.features[CATEGORY], arena.category_of[number], arena.behaviours[number], at)
-    if network.shape[UNIT] > 0:
-        apply(network, BEHAVIOURS, arena.behaviours, count, arena.projected)
-        if network.shape[RELEASED] > 0:
-            for number in range(count):
-                silu(arena.projected[number, : network.pieces[BEHAVIOURS, OUTPUTS]])
+    for first in range(0, count, TILE_ROWS):
+        last = min(first + TILE_ROWS, count)
+        for number in range(first, last):
+            embed_behaviour(network, arena.item_of[number], arena.category_of[number], arena.behaviours[number])
+        if network.shape[UNIT] > 0:
+            outputs = arena.projected[first:last]
+            apply(network, BEHAVIOURS, arena.behaviours[first:last], last - first, outputs)
+            if network.shape[RELEASED] > 0:
+                for row in range(last - first):
+                    silu(outputs[row, : network.pieces[BEHAVIOURS, OUTPUTS]])
+
+
+@inner
+def embed_behaviour(network: Network, item: Int, category: Int, out: F32) -> None:
+    """`[item; category]`."""
+    embed(network.features[CATEGORY], category, out, embed(network.features[ITEM], item, out, 0))
 
 
 @inner
 def enter_user(network: Network, columns: Columns, arena: Arena, user: Int) -> Int:
     """What all candidates of a user share; returns how many recent behaviours it has."""
-    width, count = network.shape[WIDTH], 0
+    width, count = network.shape[PADDED], 0
     for column in range(columns.recent_item.shape[1]):
         if columns.recent_mask[user, column]:
-            at = embed(network.features[ITEM], columns.recent_item[user, column], arena.recent[count], 0)
-            embed(network.features[CATEGORY], columns.recent_category[user, column], arena.recent[count], at)
+            item, category = columns.recent_item[user, column], columns.recent_category[user, column]
+            embed_behaviour(network, item, category, arena.recent[count])
             count += 1
     apply(network, RECENT_KEYS, arena.recent, count, arena.recent_keys)
     for j in range(width):
@@ -126,12 +134,10 @@ def enter_user(network: Network, columns: Columns, arena: Arena, user: Int) -> I
 
 
 @inner
-def fill_inputs(
-    network: Network, columns: Columns, arena: Arena, base: Int, tile: tuple[Int, Int], state: I64
-) -> None:
+def fill_inputs(network: Network, columns: Columns, arena: Arena, base: Int, tile: tuple[Int, Int], state: I64) -> None:
     """The tower's inputs of a tile's candidates; `base`: whose cells come first, `state`: user and its recent count."""
     first, rows = tile[0], tile[1] - tile[0]
-    width, at = network.shape[WIDTH], network.shape[CANDIDATE_AT]
+    width, at = network.shape[PADDED], network.shape[CANDIDATE_AT]
     for row in range(rows):
         slot = at
         for feature in range(network.shape[CANDIDATE_FEATURES]):
@@ -158,11 +164,11 @@ def fill_inputs(
 @inner
 def put_all_tiers(network: Network, columns: Columns, arena: Arena, who: tuple[Int, Int], row: Int) -> None:
     """SimTier of the recent and of the retrieved cosines, where they are on."""
-    at = network.pieces[TOWER, DEPTH] - BINS * (network.shape[RECENT_TIERS] + network.shape[RETRIEVED_TIERS])
+    at = network.pieces[TOWER, DEPTH] - TIERS * (network.shape[RECENT_TIERS] + network.shape[RETRIEVED_TIERS])
     if network.shape[RECENT_TIERS] > 0:
         present, there = columns.recent_cosine_present, columns.recent_mask
         put_tiers(columns.recent_cosine, present, there, who, network.tiers[0], arena, row, at)
-        at += BINS
+        at += TIERS
     if network.shape[RETRIEVED_TIERS] > 0:
         present, both = columns.retrieved_mask, (who[0], who[0])
         put_tiers(columns.retrieved_cosine, present, present, both, network.tiers[1], arena, row, at)
