@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel
+from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel, load_model
 from muse_stream.streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,15 @@ def of_settings(settings: Settings) -> ServedModel:
 
     """
     torch.set_num_threads(settings.model.threads)
-    return Scorer(artefact_of(settings), device_of(settings))
+    path = path_of(settings)
+    if path is not None:
+        return from_directory(settings, path)
+    return Scorer(artefact_of(settings), device_of(settings), settings.model.threads)
 
 
 def from_directory(settings: Settings, path: Path) -> ServedModel:
-    """The model in a directory. Raises as `of_settings`."""
-    return Scorer(Artefact.load(path), device_of(settings))
+    """The model in a directory, of any kind. Raises as `of_settings`."""
+    return load_model(path, device=device_of(settings), threads=settings.model.threads)
 
 
 def name_of(settings: Settings) -> str:
