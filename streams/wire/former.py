@@ -42,17 +42,21 @@ class _Features(msgspec.Struct):
 
 def renewed(answer: Any) -> Any:  # noqa: ANN401 -- any JSON value
     """An answer's JSON value in the present form. Raises msgspec.ValidationError: it is in neither."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("explanation", {}), dict):
+    if not isinstance(answer, dict):
         return answer
-    if "candidates" not in answer.get("explanation", {"candidates": []}):
+    if _has(answer.get("explanation"), "retrieved_tiers"):
         del answer["explanation"]
-    if "history" in (answer.get("features") or ()):
+    if _has(answer.get("features"), "history"):
         former = msgspec.convert(answer["features"], _Features)
         _check(former)
         behaviours = _behaviours(former)
         answer["features"] = msgspec.to_builtins(_features(former, behaviours))
         answer["behaviours"] = msgspec.to_builtins(behaviours)
     return answer
+
+
+def _has(part: Any, name: str) -> bool:  # noqa: ANN401 -- any JSON value
+    return isinstance(part, dict) and name in part
 
 
 def _check(former: _Features) -> None:
