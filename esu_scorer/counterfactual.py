@@ -10,11 +10,11 @@ Invariant: a variant is exactly the batch that a new search over the history wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
+from muse_stream.esu_scorer.batch import LAYOUT, Float32, Int64, ScoreBatch
 from muse_stream.esu_scorer.errors import BatchError
 
 TILE_ROWS = 2_000
@@ -65,8 +65,13 @@ class Subject:
 
     def served(self) -> ScoreBatch:
         """What the network read: the subject without its spares."""
-        count = self.batch.candidate_count
-        return _chosen(self, Variants(np.arange(count), np.full(count, self.k), np.full(count, self.r)))
+        widths = {"R": self.r, "K": self.k}
+        columns = {
+            name: getattr(self.batch, name)[:, : widths[axes[1]]]
+            for name, (_, axes) in LAYOUT.items()
+            if axes[-1] in widths
+        }
+        return replace(self.batch, **columns)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

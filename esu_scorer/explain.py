@@ -117,7 +117,7 @@ def _without_blocks(model: Transparent, batch: ScoreBatch, stages: dict[str, Flo
     of_input = np.repeat(np.arange(len(widths)), widths)  # [inputs]
     off = of_input == np.arange(len(widths))[:, np.newaxis]  # [B, inputs]
     rows = np.where(off, nothing, inputs[:, np.newaxis])  # [C, B, inputs]
-    return model.score_inputs(rows.reshape(count * len(widths), -1)).reshape(count, -1)
+    return model.score_inputs(rows.reshape(count * len(widths), inputs.shape[1])).reshape(count, len(widths))
 
 
 def _nobody(like: ScoreBatch) -> ScoreBatch:
