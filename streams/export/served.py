@@ -88,7 +88,9 @@ def _taken(answer: Answer, rows: I64, impressions: Impressions, shape: Shape, le
     return Taken(np.array(found, np.int64), np.array(candidates, np.int64), read, positions.behaviours.partition, at)
 
 
-def _features(told: Behaviours, features: Features, window: tuple[int, int], shape: Shape, length: int) -> RequestFeatures:
+def _features(
+    told: Behaviours, features: Features, window: tuple[int, int], shape: Shape, length: int
+) -> RequestFeatures:
     """The columns that the answer was written from."""
     candidates = features.candidates
     history, categories = _history(told, features.history_rows, window[1])

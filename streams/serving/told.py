@@ -6,6 +6,7 @@ read. A behaviour that nothing in the answer names, and that is not of the featu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,8 +95,14 @@ def explanation(asked: Explaining, explained: Explained | None, scores: Float32 
 
     """
     result = asked.result
-    columns = {"row": told.rows_of(result.positions), "cosine": decimals(result.scores), "tier": _tiers(asked)}
-    whole = {"recent_tier": tiers(result.recent_scores, result.recent_present)[:, : len(asked.recent)]}
+    columns: dict[str, NDArray[Any]] = {
+        "row": told.rows_of(result.positions),
+        "cosine": decimals(result.scores),
+        "tier": _tiers(asked),
+    }
+    whole: dict[str, NDArray[Any]] = {
+        "recent_tier": tiers(result.recent_scores, result.recent_present)[:, : len(asked.recent)]
+    }
     blocks: tuple[str, ...] = ()
     if explained is not None and scores is not None:
         columns["change"] = _change(explained.without, scores)

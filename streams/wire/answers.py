@@ -3,12 +3,12 @@
 Every request gets an answer, and its status says how to read it. An answer that was computed names the positions it was
 computed at (log offsets, sequence window, model, vector space), which is what makes it replayable.
 
-Invariant: `scores` and `retrieved`, where present, are aligned with `candidates`, in the request's order. What an answer
-is too large for is named in `left_out`; what it has is whole.
+Invariant: `scores` and `retrieved`, where present, are aligned with `candidates`, in the request's order. What an
+answer comes without, though it was asked for, is named in `left_out`; what it has is whole.
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -112,7 +112,10 @@ def encode_answer(answer: Answer) -> bytes:
 
 
 def decode_answer(value: bytes) -> Answer:
-    """The answer in a record value, also in its former form; unknown fields are read over. Raises msgspec.DecodeError."""
+    """The answer in a record value, in this form or the former; unknown fields are read over.
+
+    Raises msgspec.DecodeError.
+    """
     try:
         return _DECODER.decode(value)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""float32 numbers as short decimals: nine digits say every float32, where its float64 would be written with seventeen."""
+"""float32 numbers as short decimals: nine digits tell every one apart; its float64 would be written with seventeen."""
 
 import numpy as np
 from numpy.typing import NDArray

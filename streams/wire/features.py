@@ -37,7 +37,7 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class CandidateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One score, explained. A change is the score without the thing minus the score; lists are empty where not known."""
+    """One score, explained. A change is the score without something minus the score; what is not known is empty."""
 
     candidate: int  # its place among the answer's `candidates`
     row: list[int]  # retrieved behaviours that the score was computed from, best first: rows of `behaviours`

@@ -5,6 +5,7 @@ that the former one did not: a behaviour whose time and action stood nowhere has
 name no behaviour, are dropped.
 """
 
+from collections.abc import Sized
 from typing import Any
 
 import msgspec
@@ -61,13 +62,15 @@ def _has(part: Any, name: str) -> bool:  # noqa: ANN401 -- any JSON value
 
 def _check(former: _Features) -> None:
     history = former.history
-    tables = [
+    tables: list[tuple[Sized, ...]] = [
         (history.item, history.category, history.time_ms, history.action),
         *((one.position, one.item, one.category, one.cosine) for one in former.candidates),
     ]
     for columns in tables:
         if len(set(map(len, columns))) > 1:
-            message = f"columns of one table have the lengths {[len(column) for column in columns]}, expected one length"
+            message = (
+                f"columns of one table have the lengths {[len(column) for column in columns]}, expected one length"
+            )
             raise msgspec.ValidationError(message)
 
 

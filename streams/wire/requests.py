@@ -288,7 +288,7 @@ def _items(candidates: list[Id], rules: RequestRules) -> NDArray[np.int64]:
     return np.fromiter(parsed, np.int64, len(candidates))
 
 
-def _explain_rows(sent: bool | list[Id], items: NDArray[np.int64], rules: RequestRules) -> NDArray[np.int64]:  # noqa: FBT001
+def _explain_rows(sent: bool | list[Id], items: NDArray[np.int64], rules: RequestRules) -> NDArray[np.int64]:
     """Rows of the candidates that are to be explained."""
     if isinstance(sent, bool):
         return np.arange(len(items) if sent else 0)

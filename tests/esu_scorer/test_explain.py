@@ -1,4 +1,4 @@
-"""Explanations against the definition, spelled out: lists with one entry deleted, and the network once more in NumPy."""
+"""Explanations against the definition: lists with one entry deleted, and the network once more in NumPy."""
 
 from dataclasses import dataclass, replace
 from unittest import mock

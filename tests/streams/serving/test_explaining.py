@@ -35,14 +35,16 @@ def removed(world: World, user: int, items: list[int], place: int) -> None:
     world.behave(user, [*items[:place], *items[place + 1 :]])
 
 
-@pytest.mark.parametrize(("seed", "length", "filtered"), [(1, 130, False), (2, 130, True), (3, 51, False), (4, 20, True)])
+@pytest.mark.parametrize(
+    ("seed", "length", "filtered"), [(1, 130, False), (2, 130, True), (3, 51, False), (4, 20, True)]
+)
 def test_a_change_is_what_a_history_without_the_behaviour_gives(
     world: World, seed: int, length: int, filtered: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     items = rng.integers(1, 31, length).tolist()  # item 30 has no vector
     world.behave(2, items)
-    options = {"filters": FilterFields(exclude_candidate=True)} if filtered else {}
+    options: dict[str, Any] = {"filters": FilterFields(exclude_candidate=True)} if filtered else {}
     one = ask(2, [9, 30, 5], explain=[9, 5], **options)
     found = explained_by(world, one)
     assert found.explaining is not None
@@ -83,7 +85,9 @@ def test_an_answer_explains_its_scores(world: World) -> None:
     assert one.candidate == 1
     assert answer.retrieved is not None
     assert [told.position[row] for row in one.row[:2]] == answer.retrieved[1].position
-    np.testing.assert_array_equal(np.float32(one.cosine[:2]), np.float32(answer.retrieved[1].cosine))
+    np.testing.assert_array_equal(
+        np.array(one.cosine[:2], np.float32), np.array(answer.retrieved[1].cosine, np.float32)
+    )
     assert [len(column) for column in (one.row, one.cosine, one.tier, one.weight, one.change)] == [K] * 5
     assert [len(column) for column in (found.recent, one.recent_tier, one.recent_weight)] == [R] * 3
     assert len(one.block_change) == len(found.blocks)
@@ -146,7 +150,7 @@ def test_features_and_explanation_share_one_table(world: World) -> None:
 def test_an_answer_leaves_out_features_then_the_explanation_and_says_so(world: World) -> None:
     world.behave(1, list(range(1, 30)) * 5)
     options: dict[str, Any] = {"features": True, "explain": True, "candidates": [1, 2, 3, 4]}
-    sizes = []
+    sizes: list[int] = []
     for parts in ([], ["features"], ["features", "explanation"]):
         limit = sizes[-1] - 100 if sizes else LIMITS.answer_max_bytes  # times differ by a few digits
         desk = desk_of(world, limits=replace(LIMITS, answer_max_bytes=limit))
@@ -234,7 +238,7 @@ def waits_for(condition: Any) -> Any:
         until = time.monotonic() + 10
         while not condition() and time.monotonic() < until:
             time.sleep(0.001)
-        raise ScoreError("enough")
+        raise ScoreError
 
     return wait
 

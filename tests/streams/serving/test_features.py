@@ -25,7 +25,7 @@ def test_a_request_may_ask_for_what_the_network_read(world: World) -> None:
     assert answer.retrieved is not None
     assert [one.row[:2] for one in found.candidates] == [one.position for one in answer.retrieved]
     for mine, other in zip(found.candidates, answer.retrieved, strict=True):
-        np.testing.assert_array_equal(np.float32(mine.cosine[:2]), np.float32(other.cosine))
+        np.testing.assert_array_equal(np.array(mine.cosine[:2], np.float32), np.array(other.cosine, np.float32))
     assert [len(one.recent_cosine) for one in found.candidates] == [3, 3]
 
 
