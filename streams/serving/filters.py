@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine import SearchResult
+from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.state.columns import Sequence as History
 from muse_stream.streams.serving.gather import Ids
 from muse_stream.streams.wire.requests import Filters, Request
@@ -43,4 +43,20 @@ def cut(result: SearchResult, first: int, last: int) -> SearchResult:
         count=result.count[rows],
         recent_scores=result.recent_scores[rows],
         recent_present=result.recent_present[rows],
+    )
+
+
+def one_pair(batch: SearchBatch, pair: int, rows: Ids) -> SearchBatch:
+    """The search of one pair for these of its own candidates, `[E] int64`."""
+    at = batch.bounds[pair] + rows
+    only = slice(pair, pair + 1)
+    return SearchBatch(
+        users=batch.users[only],
+        starts=batch.starts[only],
+        stops=batch.stops[only],
+        bounds=np.array([0, len(rows)], np.int64),
+        vectors=batch.vectors[at],
+        inv_norms=batch.inv_norms[at],
+        allowed=None if batch.allowed is None else [batch.allowed[pair]],
+        excluded=None if batch.excluded is None else batch.excluded[at],
     )

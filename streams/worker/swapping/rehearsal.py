@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
-from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.worker.swapping.checks import check_scores, require_probabilities
 
 CAPTURED = 16
@@ -30,9 +29,7 @@ class Captured:
 
     def asks(self) -> list[Ask]:
         """The latest ones, as if they had just come, without extras and with all the time there is."""
-        return [
-            Ask(ask.partition, replace(ask.request, features=False), math.inf, StageClock()) for ask in list(self._asks)
-        ]
+        return [ask.bare(math.inf) for ask in list(self._asks)]
 
 
 def rehearse(live: Live, parts: Parts, asks: Sequence[Ask], is_wanted: Callable[[], None]) -> int:

@@ -67,9 +67,7 @@ def test_residents_are_loaded_from_the_store_that_has_them(world: World) -> None
     assert engines[1].resident()[0].tolist() == [1, 2, 3]
 
 
-def test_moving_ends_when_something_else_is_wanted_or_time_is_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_moving_ends_when_something_else_is_wanted_or_time_is_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = bundle(world, "v1"), bundle(world, "v2")
     world.live.install("old", old)
     world.behave(1, [2, 9])

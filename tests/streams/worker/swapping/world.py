@@ -172,4 +172,3 @@ def make_world(directory: Path, *, backend: str = "reference", covered: int = IT
     engines = Engines(tables, catalogue, lambda table: GsuEngine(table, backend=backend, pool_bytes=1 << 22))
     metrics = Metrics(reasons=[], outcomes=[], version="test")
     return World(directory, store, stores, tables, catalogue, engines, vectors, metrics)
-
