@@ -18,13 +18,9 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
-<<<<<<< HEAD
 from muse_stream.esu_scorer.columns import check_columns, with_cosines
-from muse_stream.esu_scorer.devices import CPU, Column, Cosines, adopt, device_named, upload
-=======
 from muse_stream.esu_scorer.config import blocks_of
-from muse_stream.esu_scorer.devices import Column, Cosines, adopt, device_named, upload
->>>>>>> explain
+from muse_stream.esu_scorer.devices import CPU, Column, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.fused import FusedForm
