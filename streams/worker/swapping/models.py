@@ -74,7 +74,9 @@ class Models:
     def _make_means(self, around: Surroundings) -> Means:
         settings, plane = around.settings, around.plane
         engine = settings.engine
-        fetch: Fetch = around.store.fetch if around.store else _no_store
+        fetch: Fetch = _no_store
+        if around.store:
+            fetch = around.store.fetch
 
         @cache
         def warm_kernels(dimension: int) -> None:

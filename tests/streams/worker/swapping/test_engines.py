@@ -62,7 +62,7 @@ def test_residents_are_loaded_from_the_store_that_has_them(world: World) -> None
     for user in (1, 2, 3):
         world.behave(user, [user, 9])
         world.ask(ask(user, [9]))
-    engines = [world.engines.engine(live) for live in (old, new)]
+    engines = world.engines.engine(old), world.engines.engine(new)
     assert move_residents(*engines, world.stores, lambda: True) == 3
     assert engines[1].resident()[0].tolist() == [1, 2, 3]
 
@@ -72,7 +72,7 @@ def test_moving_ends_when_something_else_is_wanted_or_time_is_up(world: World, m
     world.live.install("old", old)
     world.behave(1, [2, 9])
     world.ask(ask(1, [9]))
-    engines = [world.engines.engine(live) for live in (old, new)]
+    engines = world.engines.engine(old), world.engines.engine(new)
     assert move_residents(*engines, world.stores, lambda: False) == 0
     monkeypatch.setattr(moving, "MOVE_SECONDS", -1.0)
     assert move_residents(*engines, world.stores, lambda: True) == 0

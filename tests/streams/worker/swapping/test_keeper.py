@@ -158,7 +158,7 @@ def scoring_no_number(world: World) -> Target:
     return world.put("bad", artefact("v1", 2))
 
 
-REFUSED = {
+REFUSED: dict[Callable[[World], Target], str] = {
     with_digest: "was activated",
     missing: "no artefact file",
     half_written: "safetensors",

@@ -24,6 +24,10 @@ def asks() -> list[Ask]:
     return [ask(user, [user, 9, 30 + user], want="both", k=4) for user in USERS]
 
 
+def pipeline_with(world: World, live: Live) -> Pipeline:
+    return Pipeline(replace(world.parts(), live=lambda: live))
+
+
 class Judge:
     """Answers again with an engine and a model of its own for each artefact, and compares."""
 
@@ -35,7 +39,7 @@ class Judge:
             columns = ModelColumns(world.catalogue, model.info.spec)
             engine = GsuEngine(table, backend="reference", pool_bytes=1 << 22)
             live = Live(table.space, engine, table, columns, model)
-            self._pipelines[model.digest] = Pipeline(replace(world.parts(), live=lambda live=live: live))
+            self._pipelines[model.digest] = pipeline_with(world, live)
 
     def objections(self, asked: Ask, found: Found) -> list[str]:
         """What in an answer is not of the model and the space that it names."""
@@ -161,7 +165,7 @@ def test_the_judge_sees_a_planted_mixture(world: World) -> None:
         ),
     }
     for name, (live, expected) in mixtures.items():
-        (found,) = Pipeline(replace(world.parts(), live=lambda live=live: live))([one])  # type: ignore[misc]
+        (found,) = pipeline_with(world, live)([one])
         assert isinstance(found, Found)
         said = judge.objections(one, found)
         assert [text.split(" are")[0] for text in said] == expected, name
