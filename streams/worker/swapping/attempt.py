@@ -96,7 +96,7 @@ class Attempt:
         if live.engine is not served.engine:
             self._fill(served.space, live.space)
         self._at("warming")
-        scored = rehearse(live, self.means.parts, self.means.captured.asks(), self._require_wanted)
+        scored = rehearse(live, self.means.parts, self.means.captured.asks(), self._rest)
         if answers and live.engine is not served.engine:
             self._move(served, live)
         self._require_wanted()
@@ -116,8 +116,7 @@ class Attempt:
                 )
                 logged = True
             self._at("filling", share)
-            if not self.pause(COVERAGE_LOOK_SECONDS):
-                raise SupersededError
+            self._rest(COVERAGE_LOOK_SECONDS)
 
     def _move(self, served: Live, live: Live) -> None:
         engines = self.means.engines
@@ -129,5 +128,8 @@ class Attempt:
         self.show(Progress(self.target, step, share))
 
     def _require_wanted(self) -> None:
-        if not self.pause(0.0):
+        self._rest(0.0)
+
+    def _rest(self, seconds: float) -> None:
+        if not self.pause(seconds):
             raise SupersededError

@@ -5,6 +5,7 @@ makes the users of these requests resident in the bundle's engine.
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,14 +33,14 @@ class Captured:
         return [ask.bare(math.inf) for ask in list(self._asks)]
 
 
-def rehearse(live: Live, parts: Parts, asks: Sequence[Ask], is_wanted: Callable[[], None]) -> int:
+def rehearse(live: Live, parts: Parts, asks: Sequence[Ask], rest: Callable[[float], None]) -> int:
     """Let a bundle score made-up and captured requests, one after the other.
 
     Args:
         live: The bundle; it has a model.
         parts: Of the pipeline that answers.
         asks: Captured requests; those that cannot be answered now, or not in this space, are passed over.
-        is_wanted: Called before each; raises to end the rehearsal.
+        rest: Called after each with the seconds that it took, to leave as many to the passes; raises to end it.
 
     Returns:
         How many captured requests were scored.
@@ -54,9 +55,10 @@ def rehearse(live: Live, parts: Parts, asks: Sequence[Ask], is_wanted: Callable[
     check_scores(live.model)
     pipeline, scored = Pipeline(replace(parts, live=lambda: live)), 0
     for ask in asks:
-        is_wanted()
+        began = time.perf_counter()
         (found,) = pipeline([ask])
         if isinstance(found, Found) and found.probabilities is not None:
             require_probabilities(found.probabilities, len(ask.request.items))
             scored += 1
+        rest(time.perf_counter() - began)
     return scored

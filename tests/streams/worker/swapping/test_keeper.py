@@ -70,7 +70,7 @@ def test_going_back_is_an_activation_like_any_other(world: World) -> None:
     (after,) = world.ask(ask(1, [9, 5], want="both", k=2))
     assert after.live.space == "v1"
     np.testing.assert_array_equal(after.result.scores, before.result.scores)
-    np.testing.assert_array_equal(after.probabilities, before.probabilities)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(after.probabilities, before.probabilities)
 
 
 def test_what_runs_already_is_not_loaded_again(world: World) -> None:

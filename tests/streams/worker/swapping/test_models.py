@@ -204,9 +204,14 @@ def test_activations_come_in_and_reports_go_out(world: World, models: Models, mo
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.01)
     monkeypatch.setattr(following, "PAUSE_SECONDS", 0.0)
     first, second = world.put("first", artefact("v1", 1)), world.put("second", artefact("v2", 2))
-    followers: list[Follower] = []
+    followers: list[Any] = []
     writer: Any = Writer()
-    made = Following(lambda on_change: followers.append(Follower(on_change)) or followers[0])  # type: ignore[arg-type, func-returns-value]
+
+    def make_follower(on_change: Any) -> Any:
+        followers.append(Follower(on_change))
+        return followers[0]
+
+    made = Following(make_follower)
     (follower,) = followers
     follower.slots["live"] = activation(first, "v1")
     follower.caught_up.set_result(None)
