@@ -149,9 +149,9 @@ class Keeper:
         if outcome is Outcome.SWAPPED:
             log.info("slot %s runs %s since now; it took %.1f s", self._slot.name, target, seconds)
         elif reason:
-            self._slot.refusal = Refusal(target, reason)
             stays = f"{self._slot.running.name} stays" if self._slot.running else "the slot stays empty"
             log.error("slot %s: %s is not used (%s), %s: %s", self._slot.name, target, outcome, stays, reason)
+            self._slot.refusal = Refusal(target, reason)
         self._changed()
         self._means.engines.close_unused()
 
@@ -177,5 +177,6 @@ class Keeper:
 
     def _pause(self, seconds: float, number: int) -> bool:
         """Wait so long; False as soon as something else is wanted."""
+        self._release()
         with self._news:
             return not self._news.wait_for(lambda: self._stopping or self._number != number, seconds)
