@@ -154,8 +154,8 @@ class ModelStore:
         """One model. Raises `StoreMissingError`, `StoreUnreachableError`."""
         if _NAME.fullmatch(name):
             with self._talking():
-                there = bool(self._fs.isdir(self._path(name)))
-            if there:
+                listed = self._list(self._root)
+            if name in listed and listed[name] is None:
                 return self._entry(name)
         raise StoreMissingError(self._no_such(name))
 
@@ -257,12 +257,14 @@ class ModelStore:
         return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1e3)
 
     def _list(self, path: str) -> dict[str, int | None]:
-        """Names with sizes; None for a directory."""
+        """Names with sizes; None for a directory, a link to one included."""
         self._fs.invalidate_cache(path)
-        return {
-            posixpath.basename(one["name"].rstrip("/")): None if one["type"] == "directory" else int(one["size"])
-            for one in self._fs.ls(path, detail=True)
-        }
+        found: dict[str, int | None] = {}
+        for one in self._fs.ls(path, detail=True):
+            is_link = one["type"] not in {"directory", "file"}
+            is_directory = self._fs.isdir(one["name"]) if is_link else one["type"] == "directory"
+            found[posixpath.basename(one["name"].rstrip("/"))] = None if is_directory else int(one["size"])
+        return found
 
     @contextmanager
     def _talking(self) -> Iterator[None]:

@@ -177,6 +177,21 @@ def test_a_location_that_is_none(tmp_path: Path) -> None:
         ModelStore("nosuch://bucket/models", tmp_path)
 
 
+def test_links_are_followed(tmp_path: Path) -> None:
+    made = artefact()
+    made.save(tmp_path / "elsewhere" / "one")
+    root = tmp_path / "store"
+    (root / "linked_files").mkdir(parents=True)
+    (root / "current").symlink_to(tmp_path / "elsewhere" / "one")
+    (root / "dead").symlink_to(tmp_path / "nothing")
+    for file in (MANIFEST, TENSORS):
+        (root / "linked_files" / file).symlink_to(tmp_path / "elsewhere" / "one" / file)
+    store = ModelStore(str(root), tmp_path / "cache")
+    assert [(entry.name, entry.problem) for entry in store.entries()] == [("current", None), ("linked_files", None)]
+    for name in ("current", "linked_files"):
+        assert Artefact.load(store.fetch(name, made.digest)).digest == made.digest
+
+
 @pytest.fixture
 def remote(tmp_path: Path) -> Place:
     return Place(f"memory://{tmp_path}/remote")
