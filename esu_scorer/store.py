@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,14 +33,17 @@ from muse_stream.esu_scorer.errors import (
     StoreDigestError,
     StoreIncompleteError,
     StoreMissingError,
+    StoreNameError,
     StoreUnreachableError,
 )
 from muse_stream.esu_scorer.features import Feature, FeatureSpec
-from muse_stream.esu_scorer.store_cache import cached, check_whole
+from muse_stream.esu_scorer.files import new_directory
+from muse_stream.esu_scorer.store_cache import cached, check_whole, digest_of_whole
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A model's name: a folder name everywhere, and never a path."""
 
+_NAME_RULE = "take 1 to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit"
 _NAME = re.compile(NAME_PATTERN)
 _SHOWN = ("version", "digest", "format", "space", "k", "r", "trained", "metrics")
 _ITEM_BYTES = {"float32": 4, "int64": 8}
@@ -115,7 +119,7 @@ class Entry:
 
 
 class ModelStore:
-    """Reads a store; writes only into its cache. Any thread.
+    """One store. All but `add` only read it, and write into the cache. Any thread.
 
     Attributes:
         location: As given.
@@ -211,6 +215,45 @@ class ModelStore:
             check_whole(path, entry.digest)
         return entry
 
+    def add(self, name: str, path: Path) -> Entry:
+        """Copy the artefact in directory `path` into the store, after it was loaded once; what it is there.
+
+        Into a directory it comes whole or not at all. Elsewhere its manifest comes last, and before that it has a
+        `problem`.
+
+        Raises:
+            ArtefactError: It is not whole.
+            StoreNameError: The name is taken, or none that a model can have.
+            StoreUnreachableError: The location does not answer.
+
+        """
+        if not _NAME.fullmatch(name):
+            msg = f"{name!r} is no name of a model; {_NAME_RULE}"
+            raise StoreNameError(msg)
+        digest_of_whole(path)
+        try:
+            self._put(name, sorted(path.iterdir(), key=lambda file: file.name == MANIFEST_FILE))
+        except FileExistsError as error:
+            msg = f"{self.location} has a model {name!r}, and models are never overwritten; choose another name"
+            raise StoreNameError(msg) from error
+        return self._entry(name)
+
+    def _put(self, name: str, files: list[Path]) -> None:
+        """Write a folder, file by file in this order. Raises `FileExistsError`."""
+        if self._local:
+            with new_directory(Path(self._path(name))) as staging:
+                for file in files:
+                    shutil.copyfile(file, staging / file.name)
+            return
+        with self._talking():
+            taken = self._fs.exists(self._path(name))
+        if taken:
+            raise FileExistsError(name)
+        with self._talking():
+            self._fs.makedirs(self._path(name), exist_ok=True)
+            for file in files:
+                self._fs.put_file(str(file), self._path(name, file.name))
+
     def _copy(self, name: str, into: Path) -> None:
         with self._talking():
             for file in self._list(self._path(name)):
@@ -219,8 +262,7 @@ class ModelStore:
     def _entry(self, name: str) -> Entry:
         """What is there under a folder's name."""
         if not _NAME.fullmatch(name):
-            problem = "no name of a model; rename the folder to at most 100 letters, digits, '.', '_' and '-'"
-            return Entry(name, problem=problem)
+            return Entry(name, problem=f"no name of a model; {_NAME_RULE}")
         sizes, created_ms = self._look(name)
         entry = Entry(name, created_ms=created_ms, size_bytes=sum(sizes.values()))
         if MANIFEST_FILE not in sizes:
