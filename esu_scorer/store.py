@@ -232,7 +232,8 @@ class ModelStore:
             raise StoreNameError(msg)
         digest_of_whole(path)
         try:
-            self._put(name, sorted(path.iterdir(), key=lambda file: file.name == MANIFEST_FILE))
+            files = [file for file in path.iterdir() if file.is_file()]
+            self._put(name, sorted(files, key=lambda file: file.name == MANIFEST_FILE))
         except FileExistsError as error:
             msg = f"{self.location} has a model {name!r}, and models are never overwritten; choose another name"
             raise StoreNameError(msg) from error

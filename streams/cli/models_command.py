@@ -174,17 +174,16 @@ def show(name: str, store: str | None, as_json: bool) -> None:
 def add(name: str, path: Path, store: str | None, as_json: bool) -> None:
     """Copy the artefact in directory PATH into the store, as model NAME.
 
-    It is loaded and compared with its digest first. A name that is taken is refused: models are never overwritten, since
-    what is activated, and what answers name, is meant to stay what it was.
+    It is loaded and compared with its digest first. A name that is taken is refused: a model that was activated, and
+    that answers name, stays what it was.
     """
     with opened(load_settings(), store) as models:
         entry = models.add(name, path)
     if as_json:
         print_json(entry_document(entry))
         return
-    click.echo(
-        f"{name} {entry.digest[:SHORT]} (space {entry.space}) is in the store; muse-stream models activate {name}"
-    )
+    click.echo(f"{name} {entry.digest[:SHORT]} (space {entry.space}) is in the store")
+    click.echo(f"next: muse-stream models activate {name} --dry-run")
 
 
 @command.command(

@@ -238,7 +238,7 @@ def test_a_trained_model_is_added_and_activated(shop: Shop, tmp_path: Path) -> N
     made = Artefact.untrained(SPEC, {"item": np.arange(1, 9)}, seed=9, space="v1")
     made.save(tmp_path / "run" / "artefact")
     added = shop.run("add", "four", str(tmp_path / "run" / "artefact"))
-    assert "muse-stream models activate four" in added.output
+    assert "models activate four --dry-run" in added.output
     assert shop.run("activate", "four").exit_code == 0
     again = shop.run("add", "four", str(tmp_path / "run" / "artefact"))
     assert again.exit_code == 1
