@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         from tests.sharing import BROKERS, part_of
 
-        items.sort(key=lambda item: part_of(item.nodeid.split("::")[0]) != BROKERS)
+        items.sort(key=lambda item: part_of(item.nodeid) != BROKERS)
 
 
 @pytest.fixture(scope="session")

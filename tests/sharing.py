@@ -14,14 +14,19 @@ BROKERS = "brokers"
 """The part that takes longest; it is mostly waiting, which leaves the processor to the others."""
 
 
+def part_of(nodeid: str) -> str:
+    """Name the part that a test belongs to: its file, or `BROKERS` where that file marks tests `kafka`."""
+    file = nodeid.partition("::")[0]
+    return BROKERS if _works_with_brokers(file) else file
+
+
 @cache
-def part_of(file: str) -> str:
-    """Name what a file of tests, relative to the root, belongs to: `BROKERS` where it marks tests `kafka`."""
-    return BROKERS if "mark.kafka" in (ROOT / file).read_text(encoding="utf-8") else file
+def _works_with_brokers(file: str) -> bool:
+    return "mark.kafka" in (ROOT / file).read_text(encoding="utf-8")
 
 
-class Sharing(LoadScopeScheduling):
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
     """Gives a process one part after another, in the order in which their first tests were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return part_of(nodeid.split("::")[0])
+        return part_of(nodeid)
