@@ -14,6 +14,7 @@ EsuError
 ├── StoreError              a model store that cannot give what was asked for
 │   ├── StoreUnreachableError   its location does not answer, or is none
 │   ├── StoreMissingError       it has no such model
+│   ├── StoreNameError          a name that no model can have, or that is taken
 │   ├── StoreDigestError        the model of that name has another digest than asked for
 │   └── StoreIncompleteError    a model of which a part is missing or wrong: half-written, cut, changed
 └── ArtefactError           an artefact that cannot be used; the one in service stays
@@ -81,6 +82,10 @@ class StoreUnreachableError(StoreError):
 
 class StoreMissingError(StoreError):
     """The store has no model of this name or digest."""
+
+
+class StoreNameError(StoreError):
+    """A name that no model can have, or that is taken: models of a store are never overwritten."""
 
 
 class StoreDigestError(StoreError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,14 +33,17 @@ from muse_stream.esu_scorer.errors import (
     StoreDigestError,
     StoreIncompleteError,
     StoreMissingError,
+    StoreNameError,
     StoreUnreachableError,
 )
 from muse_stream.esu_scorer.features import Feature, FeatureSpec
-from muse_stream.esu_scorer.store_cache import cached, check_whole
+from muse_stream.esu_scorer.files import new_directory
+from muse_stream.esu_scorer.store_cache import cached, check_whole, digest_of_whole
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A model's name: a folder name everywhere, and never a path."""
 
+_NAME_RULE = "take 1 to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit"
 _NAME = re.compile(NAME_PATTERN)
 _SHOWN = ("version", "digest", "format", "space", "k", "r", "trained", "metrics")
 _ITEM_BYTES = {"float32": 4, "int64": 8}
@@ -115,7 +119,7 @@ class Entry:
 
 
 class ModelStore:
-    """Reads a store; writes only into its cache. Any thread.
+    """One store. All but `add` only read it, and write into the cache. Any thread.
 
     Attributes:
         location: As given.
@@ -154,8 +158,8 @@ class ModelStore:
         """One model. Raises `StoreMissingError`, `StoreUnreachableError`."""
         if _NAME.fullmatch(name):
             with self._talking():
-                there = bool(self._fs.isdir(self._path(name)))
-            if there:
+                listed = self._list(self._root)
+            if name in listed and listed[name] is None:
                 return self._entry(name)
         raise StoreMissingError(self._no_such(name))
 
@@ -211,6 +215,46 @@ class ModelStore:
             check_whole(path, entry.digest)
         return entry
 
+    def add(self, name: str, path: Path) -> Entry:
+        """Copy the artefact in directory `path` into the store, after it was loaded once; what it is there.
+
+        Into a directory it comes whole or not at all. Elsewhere its manifest comes last, and before that it has a
+        `problem`.
+
+        Raises:
+            ArtefactError: It is not whole.
+            StoreNameError: The name is taken, or none that a model can have.
+            StoreUnreachableError: The location does not answer.
+
+        """
+        if not _NAME.fullmatch(name):
+            msg = f"{name!r} is no name of a model; {_NAME_RULE}"
+            raise StoreNameError(msg)
+        digest_of_whole(path)
+        try:
+            files = [file for file in path.iterdir() if file.is_file()]
+            self._put(name, sorted(files, key=lambda file: file.name == MANIFEST_FILE))
+        except FileExistsError as error:
+            msg = f"{self.location} has a model {name!r}, and models are never overwritten; choose another name"
+            raise StoreNameError(msg) from error
+        return self._entry(name)
+
+    def _put(self, name: str, files: list[Path]) -> None:
+        """Write a folder, file by file in this order. Raises `FileExistsError`."""
+        if self._local:
+            with new_directory(Path(self._path(name))) as staging:
+                for file in files:
+                    shutil.copyfile(file, staging / file.name)
+            return
+        with self._talking():
+            taken = self._fs.exists(self._path(name))
+        if taken:
+            raise FileExistsError(name)
+        with self._talking():
+            self._fs.makedirs(self._path(name), exist_ok=True)
+            for file in files:
+                self._fs.put_file(str(file), self._path(name, file.name))
+
     def _copy(self, name: str, into: Path) -> None:
         with self._talking():
             for file in self._list(self._path(name)):
@@ -219,8 +263,7 @@ class ModelStore:
     def _entry(self, name: str) -> Entry:
         """What is there under a folder's name."""
         if not _NAME.fullmatch(name):
-            problem = "no name of a model; rename the folder to at most 100 letters, digits, '.', '_' and '-'"
-            return Entry(name, problem=problem)
+            return Entry(name, problem=f"no name of a model; {_NAME_RULE}")
         sizes, created_ms = self._look(name)
         entry = Entry(name, created_ms=created_ms, size_bytes=sum(sizes.values()))
         if MANIFEST_FILE not in sizes:
@@ -257,12 +300,14 @@ class ModelStore:
         return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1e3)
 
     def _list(self, path: str) -> dict[str, int | None]:
-        """Names with sizes; None for a directory."""
+        """Names with sizes; None for a directory, a link to one included."""
         self._fs.invalidate_cache(path)
-        return {
-            posixpath.basename(one["name"].rstrip("/")): None if one["type"] == "directory" else int(one["size"])
-            for one in self._fs.ls(path, detail=True)
-        }
+        found: dict[str, int | None] = {}
+        for one in self._fs.ls(path, detail=True):
+            is_link = one["type"] not in {"directory", "file"}
+            is_directory = self._fs.isdir(one["name"]) if is_link else one["type"] == "directory"
+            found[posixpath.basename(one["name"].rstrip("/"))] = None if is_directory else int(one["size"])
+        return found
 
     @contextmanager
     def _talking(self) -> Iterator[None]:

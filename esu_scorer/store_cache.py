@@ -42,10 +42,15 @@ def cached(cache: Path, digest: str, copy: Callable[[Path], None]) -> Path:
     return place
 
 
+def digest_of_whole(path: Path) -> str:
+    """Load the artefact in `path`, which checks every value; its digest. Raises `ArtefactError`."""
+    return Artefact.load(path).digest
+
+
 def check_whole(path: Path, digest: str) -> None:
     """Load the artefact in `path`. Raises `StoreIncompleteError` unless it is whole and has that digest."""
     try:
-        found = Artefact.load(path).digest
+        found = digest_of_whole(path)
     except ArtefactError as error:
         msg = f"model {digest[:12]}… is not whole: {error}"
         raise StoreIncompleteError(msg) from error

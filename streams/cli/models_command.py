@@ -99,6 +99,7 @@ def change_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(
     epilog=example(
+        "muse-stream models add autumn-2 runs/second/artefact",
         "muse-stream models list",
         "muse-stream models activate autumn-2 --wait 120",
         "muse-stream models rollback --wait 120",
@@ -107,10 +108,9 @@ def change_options(function: Callable[..., None]) -> Callable[..., None]:
 def command() -> None:
     """See, activate and roll back models while workers serve.
 
-    A store is a directory, or an object store, with one folder per model, as `muse-stream train` writes them. Set it
-    once for all workers (model.store). To activate is to write one record to the topic `models`: every worker follows
-    it, loads the model beside the one that serves, checks it, and swaps between two passes. A worker that cannot serve
-    it keeps what it has and says why.
+    A store is a directory, or an object store, with one folder per model. Set it once for all workers (model.store). To
+    activate is to write one record to the topic `models`: every worker follows it, loads the model beside the one that
+    serves, checks it, and swaps between two passes. A worker that cannot serve it keeps what it has and says why.
     """
 
 
@@ -163,6 +163,27 @@ def show(name: str, store: str | None, as_json: bool) -> None:
         return
     for line in entry_lines(entry, manifest):
         click.echo(line)
+
+
+@command.command(epilog=example("muse-stream models add autumn-2 runs/second/artefact"))
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@store_option
+@json_option
+@settings_options
+def add(name: str, path: Path, store: str | None, as_json: bool) -> None:
+    """Copy the artefact in directory PATH into the store, as model NAME.
+
+    It is loaded and compared with its digest first. A name that is taken is refused: a model that was activated, and
+    that answers name, stays what it was.
+    """
+    with opened(load_settings(), store) as models:
+        entry = models.add(name, path)
+    if as_json:
+        print_json(entry_document(entry))
+        return
+    click.echo(f"{name} {entry.digest[:SHORT]} (space {entry.space}) is in the store")
+    click.echo(f"next: muse-stream models activate {name} --dry-run")
 
 
 @command.command(

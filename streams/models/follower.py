@@ -45,7 +45,6 @@ class ControlFollower(LoopThread):
         caught_up: Done once everything that was in the topic at the start is known, and also where there is no topic.
         topic_missing: Whether the last look found no such topic.
         trouble: What the last talk with the brokers came to; None since one went well.
-        skipped: Records that could not be read.
 
     """
 
@@ -83,7 +82,6 @@ class ControlFollower(LoopThread):
         self.caught_up: Future[None] = Future()
         self.topic_missing = False
         self.trouble: str | None = None
-        self.skipped = 0
 
     def current(self, slot: Slot) -> Activation | None:
         """What the slot is to have; None: nothing, or not caught up yet."""
@@ -92,6 +90,11 @@ class ControlFollower(LoopThread):
     def reports(self) -> dict[str, Seen]:
         """The last report of each worker that has not left in order, by worker."""
         return self._shown.reports()
+
+    @property
+    def skipped(self) -> int:
+        """Records of the topic that could not be read."""
+        return self._shown.skipped
 
     def close(self) -> None:
         """Follow no more."""
@@ -103,7 +106,7 @@ class ControlFollower(LoopThread):
                 self._look()
             batches = self._consumer.poll(POLL_RECORDS, POLL_MS) if self._consumer else []
             for batch in batches:
-                self.skipped += self._reading.take(batch)
+                self._reading.take(batch)
             self._note_progress()
         except PositionError as error:
             log.warning("the control topic was cut or created again; it is read from its beginning: %s", error)

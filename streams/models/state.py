@@ -27,9 +27,15 @@ class Seen:
 
 
 class ControlState:
-    """Written by one thread, readable from any."""
+    """Written by one thread, readable from any.
+
+    Attributes:
+        skipped: Records that could not be read.
+
+    """
 
     def __init__(self) -> None:
+        self.skipped = 0
         self._lock = threading.Lock()
         self._slots: dict[Slot, Activation] = {}
         self._reports: dict[str, Seen] = {}
@@ -44,20 +50,18 @@ class ControlState:
         with self._lock:
             return dict(self._reports)
 
-    def take(self, batch: RecordBatch) -> int:
-        """Apply records; returns how many could not be read."""
-        skipped = 0
+    def take(self, batch: RecordBatch) -> None:
+        """Apply records; those that cannot be read are logged and counted."""
         columns = zip(batch.keys, batch.values, batch.offset.tolist(), batch.broker_time_ms.tolist(), strict=True)
         for key, value, offset, time_ms in columns:
             try:
                 found = decode(key, value)
             except WireError as error:
-                skipped += 1
+                self.skipped += 1
                 log.warning("%s at offset %d is skipped: %s", batch.topic, offset, error)
                 continue
             with self._lock:
                 self._put(found, time_ms)
-        return skipped
 
     def _put(self, found: SlotSet | Reported, time_ms: int) -> None:
         if isinstance(found, Reported):

@@ -4,7 +4,9 @@ The explained candidates are searched once more, for one behaviour more than the
 what moves in where a behaviour is thought away. What was found for the score itself stays as it is.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,11 +14,12 @@ from muse_stream.esu_scorer.counterfactual import Subject
 from muse_stream.gsu_engine import HistorySource, SearchBatch, SearchResult
 from muse_stream.gsu_engine.contract import K_LIMIT, RECENT_LIMIT
 from muse_stream.state.columns import Sequence as History
+from muse_stream.streams.serving.filters import cut, some_rows
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch
 from muse_stream.streams.serving.live import Live
 
 CANDIDATES_MAX = 20
-"""Candidates explained unless the settings say otherwise: at K = 50 a thousand scores, a second of nobody's time."""
+"""Candidates explained unless the settings say otherwise: at K = 50 a thousand scores, half the largest request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +54,43 @@ def can_explain(live: Live) -> bool:
     return live.retrieved < K_LIMIT and live.recent < RECENT_LIMIT
 
 
-def scored(rows: Ids, batch: SearchBatch, share: Scored, live: Live, source: HistorySource) -> Explaining:
-    """For a request that is scored: its rows searched again, with the behaviours that would move in.
+def scored(
+    rows: Mapping[int, Ids], batch: SearchBatch, shares: Mapping[int, Scored], live: Live, source: HistorySource
+) -> dict[int, Explaining]:
+    """For requests that are scored, by their numbers: their rows searched again, with what would move in.
 
     Args:
-        rows: `[E] int64` which of the request's candidates.
-        batch: The search for them: one pair.
-        share: What is scored.
+        rows: `[E] int64` which of the request's candidates, by its number; at least one request.
+        batch: The search of the pass.
+        shares: What is scored, by number.
         live: What answers, `can_explain`.
         source: Histories of the pass.
 
     """
     k, r = live.retrieved, live.recent
-    wide = live.engine.search(batch, k + 1, r + 1, source)
-    own = Scored(share.history, share.user_features, share.candidates[rows], wide)
-    columns = score_batch([own], live.catalogue, retrieved=k + 1, recent=r + 1)
-    places = np.where(wide.positions >= 0, share.history.stop - 1 - wide.positions, -1)
-    subject = Subject(columns, np.where(places <= r, places, -1))
-    return Explaining(rows, _narrow(wide, k, r), _newest(share.history, r), subject)
+    some = some_rows(batch, rows)
+    wide = live.engine.search(some, k + 1, r + 1, source)
+    results = [cut(wide, int(first), int(last)) for first, last in pairwise(some.bounds)]
+    own = [
+        replace(shares[number], candidates=shares[number].candidates[asked], result=result)
+        for (number, asked), result in zip(rows.items(), results, strict=True)
+    ]
+    columns = score_batch(own, live.catalogue, retrieved=k + 1, recent=r + 1).split()
+    return {
+        number: Explaining(
+            asked,
+            _narrow(one.result, k, r),
+            _newest(one.history, r),
+            Subject(part, _places(one.result, one.history, r)),
+        )
+        for (number, asked), one, part in zip(rows.items(), own, columns, strict=True)
+    }
+
+
+def _places(result: SearchResult, history: History, recent: int) -> Ids:
+    """Which of the newest `recent + 1` each retrieved behaviour is; -1 = none of them."""
+    places = history.stop - 1 - result.positions
+    return np.where((result.positions >= 0) & (places <= recent), places, -1)
 
 
 def _newest(history: History, recent: int) -> Ids:

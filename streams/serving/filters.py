@@ -1,6 +1,6 @@
 """What a request's filters leave to be searched, and one request's part of what was found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,17 +46,17 @@ def cut(result: SearchResult, first: int, last: int) -> SearchResult:
     )
 
 
-def one_pair(batch: SearchBatch, pair: int, rows: Ids) -> SearchBatch:
-    """The search of one pair for these of its own candidates, `[E] int64`."""
-    at = batch.bounds[pair] + rows
-    only = slice(pair, pair + 1)
+def some_rows(batch: SearchBatch, rows: Mapping[int, Ids]) -> SearchBatch:
+    """The search of some pairs, by their numbers, for some of their own candidates, `[E] int64`."""
+    pairs = list(rows)
+    at = np.concatenate([batch.bounds[pair] + own for pair, own in rows.items()])
     return SearchBatch(
-        users=batch.users[only],
-        starts=batch.starts[only],
-        stops=batch.stops[only],
-        bounds=np.array([0, len(rows)], np.int64),
+        users=batch.users[pairs],
+        starts=batch.starts[pairs],
+        stops=batch.stops[pairs],
+        bounds=np.cumsum([0, *(len(own) for own in rows.values())], dtype=np.int64),
         vectors=batch.vectors[at],
         inv_norms=batch.inv_norms[at],
-        allowed=None if batch.allowed is None else [batch.allowed[pair]],
+        allowed=None if batch.allowed is None else [batch.allowed[pair] for pair in pairs],
         excluded=None if batch.excluded is None else batch.excluded[at],
     )

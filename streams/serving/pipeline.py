@@ -24,7 +24,7 @@ from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.explaining import CANDIDATES_MAX, Explaining, can_explain, scored, unscored
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
-from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items, one_pair
+from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.stages import StageClock
@@ -335,15 +335,18 @@ class Pipeline:
         self, pass_: _Pass, search: SearchBatch, results: list[SearchResult], shares: Mapping[int, Scored]
     ) -> dict[int, Explaining]:
         """Of the asks that want an explanation what it is computed from, by their numbers."""
-        found: dict[int, Explaining] = {}
-        live = pass_.live
-        for number, (ask, read) in enumerate(zip(pass_.asks, pass_.reads, strict=True)):
-            rows = ask.request.explain_rows[: self._parts.explain_candidates]
-            if len(rows) and number not in shares:
-                found[number] = unscored(rows, results[number], read.history, ask.request.k, live.recent)
-            elif len(rows) and can_explain(live):
-                found[number] = scored(rows, one_pair(search, number, rows), shares[number], live, pass_)
-        return found
+        live, most = pass_.live, self._parts.explain_candidates
+        rows = {number: ask.request.explain_rows[:most] for number, ask in enumerate(pass_.asks)}
+        wanted = {number: own for number, own in rows.items() if len(own)}
+        later = {number: own for number, own in wanted.items() if number in shares}
+        found = {
+            number: unscored(
+                own, results[number], pass_.reads[number].history, pass_.asks[number].request.k, live.recent
+            )
+            for number, own in wanted.items()
+            if number not in shares
+        }
+        return found | (scored(later, search, shares, live, pass_) if later and can_explain(live) else {})
 
 
 def _told(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.esu_scorer.explain import Explained, tiers
+from muse_stream.esu_scorer.explain import Explained, Inside, tiers
 from muse_stream.state.columns import Sequence as History
 from muse_stream.streams.serving.explaining import Explaining
 from muse_stream.streams.serving.features import RequestFeatures
@@ -94,39 +94,47 @@ def explanation(asked: Explaining, explained: Explained | None, scores: Float32 
         told: The table.
 
     """
-    result = asked.result
-    columns: dict[str, NDArray[Any]] = {
-        "row": told.rows_of(result.positions),
-        "cosine": decimals(result.scores),
-        "tier": _tiers(asked),
-    }
-    whole: dict[str, NDArray[Any]] = {
-        "recent_tier": tiers(result.recent_scores, result.recent_present)[:, : len(asked.recent)]
-    }
+    ragged, whole = _of_retrieval(asked, told)
     blocks: tuple[str, ...] = ()
     if explained is not None and scores is not None:
-        columns["change"] = _change(explained.without, scores)
-        if (inside := explained.inside) is not None:
-            blocks = inside.blocks
-            whole["recent_weight"] = decimals(inside.recent_weights[:, : len(asked.recent)])
-            whole["block_change"] = _change(inside.without_block, scores)
-            columns |= {} if inside.weights is None else {"weight": decimals(inside.weights)}
-    lists = {name: column.tolist() for name, column in (columns | whole).items()}
-    return Explanation(
-        told.rows_of(asked.recent).tolist(),
-        [
-            CandidateExplanation(
-                candidate, **{name: lists[name][e][:n] if name in columns else lists[name][e] for name in lists}
-            )
-            for e, (candidate, n) in enumerate(zip(asked.rows.tolist(), result.count.tolist(), strict=True))
-        ],
-        list(blocks),
-    )
+        ragged["change"] = _change(explained.without, scores)
+        if explained.inside is not None:
+            blocks = explained.inside.blocks
+            _add_inside(ragged, whole, explained.inside, scores)
+    whole = {name: column[:, : len(asked.recent)] if name in _RECENT else column for name, column in whole.items()}
+    lists, lists_of_all = ({name: column.tolist() for name, column in part.items()} for part in (ragged, whole))
+    candidates = [
+        CandidateExplanation(
+            candidate,
+            **{name: rows[number][:count] for name, rows in lists.items()},
+            **{name: rows[number] for name, rows in lists_of_all.items()},
+        )
+        for number, (candidate, count) in enumerate(zip(asked.rows.tolist(), asked.result.count.tolist(), strict=True))
+    ]
+    return Explanation(told.rows_of(asked.recent).tolist(), candidates, list(blocks))
 
 
-def _tiers(asked: Explaining) -> Ids:
+Columns = dict[str, NDArray[Any]]
+_RECENT = ("recent_tier", "recent_weight")
+
+
+def _of_retrieval(asked: Explaining, told: Told) -> tuple[Columns, Columns]:
+    """What is known without a model: `[E, K]` columns, of which `count` are there, and columns to be read whole."""
     result = asked.result
-    return tiers(result.scores, result.positions >= 0)
+    ragged: Columns = {
+        "row": told.rows_of(result.positions),
+        "cosine": decimals(result.scores),
+        "tier": tiers(result.scores, result.positions >= 0),
+    }
+    return ragged, {"recent_tier": tiers(result.recent_scores, result.recent_present)}
+
+
+def _add_inside(ragged: Columns, whole: Columns, inside: Inside, scores: Float32) -> None:
+    """Add what the network saw."""
+    whole["recent_weight"] = decimals(inside.recent_weights)
+    whole["block_change"] = _change(inside.without_block, scores)
+    if inside.weights is not None:
+        ragged["weight"] = decimals(inside.weights)
 
 
 def _change(without: Float32, scores: Float32) -> NDArray[np.float64]:

@@ -10,11 +10,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from muse_stream.esu_scorer import Artefact, ModelStore, StoreError, store_cache
+from muse_stream.esu_scorer import Artefact, ArtefactError, ModelStore, StoreError, store_cache
 from muse_stream.esu_scorer.errors import (
     StoreDigestError,
     StoreIncompleteError,
     StoreMissingError,
+    StoreNameError,
     StoreUnreachableError,
 )
 
@@ -175,6 +176,43 @@ def test_a_location_that_is_none(tmp_path: Path) -> None:
         ModelStore(str(tmp_path / "nothing"), tmp_path).entries()
     with pytest.raises(StoreUnreachableError, match="a URL of a kind that fsspec knows"):
         ModelStore("nosuch://bucket/models", tmp_path)
+
+
+def test_what_is_added_is_there(store: ModelStore, tmp_path: Path) -> None:
+    made = artefact(seed=1)
+    made.save(tmp_path / "run" / "artefact")
+    assert store.add("one", tmp_path / "run" / "artefact").digest == made.digest
+    assert [entry.problem for entry in store.entries()] == [None]
+    assert store.verify("one", made.digest).digest == made.digest
+    with pytest.raises(StoreNameError, match="never overwritten; choose another name"):
+        store.add("one", tmp_path / "run" / "artefact")
+    for name in ("../two", ".two", "", "a/b"):
+        with pytest.raises(StoreNameError, match="is no name of a model"):
+            store.add(name, tmp_path / "run" / "artefact")
+
+
+def test_what_is_not_whole_is_not_added(store: ModelStore, tmp_path: Path) -> None:
+    artefact().save(tmp_path / "run")
+    tensors = tmp_path / "run" / TENSORS
+    tensors.write_bytes(tensors.read_bytes()[:-10])
+    with pytest.raises(ArtefactError, match="copy the artefact again"):
+        store.add("one", tmp_path / "run")
+    assert store.entries() == []
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    made = artefact()
+    made.save(tmp_path / "elsewhere" / "one")
+    root = tmp_path / "store"
+    (root / "linked_files").mkdir(parents=True)
+    (root / "current").symlink_to(tmp_path / "elsewhere" / "one")
+    (root / "dead").symlink_to(tmp_path / "nothing")
+    for file in (MANIFEST, TENSORS):
+        (root / "linked_files" / file).symlink_to(tmp_path / "elsewhere" / "one" / file)
+    store = ModelStore(str(root), tmp_path / "cache")
+    assert [(entry.name, entry.problem) for entry in store.entries()] == [("current", None), ("linked_files", None)]
+    for name in ("current", "linked_files"):
+        assert Artefact.load(store.fetch(name, made.digest)).digest == made.digest
 
 
 @pytest.fixture

@@ -234,6 +234,18 @@ def test_show_and_diff(shop: Shop) -> None:
     assert shop.run("diff", "one", "one").output == "no difference\n"
 
 
+def test_a_trained_model_is_added_and_activated(shop: Shop, tmp_path: Path) -> None:
+    made = Artefact.untrained(SPEC, {"item": np.arange(1, 9)}, seed=9, space="v1")
+    made.save(tmp_path / "run" / "artefact")
+    added = shop.run("add", "four", str(tmp_path / "run" / "artefact"))
+    assert "models activate four --dry-run" in added.output
+    assert shop.run("activate", "four").exit_code == 0
+    again = shop.run("add", "four", str(tmp_path / "run" / "artefact"))
+    assert again.exit_code == 1
+    assert "choose another name" in again.output
+    assert shop.json("add", "five", str(tmp_path / "run" / "artefact"))["digest"] == made.digest
+
+
 def test_without_the_topic_the_store_is_shown(kafka: EmbeddedKafka, topics: TopicNames, tmp_path: Path) -> None:
     shop = Shop(kafka.bootstrap, topics.models.removesuffix("models"), tmp_path)
     listed = shop.run("list")

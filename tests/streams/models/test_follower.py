@@ -8,6 +8,7 @@ import pytest
 
 from muse_stream.streams.clients import open_admin, open_consumer, open_producer
 from muse_stream.streams.errors import UnreachableError
+from muse_stream.streams.kafka.consumer import DRIVERS
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.kafka.topics import TopicNames
@@ -50,7 +51,15 @@ def report(worker: str) -> WorkerReport:
     return WorkerReport(worker=worker, at_ms=1, live=Running("one", "a" * 64, "v1"))
 
 
-def test_the_latest_is_told_once_and_then_each_change(settings: Settings) -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_latest_is_told_once_and_then_each_change(settings: Settings, driver: str) -> None:
+    settings = Settings.load(
+        flags={
+            "kafka.brokers": settings.kafka.brokers,
+            "kafka.driver": driver,
+            "topics.prefix": settings.topics.prefix,
+        }
+    )
     create(settings)
     changes: Changes = queue.Queue()
     with writing(settings) as writer:

@@ -62,6 +62,27 @@ def test_a_change_is_what_a_history_without_the_behaviour_gives(
         assert without[row, column] == pytest.approx(float(alone.probabilities[0]), abs=1e-6)
 
 
+def test_several_of_a_pass_are_explained_as_each_alone(world: World) -> None:
+    world.behave(1, [2, 9, 4, 30] * 30)
+    world.behave(2, [5, 7] * 20)
+    asks = [
+        ask(1, [9, 5, 7], explain=[7, 9]),
+        ask(2, [5], filters=FilterFields(since_ms=5_000)),
+        ask(2, [5, 2], explain=True, filters=FilterFields(since_ms=5_000, exclude_candidate=True)),
+        ask(2, [5, 2], explain=True, want="retrieved", k=3),
+    ]
+    for one, together in zip(asks, found_by(world, *asks), strict=True):
+        (alone,) = found_by(world, one)
+        assert (together.explaining is None) == (alone.explaining is None) == (not len(one.request.explain_rows))
+        if together.explaining is None or alone.explaining is None:
+            continue
+        np.testing.assert_array_equal(together.explaining.result.positions, alone.explaining.result.positions)
+        assert (together.explaining.subject is None) == (one.request.want == "retrieved")
+        mine, other = explained(one, together).explained, explained(one, alone).explained
+        if mine is not None and other is not None:
+            np.testing.assert_array_equal(mine.without, other.without)
+
+
 def test_an_explanation_changes_nothing_else(world: World) -> None:
     world.behave(1, [2, 9, 4, 30] * 30)
     plain, asked, beside = found_by(world, ask(1, [9, 5], k=4), ask(1, [9, 5], k=4, explain=True), ask(1, [9], k=7))
