@@ -4,6 +4,7 @@ Invariant: nothing here touches what serves; a model that these functions return
 """
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ log = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 1
 WARM_UP_CANDIDATES = (1, 200)
-"""A lone candidate and the usual request: torch allocates and chooses kernels for both on first use."""
+"""A lone candidate and the usual request, which is shared between threads: buffers are made on first use."""
+
+TORCH_THREADS = 1
+"""On the CPU Torch scores nothing, it gives stages to whoever asks, and its threads wait for each other actively."""
 
 
 def of_settings(settings: Settings) -> ServedModel:
@@ -27,16 +31,16 @@ def of_settings(settings: Settings) -> ServedModel:
         DeviceError: The device that the settings name is not here.
 
     """
-    torch.set_num_threads(settings.model.threads)
+    torch.set_num_threads(TORCH_THREADS)
     path = path_of(settings)
     if path is not None:
         return from_directory(settings, path)
-    return Scorer(artefact_of(settings), device_of(settings), settings.model.threads)
+    return Scorer(artefact_of(settings), device_of(settings), threads_of(settings))
 
 
-def from_directory(settings: Settings, path: Path) -> ServedModel:
-    """The model in a directory, of any kind. Raises as `of_settings`."""
-    return load_model(path, device=device_of(settings), threads=settings.model.threads)
+def from_directory(settings: Settings, path: Path, threads: int | None = None) -> ServedModel:
+    """The model in a directory, of any kind; `threads` of a pass, None: as the settings say. Raises as `of_settings`."""
+    return load_model(path, device=device_of(settings), threads=threads or threads_of(settings))
 
 
 def name_of(settings: Settings) -> str:
@@ -50,6 +54,11 @@ def device_of(settings: Settings) -> str:
     if settings.model.device != "auto":
         return settings.model.device
     return "cuda" if settings.engine.backend in {"auto", "cuda"} and torch.cuda.is_available() else "cpu"
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of a scoring pass."""
+    return settings.model.threads or len(os.sched_getaffinity(0))
 
 
 def path_of(settings: Settings) -> Path | None:

@@ -6,7 +6,7 @@ settings; where it cannot be loaded at the start, the settings' model answers un
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -28,6 +28,9 @@ from muse_stream.streams.worker.swapping.slot import Slot
 from muse_stream.streams.worker.swapping.target import Fetch, RefusedError, SlotName, Target
 
 log = logging.getLogger(__name__)
+
+SHADOW_THREADS = 1
+"""Of a shadow's pass: it takes what is idle, and leaves the other cores to the passes that somebody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,10 @@ class Models:
         self.changed: Callable[[], None] = lambda: None
         self._captured = Captured()
         self._means = self._make_means(around)
+        alone = replace(self._means, load=partial(model.from_directory, self._settings, threads=SHADOW_THREADS))
         self._keepers: Mapping[SlotName, Keeper] = {
-            slot.name: Keeper(slot, self._means, metrics.reloads, lambda: self.changed())  # noqa: PLW0108 - set later
-            for slot in (self.live, self.shadow)
+            slot.name: Keeper(slot, means, metrics.reloads, lambda: self.changed())  # noqa: PLW0108 - set later
+            for slot, means in ((self.live, self._means), (self.shadow, alone))
         }
         self._shadow = Shadow(self.shadow, Pipeline(around.parts), metrics.shadow, waiting)
 
