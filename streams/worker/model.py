@@ -39,7 +39,7 @@ def of_settings(settings: Settings) -> ServedModel:
 
 
 def from_directory(settings: Settings, path: Path, threads: int | None = None) -> ServedModel:
-    """The model in a directory, of any kind; `threads` of a pass, None: as the settings say. Raises as `of_settings`."""
+    """The model in a directory, of any kind. Raises as `of_settings`; `threads` of a pass, None: the settings'."""
     return load_model(path, device=device_of(settings), threads=threads or threads_of(settings))
 
 
