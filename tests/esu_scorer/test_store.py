@@ -269,6 +269,22 @@ def test_many_threads_fetch_one_model(remote: Place, tmp_path: Path) -> None:
     assert found == [made.digest] * 4
 
 
+def test_another_process_may_be_faster(tmp_path: Path) -> None:
+    made = artefact()
+    made.save(tmp_path / "one")
+
+    def copy(into: Path) -> None:
+        shutil.copytree(tmp_path / "one", into, dirs_exist_ok=True)
+
+    def copy_slowly(into: Path) -> None:
+        faster.append(store_cache.cached(tmp_path / "cache", made.digest, copy))
+        copy(into)
+
+    faster: list[Path] = []
+    assert store_cache.cached(tmp_path / "cache", made.digest, copy_slowly) == faster[0]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.digest]
+
+
 def test_what_was_fetched_stays_when_the_location_is_gone(remote: Place, tmp_path: Path) -> None:
     remote.add("one", artefact(), tmp_path / "scratch")
     store = ModelStore(remote.url, tmp_path / "cache")
