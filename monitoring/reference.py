@@ -50,6 +50,9 @@ VALUES = {
     "backend": c.BACKENDS,
 }
 
+OWN_VALUES = {c.GPU_ELSEWHERE.name: c.ELSEWHERE, c.REQUEST_LEFT_OUT.name: c.LEFT_OUT}
+"""Of metrics whose label has other values than the same label elsewhere."""
+
 
 def page() -> str:
     """Return the whole page as Markdown."""
@@ -74,8 +77,7 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
-    if definition is c.GPU_ELSEWHERE:
-        values = c.ELSEWHERE
+    values = OWN_VALUES.get(definition.name, values)
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 
