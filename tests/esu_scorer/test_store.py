@@ -18,8 +18,10 @@ from muse_stream.esu_scorer.errors import (
     StoreNameError,
     StoreUnreachableError,
 )
+from muse_stream.esu_scorer.onnx_artefact import OnnxArtefact
 
 from .making import RETAIL, artefact
+from .onnx_making import own_artefact
 
 Change = Callable[[bytes], bytes]
 MANIFEST, TENSORS = "artefact.json", "tensors.safetensors"
@@ -101,6 +103,14 @@ def test_a_format_that_only_names_its_features_is_listed(place: Place, store: Mo
     assert entry.features.candidate_names == ("item", "category", "price_band")
     assert entry.features.user_names == ("country",)
     assert (entry.k, entry.r, entry.trained) == (50, 50, True)
+
+
+def test_a_model_of_your_own_is_kept_like_ours(store: ModelStore, tmp_path: Path) -> None:
+    own = own_artefact()
+    own.save(tmp_path / "run")
+    assert store.add("mine", tmp_path / "run").format == "muse-onnx"
+    assert store.verify("mine", own.manifest.digest).problem is None
+    assert OnnxArtefact.load(store.fetch("mine")).manifest == own.manifest
 
 
 @pytest.mark.usefixtures("made")
