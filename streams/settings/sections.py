@@ -322,10 +322,11 @@ class ModelSettings(Section):
         "workers keep what is configured.",
     )
     threads: int = Field(
-        1,
-        ge=1,
+        0,
+        ge=0,
         le=1024,
-        description="Torch threads. More only where cores are idle: they wait for each other actively.",
+        description="Threads of a scoring pass on the CPU, the one that searches among them: the two take turns. "
+        "0: one per core.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

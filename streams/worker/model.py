@@ -4,6 +4,7 @@ Invariant: `scorer()` gives a model only after it has scored a warm-up batch.
 """
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,10 @@ log = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 1
 WARM_UP_CANDIDATES = (1, 200)
-"""A lone candidate and the usual request: torch allocates and chooses kernels for both on first use."""
+"""A lone candidate and the usual request, which is shared between threads: buffers are made on first use."""
+
+TORCH_THREADS = 1
+"""On the CPU Torch scores nothing, it gives stages to whoever asks, and its threads wait for each other actively."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def load(settings: Settings) -> LiveModel:
         DeviceError: The device that the settings name is not here.
 
     """
-    torch.set_num_threads(settings.model.threads)
+    torch.set_num_threads(TORCH_THREADS)
     scorer = _model(settings)
     for candidates in WARM_UP_CANDIDATES:
         scorer.score(warm_up_batch(scorer.info, candidates))
@@ -52,7 +56,7 @@ def load(settings: Settings) -> LiveModel:
 
 
 def _model(settings: Settings) -> ServedModel:
-    path, device, threads = path_of(settings), device_of(settings), settings.model.threads
+    path, device, threads = path_of(settings), device_of(settings), threads_of(settings)
     if path is None:
         return Scorer(artefact_of(settings), device, threads)
     return load_model(path, device=device, threads=threads)
@@ -63,6 +67,11 @@ def device_of(settings: Settings) -> str:
     if settings.model.device != "auto":
         return settings.model.device
     return "cuda" if settings.engine.backend in {"auto", "cuda"} and torch.cuda.is_available() else "cpu"
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of a scoring pass."""
+    return settings.model.threads or len(os.sched_getaffinity(0))
 
 
 def path_of(settings: Settings) -> Path | None:
