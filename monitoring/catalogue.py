@@ -32,6 +32,11 @@ BACKENDS = ("reference", "cpu", "cuda", "array-cuda")
 ELSEWHERE = ("no_room", "dropped", "left", "memory", "lost")
 """Why the CPU answers beside a GPU: a history larger than its budget, a user erased a moment ago, one who left before
 the search began, no memory for the search, and a GPU that failed."""
+MODEL_SLOTS = ("live", "shadow")
+RELOAD_OUTCOMES = ("swapped", "refused", "unreachable", "superseded", "failed")
+"""In service, not usable here, its location does not answer (tried again), another one wanted, a fault of ours."""
+SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
+"""Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -264,6 +269,19 @@ GPU_TABLE = _gauge("muse_gpu_table_bytes", "GPU memory that vectors take.")
 
 MODEL_INFO = _gauge("muse_model_info", "1; the labels say which model a slot runs.", "slot", "version", "digest")
 MODEL_LOADED = _gauge("muse_model_loaded_timestamp_seconds", "When the slot's model was loaded, as Unix time.", "slot")
+MODEL_RELOADS = _counter(
+    "muse_model_reload_total", "Attempts to bring a model into service, by how they ended.", "slot", "outcome"
+)
+MODEL_RELOAD_DURATION = _histogram(
+    "muse_model_reload_duration_seconds",
+    "From the start of an attempt to its end: fetched, checked, filled, warmed, swapped.",
+    buckets.RELOAD_SECONDS,
+)
+SPACE_COVERAGE = _gauge(
+    "muse_model_space_coverage_ratio",
+    "Share of the items with a vector in the space that is served that have one in this space.",
+    "space",
+)
 MODEL_SCORE = _histogram("muse_model_score_ratio", "Click probabilities as answered.", buckets.PROBABILITY)
 MODEL_NONFINITE = _counter("muse_model_scores_nonfinite_total", "Scores that were no number; must stay 0.")
 RETRIEVAL_COSINE = _histogram(
@@ -273,6 +291,21 @@ RETRIEVAL_FOUND = _histogram(
     "muse_retrieval_found_behaviours",
     "Behaviours retrieved per candidate; below k where history or vectors lack.",
     buckets.COUNTS,
+)
+
+SHADOW_REQUESTS = _counter(
+    "muse_shadow_requests_total", "Requests of the shadow's share, by what became of them there.", "outcome"
+)
+SHADOW_DIFFERENCE = _histogram(
+    "muse_shadow_score_difference_ratio",
+    "Absolute difference between the shadow's click probability and the answer's, per candidate.",
+    buckets.DIFFERENCE,
+)
+SHADOW_RANK = _histogram(
+    "muse_shadow_rank_difference_ratio",
+    "How far the shadow moves a candidate in its request's ranking, on average, as a share of the list: 0 is the same "
+    "order, 1/3 is unrelated, 1/2 is reversed. Requests of one candidate count as 0.",
+    buckets.RANK_SHIFT,
 )
 
 HEALTH_CHECK = _gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")

@@ -37,6 +37,7 @@ TITLES = {
     "gpu": "GPU",
     "model": "Model",
     "retrieval": "Retrieval",
+    "shadow": "Shadow",
     "health": "Health",
     "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
@@ -46,7 +47,7 @@ VALUES = {
     "kind": c.STORE_KINDS,
     "role": c.ROLES,
     "topic": c.TOPICS,
-    "slot": ("live", "shadow"),
+    "slot": c.MODEL_SLOTS,
     "backend": c.BACKENDS,
 }
 

@@ -321,6 +321,13 @@ class ModelSettings(Section):
         "is activated counts over `path` and `active`, which are what a worker serves where nothing has been. None: "
         "workers keep what is configured.",
     )
+    coverage_min: float = Field(
+        0.99,
+        ge=0,
+        le=1,
+        description="A model of another vector space waits until this share of the items that have a vector in the "
+        "space served have one in its own.",
+    )
     threads: int = Field(
         0,
         ge=0,
