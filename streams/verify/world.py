@@ -1,0 +1,43 @@
+"""What a verification reads, made out of the settings: the cluster's logs and the artefacts.
+
+Invariant: nothing is changed: logs are read without a group; scratch stores lie in a temporary directory.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from muse_stream.esu_scorer import Scorer
+from muse_stream.streams.export.cluster import LogSetting, LogWorld, engine_of
+from muse_stream.streams.export.tape import TapeReader
+from muse_stream.streams.settings import Settings
+from muse_stream.streams.verify.models import Models, Shelf
+from muse_stream.streams.verify.rebuild import Rebuilder, tables_of
+from muse_stream.streams.worker.model import artefact_of, device_of
+
+
+class VerifyWorld(LogWorld):
+    """One sweep's world; `close` it.
+
+    Attributes:
+        tables: Items at the moment reached.
+        rebuilder: Computes answers again.
+        partitions: Those that the topics have.
+
+    """
+
+    def __init__(self, setting: LogSetting, models: Models, reader: TapeReader) -> None:
+        settings = setting.settings
+        self.tables = tables = tables_of(settings)
+        super().__init__(setting, tables, reader)
+        self.rebuilder = Rebuilder(tables, lambda space: engine_of(settings, tables.spaces[space]), models)
+        self.partitions = range(settings.topics.partitions)
+
+
+def shelf_of(settings: Settings, directories: Sequence[Path]) -> Shelf:
+    """Artefacts of the directories; of the settings' own where none is named, or the untrained model."""
+    device = device_of(settings)
+    path = settings.model.path
+    shelf = Shelf(directories or ([path] if path else []), device)
+    if path is None and not directories:
+        shelf.add(Scorer(artefact_of(settings), device))
+    return shelf
