@@ -1,5 +1,7 @@
 """`muse-stream verify-served`: whether served answers come out of the logs again."""
 
+import signal
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,9 +9,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from muse_stream.monitoring.logs import configure
 from muse_stream.streams.cli.common import example, json_option, load_settings, print_json, settings_options
 from muse_stream.streams.cli.progress import progress
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.verify.follow import Sample, follow
 from muse_stream.streams.verify.ledger import Wanted
 from muse_stream.streams.verify.models import Models
 from muse_stream.streams.verify.once import Shows, verify_once
@@ -26,6 +30,7 @@ HOUR_MS = 3_600_000
         "muse-stream verify-served",
         "muse-stream verify-served --last 24 --models /models --json",
         "muse-stream verify-served --share 0.05 --at-least 0.99 --out mismatches.jsonl",
+        "muse-stream verify-served --follow --share 0.01 --port 9109     # beside the workers, for ever",
     )
 )
 @click.option(
@@ -54,6 +59,21 @@ HOUR_MS = 3_600_000
 @click.option(
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every mismatch, a line each."
 )
+@click.option("--follow", "follows", is_flag=True, help="Verify answers as they come, until SIGTERM or Ctrl-C.")
+@click.option(
+    "--hold",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Follow: how long an answer waits for others of an earlier items position.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="Follow: serve metrics here (http.host of the settings).",
+)
 @json_option
 @settings_options
 def command(
@@ -63,6 +83,9 @@ def command(
     share: float,
     at_least: float,
     out: Path | None,
+    follows: bool,
+    hold: float,
+    port: int | None,
     as_json: bool,
 ) -> None:
     """Compute every served answer again, from the logs up to the positions that it names, and compare.
@@ -73,12 +96,20 @@ def command(
     counts as not rebuildable with the reason, never as equal; one whose model is not here is compared without its
     scores. Use the settings of the workers that answered.
 
+    With --follow it runs beside the workers: it keeps the state of the share of users in memory, compares their
+    answers as they come, and exports how many were compared and mismatched (docs/metrics.md).
+
     The exit code is 1 on any mismatch, or where less than --at-least could be compared. Nothing is changed anywhere,
     and no consumer group is used.
     """
     settings = load_settings()
-    since_ms = int(time.time() * 1e3 - last * HOUR_MS) if last else 0
-    report = _verified(settings, shelf_of(settings, directories), Wanted(since_ms, share), out)
+    models = shelf_of(settings, directories)
+    with out.open("w", encoding="utf-8") if out else nullcontext() as file:
+        if follows:
+            report = _followed(settings, models, Sample(share, hold, file), port)
+        else:
+            since_ms = int(time.time() * 1e3 - last * HOUR_MS) if last else 0
+            report = verify_once(settings, models, Wanted(since_ms, share), Shows(progress, file))
     if as_json:
         print_json(msgspec.to_builtins(report))
     else:
@@ -87,9 +118,14 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _verified(settings: Settings, models: Models, wanted: Wanted, out: Path | None) -> Report:
-    with out.open("w", encoding="utf-8") if out else nullcontext() as file:
-        return verify_once(settings, models, wanted, Shows(progress, file))
+def _followed(settings: Settings, models: Models, sample: Sample, port: int | None) -> Report:
+    """Follow until SIGTERM or Ctrl-C."""
+    configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    address = (settings.http.host, port) if port else None
+    return follow(settings, models, sample, lambda: not asked.is_set(), address)
 
 
 def _show(report: Report) -> None:

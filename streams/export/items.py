@@ -58,12 +58,17 @@ class ItemTables:
         return cls(tables, Catalogue(index, features))
 
 
+def feed_of(tables: ItemTables, decode: Decode[ItemBatch]) -> ItemFeed:
+    """The item reader's own feed into the tables; it keeps no rows on disk."""
+    return ItemFeed(_NoStore(), tables.spaces, tables.catalogue, decode)
+
+
 class ItemsPast:
     """The items log, up to a moment. `refused`: vectors that found no room in the table's budget."""
 
     def __init__(self, tables: ItemTables, tape: Tape, decode: Decode[ItemBatch], horizon: Horizon) -> None:
         self._tables = tables.spaces
-        self._feed = ItemFeed(_NoStore(), self._tables, tables.catalogue, decode)
+        self._feed = feed_of(tables, decode)
         self.tape, self._horizon = tape, horizon
 
     @property

@@ -89,4 +89,5 @@ def step_gaps(model: ServedModel, batch: ScoreBatch) -> NDArray[np.float32]:
     found = model.stages(batch).stages.get("before_step") if isinstance(model, WithStages) else None
     if found is None:
         return np.full(batch.candidate_count, np.inf, np.float32)
-    return np.abs(found[:, 1] - found[:, 0])
+    gaps: NDArray[np.float32] = np.abs(found[:, 1] - found[:, 0])
+    return gaps

@@ -77,7 +77,7 @@ class Served:
     ) -> str:
         """Send a request and answer it from these positions, by default from all that there is; the request's id."""
         self.asked += 1
-        request_id = options.pop("request_id", f"r{self.asked}")
+        request_id = str(options.pop("request_id", f"r{self.asked}"))
         key, value = encode_request(user, RequestValue(request_id=request_id, candidates=list(candidates), **options))
         self.logs.add("requests", partition_of(user), START_MS, key, value)
         request = parse_request(key, value, request_rules(self.settings))

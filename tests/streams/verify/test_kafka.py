@@ -1,7 +1,11 @@
-"""Against a real broker and a real worker: what was served comes out of the logs again, and a planted weight does not."""
+"""Against a real broker and a real worker: what was served comes out again, and a planted weight does not."""
 
+import itertools
 import json
+import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +13,16 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 
 from muse_stream.esu_scorer import Artefact, Scorer
 from muse_stream.streams.cli import main
+from muse_stream.streams.export.cluster import open_reader
+from muse_stream.streams.kafka.ports import free_ports
+from muse_stream.streams.verify.follow import Follower, Sample
 from muse_stream.streams.verify.ledger import Wanted
 from muse_stream.streams.verify.once import Shows, verify_once
+from muse_stream.streams.verify.world import shelf_of
 from muse_stream.streams.wire.answers import Answer
 from muse_stream.streams.wire.encode import candidate_with, encode_item, encode_user
 from muse_stream.streams.wire.ids import Id
@@ -53,6 +62,7 @@ def traffic(installation: Installation, turns: int, seed: int = 4) -> list[Answe
     (worker,), dice = installation.workers, np.random.default_rng(seed)
     found = []
     with Client(installation) as client:
+        client._numbers = itertools.count(1_000 * seed)  # request ids that no other client of this user had
         for turn in range(turns):
             for item in range(1, 21):
                 vector = dice.integers(-127, 128, DIMENSION, np.int8) if item % 4 else None
@@ -121,3 +131,47 @@ def test_without_the_model_the_retrieval_is_compared(
     model = next(answer.model for answer in answers if answer.model)
     assert (code, report["model_not_here"], report["scores"]["compared"]) == (0, {model.digest: 12}, 0)
     assert report["retrieval"]["compared"] == 12
+
+
+def running(follower: Follower, stop: threading.Event) -> threading.Thread:
+    """The running mode in a thread, once it has caught up."""
+    thread = threading.Thread(target=follower.run, args=[lambda: not stop.is_set()], name="follower")
+    thread.start()
+    until(lambda: follower.ready or not thread.is_alive(), "it has caught up")
+    assert follower.ready
+    return thread
+
+
+def test_the_running_mode_compares_answers_as_they_come(installation: Installation, answers: list[Answer]) -> None:
+    assert answers
+    stop, settings = threading.Event(), installation.settings
+    (port,) = free_ports(1)
+    with closing(open_reader(settings)) as reader:
+        follower = Follower(settings, shelf_of(settings, ()), Sample(1.0, 0.5), reader)
+        end = follower.metrics.serve("127.0.0.1", port)
+        thread = running(follower, stop)
+        try:
+            fresh = traffic(installation, 2, seed=9)
+            until(lambda: follower.report.computed >= len(fresh), "all of them are compared")
+            page = scraped(port)
+        finally:
+            stop.set()
+            thread.join()
+            end()
+    report = follower.report
+    assert (report.mismatches, report.not_rebuildable, report.model_not_here) == ([], {}, {})
+    assert report.compared == report.computed == len(fresh)
+    assert report.retrieval.compared == report.scores.compared == 6
+    assert page["muse_verify_compared_total", "scores"] == 6
+    assert page["muse_verify_mismatched_total", "scores"] == 0
+    assert page["muse_verify_waiting_answers", ""] == 0
+
+
+def scraped(port: int) -> dict[tuple[str, str], float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
