@@ -122,10 +122,13 @@ def _followed(settings: Settings, models: Models, sample: Sample, port: int | No
     """Follow until SIGTERM or Ctrl-C."""
     configure(settings.monitoring.log_format, settings.monitoring.log_level)
     asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    address = (settings.http.host, port) if port else None
-    return follow(settings, models, sample, lambda: not asked.is_set(), address)
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        address = (settings.http.host, port) if port else None
+        return follow(settings, models, sample, lambda: not asked.is_set(), address)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show(report: Report) -> None:

@@ -12,7 +12,7 @@ from muse_stream.streams.verify.follow import state_of
 from muse_stream.streams.verify.live import LiveVerifier
 from muse_stream.streams.verify.reasons import Unknown
 from tests.streams.export.logs import START_MS, batch_of, partition_of, vector
-from tests.streams.verify.served import Served, busy, models
+from tests.streams.verify.served import USERS, Served, busy, models
 
 HOLD = 2.0
 TOPICS = ("behaviours", "users", "items", "requests", "scores")
@@ -207,9 +207,9 @@ def test_all_kinds_of_requests(seed: int) -> None:
     following = Following(served).begin()
     dice = random.Random(seed)
     for number in range(40):
-        served.logs.behave(dice.choice([1, 2, "anna"]), dice.randint(1, 12), START_MS + 10**6 + number)
+        served.logs.behave(dice.choice(USERS), dice.randint(1, 12), START_MS + 10**6 + number)
         if number % 4 == 0:
-            served.ask(dice.choice([1, 2, "anna"]), [1, 2, 3], want="both", k=dice.choice([2, 60]))
+            served.ask(dice.choice(USERS), [1, 2, 3], want="both", k=dice.choice([2, 60]))
     following.feed_all()
     following.turn(HOLD)
     assert_all_equal(following, 10)
