@@ -54,6 +54,13 @@ VALUES = {
     "what": c.VERIFIED,
 }
 
+OWN_VALUES = {
+    c.GPU_ELSEWHERE.name: c.ELSEWHERE,
+    c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
+    c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+}
+"""Of metrics whose label has other values than the same label elsewhere."""
+
 
 def page() -> str:
     """Return the whole page as Markdown."""
@@ -78,10 +85,7 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
-    if definition is c.GPU_ELSEWHERE:
-        values = c.ELSEWHERE
-    if definition is c.VERIFY_LAG:
-        values = c.VERIFIED_TOPICS
+    values = OWN_VALUES.get(definition.name, values)
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 

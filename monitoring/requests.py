@@ -30,6 +30,7 @@ class RequestMetrics:
         stages = HistogramFamily(registry, c.REQUEST_STAGE, [(stage,) for stage in c.REQUEST_STAGES])
         self.stages: Mapping[str, ArrayHistogram] = {stage: series for (stage,), series in stages.series.items()}
         self._batch = HistogramFamily(registry, c.REQUEST_BATCH).only
+        self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
 
@@ -61,6 +62,11 @@ class RequestMetrics:
             self._candidates.observe(candidates)
         if history is not None:
             self._history.observe(history)
+
+    def left_out(self, kinds: Iterable[str]) -> None:
+        """Count what an answer came without, though it was asked for; kinds of `LEFT_OUT`."""
+        for kind in kinds:
+            self._left_out[kind,].inc()
 
     def passed(self, requests: int) -> None:
         """Count one search and scoring pass that so many requests shared."""

@@ -15,10 +15,11 @@ from typing import Protocol
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.batcher import Batcher, QueueFullError
+from muse_stream.streams.serving.explainer import Explainer, is_open
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline, SpaceError
 from muse_stream.streams.serving.stages import StageClock
-from muse_stream.streams.wire.answers import Answer, Status, encode_answer
+from muse_stream.streams.wire.answers import Answer, Part, Status, encode_answer
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Reply:
         history_length: Behaviours searched, None where nothing was searched.
         request_id: The request's own id, empty where none could be read.
         user: The request's key, empty where none could be read.
+        left_out: What was asked for and did not come.
 
     """
 
@@ -81,6 +83,7 @@ class Reply:
     history_length: int | None = None
     request_id: str = ""
     user: str = ""
+    left_out: Sequence[Part] = ()
 
 
 class Desk:
@@ -114,7 +117,8 @@ class Desk:
         self._limits = limits
         self._has_model = has_model
         self._now_ms = now_ms
-        self._batcher: Batcher[Ask, Reply | PartitionNotHereError] = Batcher(
+        self._explainer = Explainer(self._fitting)
+        self._batcher: Batcher[Ask, Reply | PartitionNotHereError | Found] = Batcher(
             self._run_pass,
             weight=lambda ask: len(ask.request.items),
             weight_max=limits.batch_candidates_max,
@@ -135,6 +139,7 @@ class Desk:
     async def stop(self) -> None:
         """Finish the pass in flight; what waits is cancelled."""
         await self._batcher.stop()
+        self._explainer.stop()
 
     async def answer(
         self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
@@ -167,9 +172,11 @@ class Desk:
 
     async def _compute(self, ask: Ask) -> Reply | None:
         try:
-            reply: Reply | PartitionNotHereError | Answer | None = await self._wait_ready(ask)
+            reply: Reply | PartitionNotHereError | Found | Answer | None = await self._wait_ready(ask)
             if reply is None:
                 reply = await self._batcher.submit(ask)
+            if isinstance(reply, Found):
+                reply = await self._explainer.reply(ask, reply)
         except PartitionNotHereError as error:
             reply = error
         except QueueFullError as error:
@@ -220,11 +227,11 @@ class Desk:
             await asyncio.sleep(READY_POLL_SECONDS)
         return None
 
-    def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError]:
-        """Compute and encode; in the desk's thread."""
+    def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError | Found]:
+        """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
         return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
 
-    def _finish(self, ask: Ask, found: Found | Exception) -> Reply | PartitionNotHereError:
+    def _finish(self, ask: Ask, found: Found | Exception) -> Reply | PartitionNotHereError | Found:
         if isinstance(found, PartitionNotHereError):
             return found
         if isinstance(found, ExpiredError):
@@ -234,15 +241,18 @@ class Desk:
         if isinstance(found, Exception):
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
-        reply = _reply(answers.computed(ask, found), ask.clock, len(found.history))
-        if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
-            bare = replace(found, features=None)
-            reply = _reply(answers.computed(ask, bare), ask.clock, len(found.history))
-        if len(reply.body) <= self._limits.answer_max_bytes:
-            return reply
+        return found if is_open(found) else self._fitting(ask, found)
+
+    def _fitting(self, ask: Ask, found: Found) -> Reply:
+        """The computed answer, without what it would be too large for."""
+        found_bytes = 0
+        for lighter in answers.lighter(found):
+            reply = _reply(answers.computed(ask, lighter), ask.clock, len(found.history))
+            found_bytes = len(reply.body)
+            if found_bytes <= self._limits.answer_max_bytes:
+                return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"
-        answer = answers.oversized(request.request_id, request.user_text, len(reply.body), limit)
-        return _reply(answer, ask.clock)
+        return _reply(answers.oversized(request.request_id, request.user_text, found_bytes, limit), ask.clock)
 
 
 def _reply(answer: Answer, clock: StageClock, history_length: int | None = None) -> Reply:
@@ -257,4 +267,5 @@ def _reply(answer: Answer, clock: StageClock, history_length: int | None = None)
         history_length=history_length,
         request_id=answer.request_id or "",
         user=answer.user or "",
+        left_out=answer.left_out,
     )
