@@ -4,13 +4,15 @@ Invariant: nothing is changed: logs are read without a group; scratch stores lie
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from muse_stream.esu_scorer import Scorer
+from muse_stream.esu_scorer import ModelStore, Scorer
 from muse_stream.streams.export.cluster import LogSetting, LogWorld, engine_of
 from muse_stream.streams.export.tape import TapeReader
+from muse_stream.streams.models.opening import open_store
 from muse_stream.streams.settings import Settings
-from muse_stream.streams.verify.models import Models, Shelf
+from muse_stream.streams.verify.models import Models, Shelf, Sources, unknown
 from muse_stream.streams.verify.rebuild import Rebuilder, tables_of
 from muse_stream.streams.worker.model import artefact_of, device_of
 
@@ -34,10 +36,22 @@ class VerifyWorld(LogWorld):
 
 
 def shelf_of(settings: Settings, directories: Sequence[Path]) -> Shelf:
-    """Artefacts of the directories; of the settings' own where none is named, or the untrained model."""
-    device = device_of(settings)
-    path = settings.model.path
-    shelf = Shelf(directories or ([path] if path else []), device)
-    if path is None and not directories:
-        shelf.add(Scorer(artefact_of(settings), device))
+    """Artefacts of the directories; of the settings' path and model store where none is named, or the untrained model.
+
+    Raises `StoreError`: the model store cannot be reached.
+    """
+    device, threads, path = device_of(settings), settings.model.threads, settings.model.path
+    if directories:
+        return Shelf(Sources(directories), device, threads)
+    store = open_store(settings)
+    sources = Sources([path] if path else [], partial(_fetched, store) if store else unknown)
+    shelf = Shelf(sources, device, threads)
+    if path is None:
+        shelf.add(Scorer(artefact_of(settings), device, threads))
     return shelf
+
+
+def _fetched(store: ModelStore, digest: str) -> Path | None:
+    """The local directory of a model of the store."""
+    entry = store.by_digest(digest)
+    return store.fetch(entry.name, digest) if entry else None
