@@ -13,12 +13,15 @@ from muse_stream.monitoring import buckets
 LABELS = frozenset(
     {
         *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
-        *("stage", "topic", "version"),
+        *("stage", "topic", "version", "what"),
     }
 )
 """Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
+VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
+VERIFIED = ("window", "retrieval", "scores")
+"""Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
@@ -322,3 +325,24 @@ SCRAPE_ERRORS = _counter(
 )
 
 CATALOGUE: tuple[Definition, ...] = tuple(_all)
+"""What a worker exports."""
+
+VERIFY_COMPARED = _counter("muse_verify_compared_total", "Served answers of which this part was compared.", "what")
+VERIFY_MISMATCHED = _counter(
+    "muse_verify_mismatched_total", "Served answers of which this part is not what the logs say; must stay 0.", "what"
+)
+VERIFY_NEAR_STEP = _counter(
+    "muse_verify_near_step_total", "Scores that differ where the network itself is at a step; no mismatches."
+)
+VERIFY_LEFT_OUT = _counter(
+    "muse_verify_not_rebuildable_total", "Served answers that could not be computed again.", "reason"
+)
+VERIFY_MODEL = _counter(
+    "muse_verify_model_not_here_total", "Served answers whose scores were not compared, as their model is not here."
+)
+VERIFY_WAITING = _gauge("muse_verify_waiting_answers", "Served answers that wait for the logs or for their turn.")
+VERIFY_OLDEST = _gauge("muse_verify_oldest_waiting_seconds", "For how long the first of them has waited.")
+VERIFY_LAG = _gauge("muse_verify_lag_messages", "Offsets of a topic that the verification has not read yet.", "topic")
+
+VERIFICATION: tuple[Definition, ...] = tuple(_all[len(CATALOGUE) :])
+"""What `muse-stream verify-served --follow` exports."""
