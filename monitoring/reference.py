@@ -50,6 +50,13 @@ VALUES = {
     "backend": c.BACKENDS,
 }
 
+OWN_VALUES = {
+    c.GPU_ELSEWHERE: c.ELSEWHERE,
+    c.REQUESTS_SHED: c.SHED_REASONS,
+    c.REQUESTS_OVERDUE: c.OVERDUE_STAGES,
+}
+"""Metrics whose one label has values of its own."""
+
 
 def page() -> str:
     """Return the whole page as Markdown."""
@@ -74,8 +81,7 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
-    if definition is c.GPU_ELSEWHERE:
-        values = c.ELSEWHERE
+    values = OWN_VALUES.get(definition, values)
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 

@@ -14,6 +14,7 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.pace import measure
 from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
 from muse_stream.streams.worker.service import WorkerService
@@ -80,7 +81,14 @@ def run(settings: Settings) -> None:
     service = WorkerService(settings)
     engine, space = service.plane.engine.stats(), service.plane.space
     log.info("searches run on %s: %s", engine.backend, engine.why)
-    warm_up(settings.engine.backend, settings.engine.threads or None, settings.items.spaces[space], settings.serving.k)
+    searches = (
+        settings.engine.backend,
+        settings.engine.threads or None,
+        settings.items.spaces[space],
+        settings.serving.k,
+    )
+    warm_up(*searches)
+    measure(service.desk.costs, service.live.scorer, searches)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust_app.create_app(settings)
