@@ -39,10 +39,10 @@ class Asked:
 
     request_id: str
     sent_seconds: float
-    pending: Pending | None = None
     answer: Answer | None = None
     read_seconds: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
+    pending: Pending | None = None
 
     @property
     def scored(self) -> bool:

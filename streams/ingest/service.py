@@ -155,7 +155,7 @@ class IngestService(LoopThread):
     def state(self, partition: int) -> PartitionState | None:
         """The same of one partition, None where it should not be open: every request asks."""
         known = self._partitions.get(partition)
-        return known and known.state(current=self._given == self._confirmed)
+        return None if known is None else known.state(current=self._given == self._confirmed)
 
     def _position(self, partition: int) -> int | None:
         known = self._partitions.get(partition)

@@ -127,7 +127,7 @@ def test_who_would_begin_too_late_is_told_on_arrival() -> None:
             await submit(subject, 5, deadline=0.035)
         assert caught.value.retry_after_ms == pytest.approx(5)
         recorder.gate.set()
-        assert await asyncio.gather(first, waiting) == [80, 10]
+        assert (await first, await waiting) == (80, 10)
         await subject.stop()
 
     asyncio.run(scenario())
@@ -145,7 +145,7 @@ def test_who_did_begin_too_late_is_told_then_and_costs_no_pass() -> None:
         recorder.gate.set()
         with pytest.raises(ExpiredError):
             await late
-        assert await asyncio.gather(first, in_time) == [2, 6]
+        assert (await first, await in_time) == (2, 6)
         assert recorder.passes == [[1], [3]]
         await subject.stop()
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muse_stream.streams.serving.cost import SEED, CostModel
+from muse_stream.streams.serving.cost import SEED, CostModel, Size
 from muse_stream.streams.serving.pipeline import Ask
 from muse_stream.streams.serving.predictions import PREFETCH_WAIT_SECONDS, Predictions, size_of
 from muse_stream.streams.serving.stages import StageClock
@@ -25,10 +25,10 @@ def ask(candidates: int, user: int = 1, **options: Any) -> Ask:
 
 def test_a_size_counts_what_the_request_asks_for() -> None:
     scores = size_of(ask(20), 1_000)
-    assert scores == (0, 1, 1_000, 20_000, 20, 0)
-    assert size_of(ask(20, want="retrieved", k=5), 1_000) == (0, 1, 1_000, 20_000, 0, 100)
-    assert size_of(ask(20, want="both", k=50, features=True), 30) == (0, 1, 30, 600, 20, 2 * 600)
-    assert size_of(ask(0, prefetch=True), 1_000) == (0, 1, 1_000, 0, 0, 0)
+    assert scores == Size(0, 1, 1_000, 20_000, 20, 0)
+    assert size_of(ask(20, want="retrieved", k=5), 1_000) == Size(0, 1, 1_000, 20_000, 0, 100)
+    assert size_of(ask(20, want="both", k=50, features=True), 30) == Size(0, 1, 30, 600, 20, 2 * 600)
+    assert size_of(ask(0, prefetch=True), 1_000) == Size(0, 1, 1_000, 0, 0, 0)
 
 
 def test_a_claim_grows_with_the_history_of_the_last_answer() -> None:
