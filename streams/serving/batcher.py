@@ -25,7 +25,7 @@ class Bounds:
     """Of passes and of the queue.
 
     Attributes:
-        pass_ms_max: Predicted milliseconds that the items of a pass may take together; a dearer one runs alone.
+        pass_ms_max: Work of the items of a pass, in milliseconds; see `line`.
         weight_max: The weight that they may have; a heavier single item still runs, alone.
         queue_max: Waiting items above this are refused.
         window_ms: How long the first item may wait for company; 0 starts at once.
@@ -54,7 +54,8 @@ class Batcher(Generic[Item, Result]):
     Args:
         work: Called in the worker thread with 1..n items; returns one result each, in order.
         bounds: Of passes and of the queue.
-        overhead_ms: What a pass takes by itself, as predicted now.
+        overhead_ms: Work of a pass by itself, as predicted now.
+        stretch: Time that a millisecond of work takes, as predicted now.
         on_pass: Told of every pass that gave results, before they are given; on the event loop.
         clock: Seconds, rising; deadlines are on it.
 
@@ -66,12 +67,13 @@ class Batcher(Generic[Item, Result]):
         bounds: Bounds,
         *,
         overhead_ms: Callable[[], float] = lambda: 0.0,
+        stretch: Callable[[], float] = lambda: 1.0,
         on_pass: Callable[[Passed[Item, Result]], None] = lambda passed: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._work, self._bounds = work, bounds
-        self._overhead_ms, self._on_pass, self._clock = overhead_ms, on_pass, clock
-        self._line: Line[tuple[Item, asyncio.Future[Result]]] = Line(bounds.pass_ms_max, bounds.weight_max)
+        self._overhead_ms, self._stretch, self._on_pass, self._clock = overhead_ms, stretch, on_pass, clock
+        self._line: Line[tuple[Item, asyncio.Future[Result]]] = Line(bounds.pass_ms_max, bounds.weight_max, overhead_ms)
         self._arrival = asyncio.Event()
         self._executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="muse-search")
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +101,7 @@ class Batcher(Generic[Item, Result]):
     def wait_ms(self, claim: Claim) -> float:
         """How long an item that came now would wait for its pass, as predicted; 0 while nobody waits or runs."""
         rest_ms = 0.0 if self._ends is None else max(0.0, self._ends - self._clock()) * 1e3
-        return rest_ms + self._line.wait_ms(claim, self._overhead_ms())
+        return rest_ms + self._stretch() * self._line.wait_ms(claim)
 
     async def submit(self, item: Item, claim: Claim) -> Result:
         """Wait for the item's turn and its result.
@@ -144,7 +146,7 @@ class Batcher(Generic[Item, Result]):
             return
         items = [item for _, (item, _) in taken]
         futures = [future for _, (_, future) in taken]
-        predicted_ms = self._overhead_ms() + sum(claim.ms for claim, _ in taken)
+        predicted_ms = self._stretch() * (self._overhead_ms() + sum(claim.ms for claim, _ in taken))
         self._ends = self._clock() + predicted_ms / 1e3
         loop = asyncio.get_running_loop()
         try:

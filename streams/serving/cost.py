@@ -1,11 +1,14 @@
 """What a request will cost, in milliseconds of the pass thread: predicted from its size, learnt from passes.
 
-A pass takes `sum over terms of coefficient x size`. After a pass that took r times its prediction every coefficient is
-multiplied by r to the power of (`RATE` x the term's share of the prediction): an exponential average of logarithms, in
-which a term that hardly mattered hardly moves.
+Two kinds of milliseconds, because a pass's length rests on one and a promise on the other:
 
-Invariant: every coefficient stays positive and within `DRIFT_MAX` of its seed, and one pass moves a prediction by no
-more than a factor of `RATIO_MAX`, whatever was measured.
+* *work*: coefficients times sizes. Each stage's coefficients are its seed times one factor, an exponential average of
+  what the stage took over what it was to take. A factor stays within `FACTOR_MAX`: a stage that takes longer still is
+  stalled, not slow, and stalls do not shrink with the pass; shorter passes would only make the queue longer.
+* *time*: work times the stretch, an exponential average of what passes took over their work.
+
+Averages are of logarithms, so that half as long and twice as long weigh the same. Invariant: factors and stretch stay
+within their bounds, and one pass moves each by no more than `RATIO_MAX` to the power of `RATE`, whatever was measured.
 """
 
 from collections import OrderedDict
@@ -16,15 +19,19 @@ RATE = 0.1
 """Half of a lasting change is learnt in seven passes; the noise of a busy machine moves a prediction by percents."""
 RATIO_MAX = 4.0
 """One pass that a stall made a hundred times longer counts as one that took four times its prediction."""
-DRIFT_MAX = 100.0
-"""Between what was measured at the start and the worst or best hour of the same machine."""
+FACTOR_MAX = 8.0
+"""Between what was measured at the start, on whatever else the machine did then, and any honest hour."""
+STRETCH_MAX = 1_000.0
+"""Far above what was seen on a machine with ten runnable threads per core: 50."""
+LEAST = 1e-9
 LENGTHS_MAX = 65_536
 """Users whose last history length is remembered: about 8 MB."""
-LENGTH_SEED = 1_000.0
+LENGTH_SEED, TYPICAL_OF = 1_000.0, 10
+"""Strangers are expected to be like the last ten or so who were answered."""
 
 
 class Size(NamedTuple):
-    """How much work something is. The sizes of a pass are the sums of its requests', and one pass.
+    """How much work something is. The size of a pass is the sum of its requests', and one pass.
 
     Attributes:
         passes: Passes.
@@ -49,43 +56,75 @@ class Size(NamedTuple):
         return cls(*map(sum, zip(*sizes, strict=True)))
 
 
-SEED = Size(passes=3.0, requests=0.3, rows=3e-5, pairs=6e-7, scored=0.02, shown=3e-4)
-"""Milliseconds each, to a factor of two as measured on two cores of a server with AVX-512."""
+class Stages(NamedTuple):
+    """Milliseconds by stage of a pass: reads and search; features and network; what is left, answers above all."""
+
+    find: float
+    score: float
+    rest: float
+
+
+class Coefficients(NamedTuple):
+    """Milliseconds per unit of each term, by stage."""
+
+    find: Size
+    score: Size
+    rest: Size
+
+
+SEED = Coefficients(
+    find=Size(passes=0.5, requests=0.1, rows=3e-5, pairs=6e-7),
+    score=Size(passes=2.0, requests=0.1, scored=0.02),
+    rest=Size(requests=0.1, shown=3e-4),
+)
+"""To a factor of two as measured on two cores of a server with AVX-512."""
 
 
 class CostModel:
     """Predicts and learns. Used by one thread at a time.
 
     Args:
-        seed: Milliseconds per unit of each term, to begin with.
+        seed: To begin with.
 
     """
 
-    def __init__(self, seed: Size = SEED) -> None:
-        self._seed = seed
-        self.coefficients = seed
+    def __init__(self, seed: Coefficients = SEED) -> None:
+        self.begin(seed)
 
-    def milliseconds(self, size: Size) -> float:
-        """What a piece of work of this size is predicted to take."""
-        return sum(ms * count for ms, count in zip(self.coefficients, size, strict=True))
+    def begin(self, seed: Coefficients) -> None:
+        """Begin anew with these."""
+        self.seed = seed
+        self.factors = Stages(1.0, 1.0, 1.0)
+        self.stretch = 1.0
 
-    def begin(self, **milliseconds: float) -> None:
-        """Begin anew, with what a unit of these terms was measured to take; each above 0."""
-        self.coefficients = self._seed = self._seed._replace(**milliseconds)
+    @property
+    def overhead_ms(self) -> float:
+        """Work of a pass without requests."""
+        return self.work_ms(Size(passes=1))
 
-    def learn(self, size: Size, milliseconds: float) -> None:
-        """Take in what a piece of work took."""
-        predicted = self.milliseconds(size)
-        if predicted <= 0:
-            return
-        ratio = min(max(milliseconds / predicted, 1 / RATIO_MAX), RATIO_MAX)
-        terms = zip(self.coefficients, size, self._seed, strict=True)
-        moved = (_moved(ms, ratio ** (RATE * ms * count / predicted), seed) for ms, count, seed in terms)
-        self.coefficients = Size(*moved)
+    def work_ms(self, size: Size) -> float:
+        """Work of this size."""
+        return sum(factor * ms for factor, ms in zip(self.factors, self._stages(size), strict=True))
+
+    def learn(self, size: Size, took: Stages) -> None:
+        """Take in a pass: its size and the milliseconds that its stages took; a stage that took none did not run."""
+        work_ms = self.work_ms(size)
+        stages = zip(self.factors, took, self._stages(size), strict=True)
+        self.factors = Stages(
+            *(_moved(factor, ms, seed_ms, FACTOR_MAX) if ms > 0 else factor for factor, ms, seed_ms in stages)
+        )
+        self.stretch = _moved(self.stretch, sum(took), work_ms, STRETCH_MAX)
+
+    def _stages(self, size: Size) -> Stages:
+        """What the stages take by the seed."""
+        return Stages(*(sum(ms * count for ms, count in zip(one, size, strict=True)) for one in self.seed))
 
 
-def _moved(ms: float, factor: float, seed: float) -> float:
-    return min(max(ms * factor, seed / DRIFT_MAX), seed * DRIFT_MAX)
+def _moved(factor: float, took_ms: float, unit_ms: float, bound: float) -> float:
+    """The factor by which `unit_ms` becomes what was measured, after one more measurement."""
+    ratio = took_ms / max(LEAST, factor * unit_ms)
+    moved = factor * min(max(ratio, 1 / RATIO_MAX), RATIO_MAX) ** RATE
+    return min(max(moved, 1 / bound), bound)
 
 
 class HistoryLengths:
@@ -107,7 +146,7 @@ class HistoryLengths:
 
     def learn(self, user: int, length: int) -> None:
         """Take in the length that an answer was computed from."""
-        self._typical += RATE * (length - self._typical)
+        self._typical += (length - self._typical) / TYPICAL_OF
         self._lengths[user] = length
         self._lengths.move_to_end(user)
         if len(self._lengths) > self._users_max:

@@ -142,7 +142,8 @@ class Desk:
         self._batcher: Batcher[Ask, _Result] = Batcher(
             self._run_pass,
             limits.of_passes,
-            overhead_ms=lambda: self._predictions.overhead_ms,
+            overhead_ms=lambda: self.costs.overhead_ms,
+            stretch=lambda: self.costs.stretch,
             on_pass=self._learn,
         )
 

@@ -1,12 +1,14 @@
 """Who is next: deficit round robin over two classes, requests that share passes and giants that fill one alone.
 
-A request is a giant if its predicted cost is above `pass_ms_max`. Others share passes of up to `pass_ms_max`, in the
-order of arrival; giants run alone, in the order of arrival. While both wait, the oldest giant is taken as soon as the
-others have had as much time as it needs: each class gets half of the thread, and all of it where the other has no use
-for it. A giant is not cut into several passes: its answer is of one moment, and the item tables, which every candidate
-is looked up in, are held still within a pass and not between two.
+A request is a giant if its work (see `cost`) is above `pass_ms_max`. Others share passes, in the order of arrival;
+giants run alone, in the order of arrival. A pass takes others up to `pass_ms_max`, or up to half of those that wait
+where that is more and no giant waits: whoever is in the second half would wait for the first in any case, and the
+longer the queue, the less of the thread goes to what every pass takes by itself. While both wait, the oldest giant is
+taken as soon as the others have had as much time as it needs: each class gets half of the thread, and all of it where
+the other has no use for it. A giant is not cut into several passes: its answer is of one moment, and the item tables,
+which every candidate is looked up in, are held still within a pass and not between two.
 
-Invariants, of predicted milliseconds, tested:
+Invariants, of milliseconds of work, tested:
 
 * At most one giant runs between two passes of others, so a request that finds no other of its class ahead waits for
   what is in flight and one giant at most; with `q` ms of its class ahead, for at most `2 q + g` more, `g` being the
@@ -18,6 +20,7 @@ Invariants, of predicted milliseconds, tested:
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -27,7 +30,7 @@ class Claim:
     """What a request wants of the thread.
 
     Attributes:
-        ms: Predicted cost, without a pass's own.
+        ms: Work, without a pass's own.
         weight: What it counts towards a pass's `weight_max`: candidates.
         deadline: Not worth beginning later, in seconds of the caller's clock.
 
@@ -62,14 +65,16 @@ class Line(Generic[Item]):
     """What waits for a pass.
 
     Args:
-        pass_ms_max: Predicted milliseconds that the requests of a pass may take together.
+        pass_ms_max: Work of the requests of a pass, in milliseconds.
         weight_max: The weight that they may have; a heavier one still runs, alone.
+        overhead_ms: Work of a pass by itself, as predicted now.
 
     """
 
-    def __init__(self, pass_ms_max: float, weight_max: int) -> None:
+    def __init__(self, pass_ms_max: float, weight_max: int, overhead_ms: Callable[[], float] = lambda: 0.0) -> None:
         self._pass_ms_max = pass_ms_max
         self._weight_max = weight_max
+        self._overhead_ms = overhead_ms
         self._sharing: _Class[Item] = _Class()
         self._giants: _Class[Item] = _Class()
         self._given_ms = 0.0  # to others, since a giant waits
@@ -79,25 +84,19 @@ class Line(Generic[Item]):
 
     def put(self, claim: Claim, item: Item) -> None:
         """Let an item wait."""
-        self._class_of(claim).put(claim, item)
+        (self._giants if claim.ms > self._pass_ms_max else self._sharing).put(claim, item)
 
-    def wait_ms(self, claim: Claim, overhead_ms: float) -> float:
-        """How long a newcomer would wait for its pass to begin if nobody came after it, without what is in flight.
-
-        Args:
-            claim: Its claim.
-            overhead_ms: What a pass takes by itself.
-
-        """
+    def wait_ms(self, claim: Claim) -> float:
+        """Work that is done before a newcomer's pass begins if nobody came after it, without what is in flight."""
         sharing, giants = self._sharing, self._giants
         if claim.ms > self._pass_ms_max:
             giants_ms, alone = giants.ms, len(giants.waiting)
             sharing_ms = min(sharing.ms, max(0.0, giants.ms + claim.ms - self._given_ms))
+            passes = math.ceil(sharing_ms / self._pass_ms_max)
         else:
-            passes_ahead = max(0, self._passes(sharing.ms + claim.ms) - 1)
-            sharing_ms = min(sharing.ms, passes_ahead * self._pass_ms_max)
+            sharing_ms, passes = self._before(sharing.ms, claim.ms)
             giants_ms, alone = self._between(self._given_ms + sharing_ms)
-        return sharing_ms + giants_ms + overhead_ms * (self._passes(sharing_ms) + alone)
+        return sharing_ms + giants_ms + self._overhead_ms() * (passes + alone)
 
     def take(self, now: float) -> tuple[list[tuple[Claim, Item]], list[Item]]:
         """Take those of the next pass, and those met on the way whose deadline has passed at `now` seconds."""
@@ -121,11 +120,16 @@ class Line(Generic[Item]):
         self._sharing, self._giants = _Class(), _Class()
         return everybody
 
-    def _class_of(self, claim: Claim) -> _Class[Item]:
-        return self._giants if claim.ms > self._pass_ms_max else self._sharing
+    def _pass_ms(self, waiting_ms: float) -> float:
+        """What the next pass may take of those who share, where so much waits."""
+        return self._pass_ms_max if self._giants.waiting else max(self._pass_ms_max, waiting_ms / 2)
 
-    def _passes(self, sharing_ms: float) -> int:
-        return math.ceil(sharing_ms / self._pass_ms_max)
+    def _before(self, ahead_ms: float, own_ms: float) -> tuple[float, int]:
+        """Milliseconds and number of the passes of others before the pass of who comes behind `ahead_ms`."""
+        left_ms, passes = ahead_ms + own_ms, 0
+        while left_ms > self._pass_ms_max:
+            left_ms, passes = left_ms - self._pass_ms(left_ms), passes + 1
+        return max(0.0, ahead_ms + own_ms - max(left_ms, own_ms)), passes
 
     def _between(self, due_ms: float) -> tuple[float, int]:
         """Milliseconds and number of the giants that run while others are given so much."""
@@ -138,11 +142,11 @@ class Line(Generic[Item]):
 
     def _take_sharing(self, now: float, expired: list[Item]) -> list[tuple[Claim, Item]]:
         taken: list[tuple[Claim, Item]] = []
-        ms, weight = 0.0, 0
+        ms, weight, bound_ms = 0.0, 0, self._pass_ms(self._sharing.ms)
         while waiting := self._sharing.waiting:
             claim = waiting[0][0]
             ms, weight = ms + claim.ms, weight + claim.weight
-            if taken and (ms > self._pass_ms_max or weight > self._weight_max):
+            if taken and (ms > bound_ms or weight > self._weight_max):
                 break
             taken.append(self._sharing.pop())
             _drop_expired(self._sharing, now, expired)

@@ -5,13 +5,14 @@ Invariant: used on the event loop alone, and never waits: a history's length is 
 
 from collections.abc import Sequence
 
-from muse_stream.streams.serving.cost import CostModel, HistoryLengths, Size
+from muse_stream.streams.serving.cost import CostModel, HistoryLengths, Size, Stages
 from muse_stream.streams.serving.line import Claim
 from muse_stream.streams.serving.pipeline import Ask
 
 PREFETCH_WAIT_SECONDS = 0.1
 """The request that a prefetch prepares comes about 50 ms after it and would load the history itself; a prefetch that
 waits for longer than this does the work a second time."""
+FIND, SCORE = ("state_read", "gsu"), ("features", "esu")
 
 
 def size_of(ask: Ask, rows: float) -> Size:
@@ -40,25 +41,20 @@ class Predictions:
         self._costs = costs
         self._lengths = HistoryLengths()
 
-    @property
-    def overhead_ms(self) -> float:
-        """What a pass takes by itself."""
-        return self._costs.coefficients.passes
-
     def claim(self, ask: Ask) -> Claim:
         """What an ask wants of the pass thread, and until when."""
         candidates = len(ask.request.items)
-        milliseconds = self._costs.milliseconds(size_of(ask, self._lengths.of(ask.request.user)))
+        work_ms = self._costs.work_ms(size_of(ask, self._lengths.of(ask.request.user)))
         useful = ask.deadline if candidates else min(ask.deadline, ask.clock.started + PREFETCH_WAIT_SECONDS)
-        return Claim(milliseconds, candidates, useful)
+        return Claim(work_ms, candidates, useful)
 
-    def learn(self, asks: Sequence[Ask], lengths: Sequence[int | None], milliseconds: float) -> None:
+    def learn(self, asks: Sequence[Ask], lengths: Sequence[int | None], took_ms: float) -> None:
         """Take in a pass.
 
         Args:
             asks: Its asks.
             lengths: Behaviours that each was answered from; None where nothing was searched.
-            milliseconds: What it took.
+            took_ms: What it took; what of it each stage took, the asks' clocks say.
 
         """
         found = [(ask, length) for ask, length in zip(asks, lengths, strict=True) if length is not None]
@@ -66,4 +62,10 @@ class Predictions:
             self._lengths.learn(ask.request.user, length)
         if found:
             sizes = [size_of(ask, length) for ask, length in found]
-            self._costs.learn(Size.total([Size(passes=1, requests=len(asks) - len(found)), *sizes]), milliseconds)
+            find, score = (1e3 * max(_seconds(ask, names) for ask in asks) for names in (FIND, SCORE))
+            took = Stages(find, score, max(0.0, took_ms - find - score))
+            self._costs.learn(Size.total([Size(passes=1, requests=len(asks) - len(found)), *sizes]), took)
+
+
+def _seconds(ask: Ask, stages: tuple[str, ...]) -> float:
+    return sum(ask.clock.seconds.get(stage, 0.0) for stage in stages)

@@ -22,8 +22,8 @@ class ServingSettings(Section):
         20.0,
         gt=0,
         le=60_000,
-        description="A pass takes waiting requests up to so many predicted milliseconds in all; a dearer request has a "
-        "pass of its own. Bounds what a small request waits for company.",
+        description="A pass takes waiting requests up to so many predicted milliseconds in all, or half of what waits "
+        "where that is more; a dearer request has a pass of its own.",
     )
     batch_candidates_max: int = Field(
         4000, ge=1, le=1_000_000, description="A pass takes waiting requests up to so many candidates in all."

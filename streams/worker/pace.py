@@ -12,7 +12,7 @@ import numpy as np
 
 from muse_stream.esu_scorer import ServedModel
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable
-from muse_stream.streams.serving.cost import CostModel
+from muse_stream.streams.serving.cost import SEED, CostModel
 from muse_stream.streams.serving.gather import Ids
 from muse_stream.streams.worker.model import warm_up_batch
 
@@ -69,10 +69,13 @@ def measure(costs: CostModel, scorer: ServedModel, searches: tuple[str, int | No
     one, usual = (warm_up_batch(scorer.info, count) for count in (1, CANDIDATES))
     score_one, score_usual = _least_ms(lambda: scorer.score(one)), _least_ms(lambda: scorer.score(usual))
     search_one, search_usual = _least_ms(lambda: made.search(1, 1)), _least_ms(lambda: made.search(CANDIDATES, ROWS))
+    pair_ms = _of_size(search_one, search_usual) / (CANDIDATES * ROWS)
+    scored_ms = _of_size(score_one, score_usual) / CANDIDATES
     costs.begin(
-        passes=score_one + search_one,
-        scored=_of_size(score_one, score_usual) / CANDIDATES,
-        pairs=_of_size(search_one, search_usual) / (CANDIDATES * ROWS),
+        SEED._replace(
+            find=SEED.find._replace(passes=search_one, pairs=pair_ms),
+            score=SEED.score._replace(passes=score_one, scored=scored_ms),
+        )
     )
 
 

@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from muse_stream.streams.serving.cost import SEED, CostModel, Size
+from muse_stream.streams.serving.cost import CostModel, Size, Stages
 from muse_stream.streams.serving.pipeline import Ask
 from muse_stream.streams.serving.predictions import PREFETCH_WAIT_SECONDS, Predictions, size_of
 from muse_stream.streams.serving.stages import StageClock
@@ -49,13 +48,13 @@ def test_a_prefetch_is_of_use_for_a_moment_only() -> None:
     assert predictions.claim(hurried).deadline == hurried.deadline
 
 
-def test_passes_teach_and_passes_that_computed_nothing_do_not() -> None:
-    costs = CostModel()
+def test_passes_teach_by_stage_and_passes_that_computed_nothing_do_not() -> None:
+    costs, fast, slow = CostModel(), ask(200), ask(200)
     predictions = Predictions(costs)
-    predictions.learn([ask(5), ask(6)], [None, None], 0.01)
-    assert costs.coefficients == SEED
+    predictions.learn([fast, slow], [None, None], 0.01)
+    assert (costs.factors, costs.stretch) == (Stages(1, 1, 1), 1)
+    slow.clock.seconds.update(state_read=0.001, gsu=0.010, features=0.002, esu=0.070)
     for _ in range(200):
-        predictions.learn([ask(200), ask(200)], [10_000, None], 90.0)
-    together = predictions.overhead_ms + predictions.claim(ask(200)).ms + costs.coefficients.requests
-    assert together == pytest.approx(90, rel=0.05)
-    assert np.isfinite(predictions.overhead_ms)
+        predictions.learn([slow, fast], [10_000, None], 90.0)
+    assert costs.factors.score > 5
+    assert costs.stretch * (costs.overhead_ms + predictions.claim(slow).ms) == pytest.approx(90, rel=0.05)
