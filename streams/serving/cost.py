@@ -123,7 +123,7 @@ class CostModel:
 def _moved(factor: float, took_ms: float, unit_ms: float, bound: float) -> float:
     """The factor by which `unit_ms` becomes what was measured, after one more measurement."""
     ratio = took_ms / max(LEAST, factor * unit_ms)
-    moved = factor * min(max(ratio, 1 / RATIO_MAX), RATIO_MAX) ** RATE
+    moved: float = factor * min(max(ratio, 1 / RATIO_MAX), RATIO_MAX) ** RATE
     return min(max(moved, 1 / bound), bound)
 
 
