@@ -21,7 +21,9 @@ LABELS = frozenset(
 TOPICS = ("behaviours", "users", "items")
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
-REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
+REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
+LEFT_OUT = ("features", "explanation")
+"""What an answer may come without: it would be too large, or for an explanation too late."""
 SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")
 """The first three on arrival; the last, and a prefetch's, when its turn came too late."""
 OVERDUE_STAGES = ("arrival", "queue", "answer")
@@ -167,6 +169,9 @@ REQUEST_STAGE = _histogram(
     "Time of a request by stage; the stages add up to the whole.",
     buckets.STAGE_SECONDS,
     "stage",
+)
+REQUEST_LEFT_OUT = _counter(
+    "muse_request_left_out_total", "Answers that came without something that was asked for, by what is missing.", "kind"
 )
 REQUESTS_IN_FLIGHT = _gauge("muse_requests_in_flight", "Requests that have arrived and are not yet answered.")
 REQUEST_QUEUE = _gauge("muse_request_queue_depth", "Requests that wait for their search; part of those in flight.")

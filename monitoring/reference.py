@@ -51,11 +51,12 @@ VALUES = {
 }
 
 OWN_VALUES = {
-    c.GPU_ELSEWHERE: c.ELSEWHERE,
-    c.REQUESTS_SHED: c.SHED_REASONS,
-    c.REQUESTS_OVERDUE: c.OVERDUE_STAGES,
+    c.GPU_ELSEWHERE.name: c.ELSEWHERE,
+    c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
+    c.REQUESTS_SHED.name: c.SHED_REASONS,
+    c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
 }
-"""Metrics whose one label has values of its own."""
+"""Of metrics whose label has other values than the same label elsewhere."""
 
 
 def page() -> str:
@@ -81,7 +82,7 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
-    values = OWN_VALUES.get(definition, values)
+    values = OWN_VALUES.get(definition.name, values)
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 

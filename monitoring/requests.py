@@ -34,6 +34,7 @@ class RequestMetrics:
         self._predicted = counter(registry, c.REQUEST_PASS_PREDICTED)
         self._shed = counters(registry, c.REQUESTS_SHED, c.SHED_REASONS)
         self._overdue = counters(registry, c.REQUESTS_OVERDUE, c.OVERDUE_STAGES)
+        self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
 
@@ -65,6 +66,11 @@ class RequestMetrics:
             self._candidates.observe(candidates)
         if history is not None:
             self._history.observe(history)
+
+    def left_out(self, kinds: Iterable[str]) -> None:
+        """Count what an answer came without, though it was asked for; kinds of `LEFT_OUT`."""
+        for kind in kinds:
+            self._left_out[kind,].inc()
 
     def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
         """Count one search and scoring pass that so many requests shared, what it took and what was predicted."""

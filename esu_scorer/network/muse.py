@@ -125,8 +125,21 @@ class MuseNetwork(nn.Module):
 _UNITS: dict[str, type[TargetAttention]] = {"target_attention": TargetAttention, "sa_ta": SaTa}
 
 
+def tower_blocks(spec: FeatureSpec, blocks: BlocksConfig) -> tuple[tuple[str, int], ...]:
+    """Names and widths of the parts of the tower's input, in order; a block that is off has none."""
+    behaviour, unit = 2 * spec.width, blocks.unit
+    return (
+        ("recent_attention", behaviour),
+        *(((unit, behaviour),) if unit != "none" else ()),
+        *((("retrieved_mean", behaviour),) if blocks.retrieved_mean else ()),
+        ("recent_mean", behaviour),
+        ("candidate", spec.candidate_width),
+        ("user", spec.user_width),
+        *((("recent_simtier", BINS),) if blocks.recent_simtier else ()),
+        *((("retrieved_simtier", BINS),) if blocks.retrieved_simtier else ()),
+    )
+
+
 def tower_inputs(spec: FeatureSpec, blocks: BlocksConfig) -> int:
     """Width of the tower's input."""
-    behaviours = 2 + (blocks.unit != "none") + blocks.retrieved_mean  # recent attention and mean are always there
-    tiers = blocks.recent_simtier + blocks.retrieved_simtier
-    return behaviours * 2 * spec.width + spec.candidate_width + spec.user_width + tiers * BINS
+    return sum(width for _, width in tower_blocks(spec, blocks))

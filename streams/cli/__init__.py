@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "snapshot": "Make, show, check and restore snapshots of the stores.",
     "train": "Train a model on real or planted data; writes an artefact.",
     "compare": "Train a set of models and compare them, with intervals.",
+    "models": "Show, activate, roll back and compare models while workers serve.",
     "vectors": "Learn item vectors, compare them, publish them.",
     "export": "Make samples of impressions, with everything as it was then.",
     "parity": "Compare the network with a reference file, stage by stage.",

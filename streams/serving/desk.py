@@ -17,6 +17,7 @@ from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.batcher import Batcher, Bounds, Passed
 from muse_stream.streams.serving.cost import CostModel
+from muse_stream.streams.serving.explainer import Explainer, is_open
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.pipeline import Ask, Found, Pipeline, SpaceError
 from muse_stream.streams.serving.predictions import Predictions
@@ -30,7 +31,7 @@ from muse_stream.streams.serving.shed import (
     Watch,
 )
 from muse_stream.streams.serving.stages import StageClock
-from muse_stream.streams.wire.answers import Answer, Status, encode_answer
+from muse_stream.streams.wire.answers import Answer, Part, Status, encode_answer
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Reply:
         history_length: Behaviours searched, None where nothing was searched.
         request_id: The request's own id, empty where none could be read.
         user: The request's key, empty where none could be read.
+        left_out: What was asked for and did not come.
 
     """
 
@@ -99,10 +101,11 @@ class Reply:
     history_length: int | None = None
     request_id: str = ""
     user: str = ""
+    left_out: Sequence[Part] = ()
 
 
-_Result = Reply | PartitionNotHereError | ExpiredError
-"""What a pass gives for one ask."""
+_Result = Reply | Found | PartitionNotHereError
+"""What a pass gives for one ask that was computed, is still to be explained, or is not ours."""
 
 
 class Desk:
@@ -136,10 +139,11 @@ class Desk:
         self._limits = limits
         self._has_model = has_model
         self._now_ms = now_ms
+        self._explainer = Explainer(self._fitting)
         self._watch = watch
         self.costs = CostModel()
         self._predictions = Predictions(self.costs)
-        self._batcher: Batcher[Ask, _Result] = Batcher(
+        self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
             self._run_pass,
             limits.of_passes,
             overhead_ms=lambda: self.costs.overhead_ms,
@@ -159,6 +163,7 @@ class Desk:
     async def stop(self) -> None:
         """Finish the pass in flight; what waits is cancelled."""
         await self._batcher.stop()
+        self._explainer.stop()
 
     async def answer(
         self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
@@ -191,7 +196,9 @@ class Desk:
 
     async def _compute(self, ask: Ask) -> Reply | None:
         try:
-            reply: Reply | PartitionNotHereError | Answer = await self._wait_ready(ask) or await self._in_turn(ask)
+            reply: _Result | Answer = await self._wait_ready(ask) or await self._in_turn(ask)
+            if isinstance(reply, Found):
+                reply = await self._explainer.reply(ask, reply)
         except PartitionNotHereError as error:
             reply = error
         except Exception:
@@ -201,7 +208,7 @@ class Desk:
             return None
         return _reply(reply, ask.clock) if isinstance(reply, Answer) else reply
 
-    async def _in_turn(self, ask: Ask) -> Reply | PartitionNotHereError | Answer:
+    async def _in_turn(self, ask: Ask) -> _Result | Answer:
         """What a pass gave, or that there is too much to do for one."""
         watch, prefetch = self._watch, not len(ask.request.items)
         try:
@@ -260,16 +267,15 @@ class Desk:
             await asyncio.sleep(READY_POLL_SECONDS)
         return None
 
-    def _run_pass(self, asks: Sequence[Ask]) -> list[_Result]:
-        """Compute and encode; in the desk's thread."""
+    def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
+        """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
         return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
 
-    def _learn(self, passed: Passed[Ask, _Result]) -> None:
+    def _learn(self, passed: Passed[Ask, _Result | ExpiredError]) -> None:
         self._watch.passed(len(passed.items), passed.ms / 1e3, passed.predicted_ms / 1e3)
-        lengths = [result.history_length if isinstance(result, Reply) else None for result in passed.results]
-        self._predictions.learn(passed.items, lengths, passed.ms)
+        self._predictions.learn(passed.items, list(map(_length, passed.results)), passed.ms)
 
-    def _finish(self, ask: Ask, found: Found | Exception) -> _Result:
+    def _finish(self, ask: Ask, found: Found | Exception) -> _Result | ExpiredError:
         if isinstance(found, PartitionNotHereError | ExpiredError):
             return found
         if isinstance(found, SpaceError):
@@ -277,15 +283,26 @@ class Desk:
         if isinstance(found, Exception):
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
-        reply = _reply(answers.computed(ask, found), ask.clock, len(found.history))
-        if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
-            bare = replace(found, features=None)
-            reply = _reply(answers.computed(ask, bare), ask.clock, len(found.history))
-        if len(reply.body) <= self._limits.answer_max_bytes:
-            return reply
+        return found if is_open(found) else self._fitting(ask, found)
+
+    def _fitting(self, ask: Ask, found: Found) -> Reply:
+        """The computed answer, without what it would be too large for."""
+        found_bytes = 0
+        for lighter in answers.lighter(found):
+            reply = _reply(answers.computed(ask, lighter), ask.clock, len(found.history))
+            found_bytes = len(reply.body)
+            if found_bytes <= self._limits.answer_max_bytes:
+                return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"
-        answer = answers.oversized(request.request_id, request.user_text, len(reply.body), limit)
+        answer = answers.oversized(request.request_id, request.user_text, found_bytes, limit)
         return _reply(answer, ask.clock, len(found.history))
+
+
+def _length(result: _Result | ExpiredError) -> int | None:
+    """Behaviours that a result was computed from."""
+    if isinstance(result, Found):
+        return len(result.history)
+    return result.history_length if isinstance(result, Reply) else None
 
 
 def _reply(answer: Answer, clock: StageClock, history_length: int | None = None) -> Reply:
@@ -300,4 +317,5 @@ def _reply(answer: Answer, clock: StageClock, history_length: int | None = None)
         history_length=history_length,
         request_id=answer.request_id or "",
         user=answer.user or "",
+        left_out=answer.left_out,
     )

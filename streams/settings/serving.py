@@ -53,6 +53,13 @@ class ServingSettings(Section):
         description="Share of users, by a hash of their ids, whose scored answers carry what the network read, as if "
         "the request said `features: true`: training data for `muse-stream export --served`.",
     )
+    explain_candidates: int = Field(
+        20,
+        ge=0,
+        le=2000,
+        description="Candidates explained of a request that asks for it: the first ones, or the first of those that it "
+        "names. Each costs as much as scoring K candidates. 0: none.",
+    )
 
 
 class HttpSettings(Section):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel
+from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel, load_model
 from muse_stream.monitoring import ModelReading
 from muse_stream.streams.settings import Settings
 
@@ -44,11 +44,18 @@ def load(settings: Settings) -> LiveModel:
 
     """
     torch.set_num_threads(settings.model.threads)
-    scorer = Scorer(artefact_of(settings), device_of(settings))
+    scorer = _model(settings)
     for candidates in WARM_UP_CANDIDATES:
         scorer.score(warm_up_batch(scorer.info, candidates))
-    log.info("model %s (%s) is warm on %s", scorer.info.version, scorer.digest, scorer.device)
+    log.info("model %s (%s) is warm on %s", scorer.info.version, scorer.info.digest, scorer.device)
     return LiveModel(scorer, time.time())
+
+
+def _model(settings: Settings) -> ServedModel:
+    path, device, threads = path_of(settings), device_of(settings), settings.model.threads
+    if path is None:
+        return Scorer(artefact_of(settings), device, threads)
+    return load_model(path, device=device, threads=threads)
 
 
 def device_of(settings: Settings) -> str:

@@ -124,6 +124,7 @@ class WorkerService:
             profile=decode_profile,
             items_moment=self.plane.items.moment,
             damaged=self.plane.ingest.report,
+            explain_candidates=self._settings.serving.explain_candidates,
         )
 
     def _request_rules(self) -> RequestRules:
@@ -256,6 +257,7 @@ class WorkerService:
         seconds = reply.seconds + produce_seconds
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
+        self.metrics_registry.requests.left_out(reply.left_out)
         self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:

@@ -108,8 +108,8 @@ def test_a_full_answer_names_its_moment(world: World) -> None:
     assert (answer.space, answer.history_length, answer.watermark_ms) == ("v1", 3, 5_000_000)
     assert {"decode", "queue", "state_read", "gsu", "features", "esu"} <= set(answer.stages_ms)
     assert answer.explanation is not None
-    assert [sum(tiers) for tiers in answer.explanation["retrieved_tiers"]] == [2, 2]
-    assert [sum(tiers) for tiers in answer.explanation["recent_tiers"]] == [3, 3]
+    assert [len(one.tier) for one in answer.explanation.candidates] == [3, 3], "what the score was computed from"
+    assert [len(one.recent_tier) for one in answer.explanation.candidates] == [3, 3]
 
 
 def test_scores_alone_and_retrieved_alone(world: World) -> None:
