@@ -27,6 +27,9 @@ INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
 LEFT_OUT = ("features", "explanation")
 """What an answer may come without: it would be too large, or for an explanation too late."""
+SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")
+"""The first three on arrival; the last, and a prefetch's, when its turn came too late."""
+OVERDUE_STAGES = ("arrival", "queue", "answer")
 STOP_REASONS = ("position", "other_log", "store", "fault")
 """What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
 STUCK_KINDS = ("assignment", "requests", "ingest")
@@ -182,6 +185,25 @@ REQUESTS_IN_FLIGHT = _gauge("muse_requests_in_flight", "Requests that have arriv
 REQUEST_QUEUE = _gauge("muse_request_queue_depth", "Requests that wait for their search; part of those in flight.")
 REQUEST_BATCH = _histogram(
     "muse_request_batch_size", "Requests that shared one search and scoring pass.", buckets.COUNTS
+)
+REQUEST_PASS = _histogram(
+    "muse_request_pass_duration_seconds",
+    "Time of a pass, in its thread: reads, search, scores.",
+    buckets.REQUEST_SECONDS,
+)
+REQUEST_PASS_PREDICTED = _counter(
+    "muse_request_pass_predicted_seconds_total",
+    "Time that passes were predicted to take; the sum of their durations says what became of it.",
+)
+REQUESTS_SHED = _counter(
+    "muse_requests_shed_total",
+    "Requests that were read and not computed because there was too much to do; a prefetch has its own reason.",
+    "reason",
+)
+REQUESTS_OVERDUE = _counter(
+    "muse_requests_deadline_exceeded_total",
+    "Requests whose deadline passed: before they were read, while they waited, or in their pass, which still answers.",
+    "stage",
 )
 REQUEST_CANDIDATES = _histogram("muse_request_candidates", "Candidates per request.", buckets.COUNTS)
 REQUEST_HISTORY = _histogram(

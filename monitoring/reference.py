@@ -59,6 +59,8 @@ OWN_VALUES = {
     c.GPU_ELSEWHERE.name: c.ELSEWHERE,
     c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+    c.REQUESTS_SHED.name: c.SHED_REASONS,
+    c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
 }
 """Of metrics whose label has other values than the same label elsewhere."""
 
