@@ -13,17 +13,23 @@ from muse_stream.monitoring import buckets
 LABELS = frozenset(
     {
         *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
-        *("stage", "topic", "version"),
+        *("stage", "topic", "version", "what"),
     }
 )
 """Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
+VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
+VERIFIED = ("window", "retrieval", "scores")
+"""Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
 REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
 LEFT_OUT = ("features", "explanation")
 """What an answer may come without: it would be too large, or for an explanation too late."""
+SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")
+"""The first three on arrival; the last, and a prefetch's, when its turn came too late."""
+OVERDUE_STAGES = ("arrival", "queue", "answer")
 STOP_REASONS = ("position", "other_log", "store", "fault")
 """What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
 STUCK_KINDS = ("assignment", "requests", "ingest")
@@ -180,6 +186,25 @@ REQUEST_QUEUE = _gauge("muse_request_queue_depth", "Requests that wait for their
 REQUEST_BATCH = _histogram(
     "muse_request_batch_size", "Requests that shared one search and scoring pass.", buckets.COUNTS
 )
+REQUEST_PASS = _histogram(
+    "muse_request_pass_duration_seconds",
+    "Time of a pass, in its thread: reads, search, scores.",
+    buckets.REQUEST_SECONDS,
+)
+REQUEST_PASS_PREDICTED = _counter(
+    "muse_request_pass_predicted_seconds_total",
+    "Time that passes were predicted to take; the sum of their durations says what became of it.",
+)
+REQUESTS_SHED = _counter(
+    "muse_requests_shed_total",
+    "Requests that were read and not computed because there was too much to do; a prefetch has its own reason.",
+    "reason",
+)
+REQUESTS_OVERDUE = _counter(
+    "muse_requests_deadline_exceeded_total",
+    "Requests whose deadline passed: before they were read, while they waited, or in their pass, which still answers.",
+    "stage",
+)
 REQUEST_CANDIDATES = _histogram("muse_request_candidates", "Candidates per request.", buckets.COUNTS)
 REQUEST_HISTORY = _histogram(
     "muse_request_history_length", "Behaviours of the user at the moment of the request.", buckets.COUNTS
@@ -322,3 +347,24 @@ SCRAPE_ERRORS = _counter(
 )
 
 CATALOGUE: tuple[Definition, ...] = tuple(_all)
+"""What a worker exports."""
+
+VERIFY_COMPARED = _counter("muse_verify_compared_total", "Served answers of which this part was compared.", "what")
+VERIFY_MISMATCHED = _counter(
+    "muse_verify_mismatched_total", "Served answers of which this part is not what the logs say; must stay 0.", "what"
+)
+VERIFY_NEAR_STEP = _counter(
+    "muse_verify_near_step_total", "Scores that differ where the network itself is at a step; no mismatches."
+)
+VERIFY_LEFT_OUT = _counter(
+    "muse_verify_not_rebuildable_total", "Served answers that could not be computed again.", "reason"
+)
+VERIFY_MODEL = _counter(
+    "muse_verify_model_not_here_total", "Served answers whose scores were not compared, as their model is not here."
+)
+VERIFY_WAITING = _gauge("muse_verify_waiting_answers", "Served answers that wait for the logs or for their turn.")
+VERIFY_OLDEST = _gauge("muse_verify_oldest_waiting_seconds", "For how long the first of them has waited.")
+VERIFY_LAG = _gauge("muse_verify_lag_messages", "Offsets of a topic that the verification has not read yet.", "topic")
+
+VERIFICATION: tuple[Definition, ...] = tuple(_all[len(CATALOGUE) :])
+"""What `muse-stream verify-served --follow` exports."""

@@ -27,6 +27,7 @@ from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, f
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
 from muse_stream.streams.serving.live import Live
+from muse_stream.streams.serving.shed import ExpiredError
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.serving.told import Told, positions_of
 from muse_stream.streams.wire.requests import Request
@@ -156,10 +157,6 @@ class _Pass:
     def to_score(self) -> list[int]:
         """Numbers of the asks that want scores and can have them."""
         return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
-
-
-class ExpiredError(Exception):
-    """The ask's deadline passed while it waited for its turn."""
 
 
 class SpaceError(Exception):

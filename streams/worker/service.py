@@ -106,7 +106,7 @@ class WorkerService:
             self._request_rules(),
             self._limits(),
             has_model=lambda: True,
-            on_batch=lambda requests, candidates: self.metrics_registry.requests.passed(requests),
+            watch=self.metrics_registry.requests,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
@@ -143,6 +143,7 @@ class WorkerService:
             ready_wait_ms=serving.ready_wait_ms,
             answer_max_bytes=serving.answer_max_bytes,
             queue_max=serving.queue_max,
+            pass_ms_max=serving.pass_ms_max,
             batch_candidates_max=serving.batch_candidates_max,
             batch_window_ms=serving.batch_window_ms,
             features_share=serving.features_share,
