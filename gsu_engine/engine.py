@@ -146,11 +146,12 @@ class GsuEngine:
     def close(self) -> None:
         """Leave index and table, which go on; who holds the engine may not search with it any more.
 
-        Its memory, and what it has on a device, is free as soon as nobody holds it.
+        Packed copies are let go at once, the rest, and what it has on a device, as soon as nobody holds it.
         """
         self.index.off_reclaim(self._pool.clear)
         if self._packed:
             self.index.off_reclaim(self._packed.clear)
+            self._packed.clear()
         if self._offload:
             self.index.off_reclaim(self._offload.residence.clear)
             self.table.off_change(self._offload.follow)

@@ -1,5 +1,9 @@
 """Engines live as long as bundles need them; what ingest tells reaches each; residents move; coverage is a share."""
 
+import gc
+import weakref
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,7 +15,7 @@ from muse_stream.streams.worker.swapping.coverage import coverage
 from muse_stream.streams.worker.swapping.moving import StoredHistories, move_residents
 from tests.streams.serving.parts import PARTITION
 from tests.streams.serving.test_pipeline import ask
-from tests.streams.worker.swapping.world import ITEMS, World, artefact
+from tests.streams.worker.swapping.world import ITEMS, World, artefact, make_world
 
 
 def bundle(world: World, space: str) -> Live:
@@ -96,3 +100,27 @@ def test_coverage_is_of_the_items_that_are_served(world: World) -> None:
     assert coverage(served, other) == pytest.approx((ITEMS - 15) / (ITEMS - 5)), "items of the new space alone"
     empty = VectorTable("empty", other.dimension, served.index, budget_bytes=1 << 16)
     assert (coverage(served, empty), coverage(empty, served)) == (0.0, 1.0)
+
+
+def test_a_closed_engine_is_free_without_the_garbage_collector(tmp_path: Path) -> None:
+    world = make_world(tmp_path, backend="cpu")
+    world.behave(1, [1 + item % ITEMS for item in range(3_000)])
+    live = bundle(world, "v1")
+    world.live.install("one", live)
+    for _ in range(6):
+        world.ask(ask(1, [9, 5], k=3))
+    engine = world.engines.engine(live)
+    packed = engine._packed
+    assert packed is not None
+    copy = packed._copies[1]
+    assert copy.standing is not None, "it refers to what it is part of"
+    gone = [weakref.ref(engine), weakref.ref(engine._pool), weakref.ref(copy.lanes.blocks)]
+    gc.disable()
+    try:
+        world.live.empty()
+        del live, engine, packed, copy
+        world.engines.close_unused()
+        assert all(one() is None for one in gone)
+    finally:
+        gc.enable()
+        world.close()
