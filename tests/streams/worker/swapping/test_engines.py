@@ -114,7 +114,7 @@ def test_a_closed_engine_is_free_without_the_garbage_collector(tmp_path: Path) -
     assert packed is not None
     copy = packed._copies[1]
     assert copy.standing is not None, "it refers to what it is part of"
-    gone = [weakref.ref(engine), weakref.ref(engine._pool), weakref.ref(copy.lanes.blocks)]
+    gone: list[weakref.ref[object]] = [weakref.ref(engine), weakref.ref(engine._pool), weakref.ref(copy.lanes.blocks)]
     gc.disable()
     try:
         world.live.empty()
