@@ -43,7 +43,7 @@ class Forward:
 class MuseNetwork(nn.Module):
     """MUSE over the features of `spec`. Stages: `recent_simtier`, `retrieved_simtier` `[T, 22]`; `recent_attention`,
     `sa_ta` or `target_attention` `[T, 2D]`; `recent_weights [T, R]`, `retrieved_weights [T, K]`; `tower_input
-    [T, inputs]`.
+    [T, inputs]`; `before_step [T, 2]`, what the last Dice reads.
     """  # noqa: D205
 
     sa_ta: SaTa  # where it is the unit
@@ -80,8 +80,10 @@ class MuseNetwork(nn.Module):
         """Score T candidates."""
         stages = self._recent_stages(batch) | self._retrieved_stages(batch)
         tower_input = torch.cat([part for part in self._tower_parts(batch, stages) if part is not None], dim=1)
-        logits: Tensor = self.tower(tower_input)  # (T, 2)
-        return Forward(logits, probability(logits), {**stages, "tower_input": tower_input})
+        before_step = self.tower.before_step(tower_input)  # (T, 2)
+        logits = self.tower.step(before_step)  # (T, 2)
+        found = {**stages, "tower_input": tower_input, "before_step": before_step}
+        return Forward(logits, probability(logits), found)
 
     def _tower_parts(self, batch: EmbeddedBatch, stages: dict[str, Tensor]) -> tuple[Tensor | None, ...]:
         """The parts of the tower's input, in order; None where the block is off."""
