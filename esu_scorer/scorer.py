@@ -19,12 +19,14 @@ from torch import Tensor
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
 from muse_stream.esu_scorer.columns import check_columns, with_cosines
+from muse_stream.esu_scorer.config import blocks_of
 from muse_stream.esu_scorer.devices import CPU, Column, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.fused import FusedForm
 from muse_stream.esu_scorer.network import Forward, RowBatch
-from muse_stream.esu_scorer.network.tower import CLICK
+from muse_stream.esu_scorer.network.muse import tower_blocks
+from muse_stream.esu_scorer.network.tower import CLICK, probability
 from muse_stream.esu_scorer.served import ModelInfo
 from muse_stream.esu_scorer.vocabulary import Lookup
 
@@ -115,6 +117,17 @@ class Scorer:
         result = self._forward(batch)
         named = {name: _numpy(stage) for name, stage in result.stages.items()}
         return Stages(_numpy(result.probability), _numpy(result.logits), named)
+
+    @property
+    def blocks(self) -> tuple[tuple[str, int], ...]:
+        """Names and widths of the parts of stage `tower_input`, in order."""
+        return tower_blocks(self._spec, blocks_of(self._artefact.manifest.network))
+
+    def score_inputs(self, inputs: Float32) -> Float32:
+        """Click probability `[N]` of rows `[N, inputs]` like those of stage `tower_input`."""
+        with torch.inference_mode():
+            logits = self._model.network.tower(upload(inputs, self._device))
+            return _numpy(probability(logits)[:, CLICK])
 
     def _forward(self, batch: ScoreBatch) -> Forward:
         with torch.inference_mode():
