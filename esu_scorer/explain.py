@@ -8,7 +8,8 @@ behaviours' blocks these are zeros, for the features the embeddings of the unkno
 every day, where zeros in the place of an embedding would be none. Blocks are replaced one at a time and hang together
 through the tower, so their changes do not add up to the score.
 
-Invariant: everything is computed by the model that served. A model that only scores has no weights and no blocks.
+Invariant: everything is computed with the weights that served: changes of behaviours by the same pass, weights and
+blocks by the one that names its stages. A model that only scores has no weights and no blocks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from muse_stream.esu_scorer.batch import Bool, Float32, Int64, ScoreBatch
 from muse_stream.esu_scorer.counterfactual import Subject, leave_one_out
 from muse_stream.esu_scorer.network.simtier import simtier_bins
+from muse_stream.esu_scorer.network.tower import CLICK
 from muse_stream.esu_scorer.scorer import Stages
 from muse_stream.esu_scorer.served import ServedModel
 
@@ -55,6 +57,7 @@ class Inside:
     Attributes:
         weights: `[C, K] float32` attention over the retrieved, 0 where there is none; None without that attention.
         recent_weights: `[C, R] float32` attention over the recent.
+        scores: `[C] float32` of the pass that shows them: those that were served, but for rounding.
         blocks: Names of the B blocks.
         without_block: `[C, B] float32` score with one block as when nothing is known.
 
@@ -62,6 +65,7 @@ class Inside:
 
     weights: Float32 | None
     recent_weights: Float32
+    scores: Float32
     blocks: tuple[str, ...]
     without_block: Float32
 
@@ -99,9 +103,14 @@ def explain(model: ServedModel, subject: Subject, before_tile: Callable[[], None
 
 def look_inside(model: Transparent, batch: ScoreBatch) -> Inside:
     """Attention weights of `batch` and the scores without each block."""
-    found = model.stages(batch).stages
-    names = tuple(name for name, _ in model.blocks)
-    return Inside(found.get("retrieved_weights"), found["recent_weights"], names, _without_blocks(model, batch, found))
+    found = model.stages(batch)
+    return Inside(
+        weights=found.stages.get("retrieved_weights"),
+        recent_weights=found.stages["recent_weights"],
+        scores=found.probability[:, CLICK],
+        blocks=tuple(name for name, _ in model.blocks),
+        without_block=_without_blocks(model, batch, found.stages[TOWER_INPUT]),
+    )
 
 
 def tiers(cosines: Float32, present: Bool) -> Int64:
@@ -110,8 +119,8 @@ def tiers(cosines: Float32, present: Bool) -> Int64:
     return np.where(present, bins, NO_TIER)
 
 
-def _without_blocks(model: Transparent, batch: ScoreBatch, stages: dict[str, Float32]) -> Float32:
-    inputs = stages[TOWER_INPUT]  # [C, inputs]
+def _without_blocks(model: Transparent, batch: ScoreBatch, inputs: Float32) -> Float32:
+    """Scores `[C, B]` of `inputs [C, inputs]` with one block each as when nothing is known."""
     nothing = model.stages(_nobody(batch)).stages[TOWER_INPUT]  # [1, inputs]
     count, widths = len(inputs), [width for _, width in model.blocks]
     of_input = np.repeat(np.arange(len(widths)), widths)  # [inputs]

@@ -68,13 +68,19 @@ class FusedForm:
         shares = min(self._threads, max(count // ALONE, 1))
         cuts = [count * share // shares for share in range(shares + 1)]
 
-        def work(first: int, last: int) -> None:
-            score(self._network, columns, self._arena(columns), first, last, scores)
+        waiting = iter(
+            list(pairwise(cuts))
+        )  # taken by whoever is free: one step of it is a single step for all threads
 
-        helped = [self._helpers.submit(work, *cut) for cut in pairwise(cuts[1:])]
-        work(cuts[0], cuts[1])
+        def work_off() -> None:
+            for first, last in waiting:
+                score(self._network, columns, self._arena(columns), first, last, scores)
+
+        helped = [self._helpers.submit(work_off) for _ in range(shares - 1)]
+        work_off()
         for future in helped:
-            future.result()
+            if not future.cancel():  # on a busy machine a helper may not even have begun: nothing is left for it
+                future.result()
         return scores
 
     def _arena(self, columns: Columns) -> Arena:

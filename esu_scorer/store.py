@@ -15,6 +15,7 @@ import math
 import posixpath
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -138,6 +139,7 @@ class ModelStore:
 
         """
         self.location, self._cache = location, cache
+        self._copying: dict[str, threading.Lock] = {}
         try:
             self._fs, self._root = url_to_fs(location)
         except (ValueError, ImportError, OSError) as error:
@@ -179,8 +181,9 @@ class ModelStore:
     def fetch(self, name: str, digest: str | None = None) -> Path:
         """A local directory with the whole artefact: its own where the location is local, else a copy in the cache.
 
-        A copy is loaded once before it counts; of a local one only names and sizes are looked at, since whoever loads
-        it checks its values. The cache keeps the copies used last.
+        A copy is made once, whoever asks meanwhile waits for it, and is loaded before it counts. Of a local artefact
+        only names and sizes are looked at, since whoever loads it checks its values. The cache keeps the copies used
+        last.
 
         Args:
             name: The model.
@@ -206,7 +209,8 @@ class ModelStore:
             raise StoreDigestError(msg)
         if self._local:
             return Path(self._path(name))
-        return cached(self._cache, entry.digest, lambda into: self._copy(name, into))
+        with self._copying.setdefault(entry.digest, threading.Lock()):
+            return cached(self._cache, entry.digest, lambda into: self._copy(name, into))
 
     def verify(self, name: str, digest: str | None = None) -> Entry:
         """Load the whole artefact, which checks every value of it; what it is. Raises as `fetch` does."""

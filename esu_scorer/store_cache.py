@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.errors import ArtefactError, StoreIncompleteError
 from muse_stream.esu_scorer.files import new_directory
+from muse_stream.esu_scorer.loading import load_model
 
 KEPT = 4
 """The live model, a shadow, the one being loaded, and the one that a rollback goes back to."""
@@ -43,8 +43,8 @@ def cached(cache: Path, digest: str, copy: Callable[[Path], None]) -> Path:
 
 
 def digest_of_whole(path: Path) -> str:
-    """Load the artefact in `path`, which checks every value; its digest. Raises `ArtefactError`."""
-    return Artefact.load(path).digest
+    """Load the artefact in `path`, of whatever kind, which checks every value; its digest. Raises `ArtefactError`."""
+    return load_model(path, device="cpu").info.digest
 
 
 def check_whole(path: Path, digest: str) -> None:

@@ -55,7 +55,7 @@ class ItemIndex:
         self._counters[hashing.NEXT] = 1
         self._counters[hashing.SEED] = int.from_bytes(os.urandom(8), "little", signed=True)  # ids can be anyone's
         self._holders: list[SlotHolder] = []
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._refused_at_last_reclaim = 0
 
     @property
@@ -109,7 +109,13 @@ class ItemIndex:
 
     def on_reclaim(self, listener: Callable[[], None]) -> None:
         """Call `listener` when slots have been freed: it must forget every slot that no holder keeps."""
-        self._listeners.append(listener)
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def off_reclaim(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more."""
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def crowded(self) -> bool:
         """Whether items were refused a slot, enough of them since the last `reclaim` for another one to pay."""

@@ -51,7 +51,7 @@ class VectorTable:
         self._view = TableView(self._row_of_slot, self._rows, self._inv_norms)
         self._changes: deque[tuple[int, U32]] = deque()
         self._changed = 0
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: tuple[Callable[[], None], ...] = ()
         index.hold(self)
 
     def put(self, items: I64, vectors: I8) -> int:
@@ -108,7 +108,11 @@ class VectorTable:
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every change, from the thread that made it, when searches may run again."""
-        self._listeners.append(listener)
+        self._listeners = (*self._listeners, listener)
+
+    def off_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more. One thread at a time calls this and `on_change`."""
+        self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def _tell(self) -> None:
         for listener in self._listeners:

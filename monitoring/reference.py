@@ -39,6 +39,7 @@ TITLES = {
     "gpu": "GPU",
     "model": "Model",
     "retrieval": "Retrieval",
+    "shadow": "Shadow",
     "health": "Health",
     "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
@@ -49,7 +50,7 @@ VALUES = {
     "kind": c.STORE_KINDS,
     "role": c.ROLES,
     "topic": c.TOPICS,
-    "slot": ("live", "shadow"),
+    "slot": c.MODEL_SLOTS,
     "backend": c.BACKENDS,
     "what": c.VERIFIED,
 }
@@ -58,6 +59,8 @@ OWN_VALUES = {
     c.GPU_ELSEWHERE.name: c.ELSEWHERE,
     c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+    c.REQUESTS_SHED.name: c.SHED_REASONS,
+    c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
 }
 """Of metrics whose label has other values than the same label elsewhere."""
 

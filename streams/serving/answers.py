@@ -4,6 +4,7 @@ Invariant: every function here returns an Answer that names its request; what it
 sequence that was searched.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from muse_stream.streams.serving.gather import rows_at
 from muse_stream.streams.serving.pipeline import Ask, Found
+from muse_stream.streams.serving.shed import ShedError
 from muse_stream.streams.serving.told import explanation, features, positions_of
 from muse_stream.streams.wire.answers import (
     Answer,
@@ -37,6 +39,13 @@ def refused(request: Request, status: Status, code: str, message: str) -> Answer
     """The request was read but not computed."""
     error = AnswerError(code, message)
     return Answer(request_id=request.request_id, user=request.user_text, status=status, error=error)
+
+
+def shed(request: Request, error: ShedError) -> Answer:
+    """There is too much to do."""
+    retry_after_ms = max(1, math.ceil(error.retry_after_ms))
+    told = AnswerError("overload", f"{error}; ask again in {retry_after_ms} ms, or another time", retry_after_ms)
+    return Answer(request_id=request.request_id, user=request.user_text, status=Status.OVERLOAD, error=told)
 
 
 def faulty(request: Request) -> Answer:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from muse_stream.esu_scorer.explain import explain
-from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found
+from muse_stream.streams.serving.pipeline import Ask, Found
+from muse_stream.streams.serving.shed import ExpiredError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ what makes an answer replayable from its positions.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, f
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
 from muse_stream.streams.serving.live import Live
+from muse_stream.streams.serving.shed import ExpiredError
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.serving.told import Told, positions_of
 from muse_stream.streams.wire.requests import Request
@@ -49,6 +50,11 @@ class Ask:
         """Whether the network is to run."""
         return self.request.want != "retrieved" and len(self.request.items) > 0
 
+    def bare(self, deadline: float) -> "Ask":
+        """The same without features and explanation, with a clock of its own."""
+        request = replace(self.request, features=False, explain_rows=self.request.explain_rows[:0])
+        return Ask(self.partition, request, deadline, StageClock())
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -63,6 +69,7 @@ class Found:
         items_version: Position of the item log that the vectors and features came from.
         watermark_ms: Largest broker time of the partition at that moment.
         live: What answered.
+        profile: Feature ids of the user at that moment.
         features: What the network read, where the request wants it.
         explaining: What an explanation is computed from, where the request wants one.
         explained: The explanation, once it is computed.
@@ -78,6 +85,7 @@ class Found:
     items_version: int
     watermark_ms: int
     live: Live
+    profile: Mapping[str, int]
     features: RequestFeatures | None = None
     explaining: Explaining | None = None
     explained: Explained | None = None
@@ -151,10 +159,6 @@ class _Pass:
         return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
 
 
-class ExpiredError(Exception):
-    """The ask's deadline passed while it waited for its turn."""
-
-
 class SpaceError(Exception):
     """The ask brought vectors of another space than the one that this pass serves."""
 
@@ -208,10 +212,21 @@ class Pipeline:
                 self._parts.damaged(partition, error)
             return error
 
-    def _answer(self, pass_: _Pass) -> list[Found]:
+    def again(self, ask: Ask, found: Found, live: Live) -> Found:
+        """What another bundle makes of the same moment; an own vector of the ask must be of the bundle's space.
+
+        What was retrieved is taken over where it is of the bundle's space and as wide as its model wants.
+        """
+        read = _Read(found.history, found.profile, found.behaviours_position, found.users_position, found.watermark_ms)
+        known = [found.result] if _is_enough(found, live) else None
+        (other,) = self._answer(_Pass([ask.bare(ask.deadline)], [read], live), known)
+        return other
+
+    def _answer(self, pass_: _Pass, known: list[SearchResult] | None = None) -> list[Found]:
+        """Answer what could be read; `known` is what a search in the bundle's space has found before."""
         with self._parts.items_moment() as version:
             search = self._to_search(pass_)
-            results = self._search(pass_, search)
+            results = known or self._search(pass_, search)
             pass_.mark("gsu")
             to_score = pass_.to_score()
             shares = self._shares(pass_, results, to_score)
@@ -238,6 +253,7 @@ class Pipeline:
                 items_version=version,
                 watermark_ms=read.watermark_ms,
                 live=live,
+                profile=read.profile,
                 features=features.get(number),
                 explaining=explaining.get(number),
                 told=told.get(number),
@@ -339,6 +355,12 @@ def _told(
         parts[number] = [*parts.get(number, ()), *one.positions()]
     catalogue, reads = pass_.live.catalogue, pass_.reads
     return {number: Told.of(reads[number].history, named, catalogue) for number, named in parts.items()}
+
+
+def _is_enough(found: Found, live: Live) -> bool:
+    """Whether what was found is what the bundle would retrieve."""
+    widths = found.result.scores.shape[1], found.result.recent_scores.shape[1]
+    return found.live.space == live.space and widths[0] >= live.retrieved and widths[1] >= live.recent
 
 
 def _misfit(ask: Ask, live: Live) -> SpaceError | None:

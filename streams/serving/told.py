@@ -100,7 +100,7 @@ def explanation(asked: Explaining, explained: Explained | None, scores: Float32 
         ragged["change"] = _change(explained.without, scores)
         if explained.inside is not None:
             blocks = explained.inside.blocks
-            _add_inside(ragged, whole, explained.inside, scores)
+            _add_inside(ragged, whole, explained.inside)
     whole = {name: column[:, : len(asked.recent)] if name in _RECENT else column for name, column in whole.items()}
     lists, lists_of_all = ({name: column.tolist() for name, column in part.items()} for part in (ragged, whole))
     candidates = [
@@ -129,10 +129,10 @@ def _of_retrieval(asked: Explaining, told: Told) -> tuple[Columns, Columns]:
     return ragged, {"recent_tier": tiers(result.recent_scores, result.recent_present)}
 
 
-def _add_inside(ragged: Columns, whole: Columns, inside: Inside, scores: Float32) -> None:
+def _add_inside(ragged: Columns, whole: Columns, inside: Inside) -> None:
     """Add what the network saw."""
     whole["recent_weight"] = decimals(inside.recent_weights)
-    whole["block_change"] = _change(inside.without_block, scores)
+    whole["block_change"] = _change(inside.without_block, inside.scores)
     if inside.weights is not None:
         ragged["weight"] = decimals(inside.weights)
 

@@ -321,11 +321,19 @@ class ModelSettings(Section):
         "is activated counts over `path` and `active`, which are what a worker serves where nothing has been. None: "
         "workers keep what is configured.",
     )
+    coverage_min: float = Field(
+        0.99,
+        ge=0,
+        le=1,
+        description="A model of another vector space waits until this share of the items that have a vector in the "
+        "space served have one in its own.",
+    )
     threads: int = Field(
-        1,
-        ge=1,
+        0,
+        ge=0,
         le=1024,
-        description="Torch threads. More only where cores are idle: they wait for each other actively.",
+        description="Threads of a scoring pass on the CPU, the one that searches among them: the two take turns. "
+        "0: one per core.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

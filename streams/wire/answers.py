@@ -33,11 +33,12 @@ class Status(StrEnum):
     ERROR = "error"  # a fault of ours
 
 
-class AnswerError(msgspec.Struct, frozen=True):
+class AnswerError(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request was not computed: a stable code and a sentence for people."""
 
     code: str
     message: str
+    retry_after_ms: int | None = None  # with `overload`: when the queue will be short enough, as predicted now
 
 
 class Retrieved(msgspec.Struct, frozen=True):

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse_stream.esu_scorer import BatchError, Cosines, ModelInfo, ScoreBatch, Scorer
+from muse_stream.esu_scorer import BatchError, Cosines, ModelInfo, OnnxModel, ScoreBatch, Scorer
 from muse_stream.esu_scorer.batch import Float32
 from muse_stream.esu_scorer.config import BlocksConfig
 from muse_stream.esu_scorer.counterfactual import Subject, leave_one_out
 from muse_stream.esu_scorer.explain import Transparent, explain, look_inside, tiers
 
 from .making import artefact, score_batch
+from .onnx_making import own_artefact
 from .oracle import Oracle
 
 MODEL = artefact()
@@ -191,6 +192,7 @@ def test_weights_are_the_networks_softmax() -> None:
     inside = look_inside(SCORER, batch)
     assert inside.weights is not None
     assert not inside.weights[~batch.retrieved_mask].any()
+    np.testing.assert_allclose(inside.scores, SCORER.score(batch), atol=1e-5)
     filled = batch.retrieved_mask.any(axis=1)
     np.testing.assert_allclose(inside.weights.sum(axis=1)[filled], 1.0, atol=1e-5)
     assert inside.recent_weights.shape == (3, 4)
@@ -202,6 +204,16 @@ def test_a_model_that_only_scores_is_explained_without_its_inside() -> None:
     assert plain.inside is None
     np.testing.assert_array_equal(plain.without, explain(SCORER, one).without)
     assert isinstance(SCORER, Transparent)
+
+
+def test_a_model_out_of_an_onnx_graph_is_explained_by_removal() -> None:
+    model = OnnxModel(own_artefact())
+    one = subject(7)
+    found = explain(model, one)
+    assert found.inside is None
+    for candidate, column in np.argwhere(one.batch.retrieved_mask[:, : one.k]).tolist():
+        expected = model.score(without(one, candidate, column))[0]
+        assert found.without[candidate, column] == pytest.approx(expected, abs=1e-6)
 
 
 def test_tiers_are_simtiers_and_none_where_there_is_no_cosine() -> None:

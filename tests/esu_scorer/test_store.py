@@ -18,8 +18,10 @@ from muse_stream.esu_scorer.errors import (
     StoreNameError,
     StoreUnreachableError,
 )
+from muse_stream.esu_scorer.onnx_artefact import OnnxArtefact
 
 from .making import RETAIL, artefact
+from .onnx_making import own_artefact
 
 Change = Callable[[bytes], bytes]
 MANIFEST, TENSORS = "artefact.json", "tensors.safetensors"
@@ -101,6 +103,14 @@ def test_a_format_that_only_names_its_features_is_listed(place: Place, store: Mo
     assert entry.features.candidate_names == ("item", "category", "price_band")
     assert entry.features.user_names == ("country",)
     assert (entry.k, entry.r, entry.trained) == (50, 50, True)
+
+
+def test_a_model_of_your_own_is_kept_like_ours(store: ModelStore, tmp_path: Path) -> None:
+    own = own_artefact()
+    own.save(tmp_path / "run")
+    assert store.add("mine", tmp_path / "run").format == "muse-onnx"
+    assert store.verify("mine", own.manifest.digest).problem is None
+    assert OnnxArtefact.load(store.fetch("mine")).manifest == own.manifest
 
 
 @pytest.mark.usefixtures("made")
@@ -267,6 +277,22 @@ def test_many_threads_fetch_one_model(remote: Place, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == [made.digest] * 4
+
+
+def test_another_process_may_be_faster(tmp_path: Path) -> None:
+    made = artefact()
+    made.save(tmp_path / "one")
+
+    def copy(into: Path) -> None:
+        shutil.copytree(tmp_path / "one", into, dirs_exist_ok=True)
+
+    def copy_slowly(into: Path) -> None:
+        faster.append(store_cache.cached(tmp_path / "cache", made.digest, copy))
+        copy(into)
+
+    faster: list[Path] = []
+    assert store_cache.cached(tmp_path / "cache", made.digest, copy_slowly) == faster[0]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.digest]
 
 
 def test_what_was_fetched_stays_when_the_location_is_gone(remote: Place, tmp_path: Path) -> None:
