@@ -152,7 +152,7 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 
 
 def _settled(made: World) -> float:
-    """MiB once one engine is left, without what that one holds: it packs histories and keeps answers as requests come."""
+    """MiB once one engine is left, without what that one holds: it packs histories and keeps answers."""
     _until(lambda: len(made.engines.stats()) == 1, "one engine is left")
     time.sleep(SETTLE_SECONDS)
     (stats,) = made.engines.stats()
