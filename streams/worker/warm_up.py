@@ -1,7 +1,7 @@
 """Compiles or loads every kernel of the hot paths before the first behaviour and the first request need them.
 
-A small log of made-up records goes through the real path in a directory of its own: decode, store, engine, search; then one score.
-Numba keeps what it compiles on disk, so only a machine's first start takes long.
+A small log of made-up records goes through the real path in a directory of its own: decode, store, engine, search;
+then one score. Numba keeps what it compiles on disk, so only a machine's first start takes long.
 """
 
 import logging
