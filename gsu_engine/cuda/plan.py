@@ -5,6 +5,9 @@ The threshold of a candidate is guessed (see `kernels/threshold.cuh`). Of the K 
 about one in a million samples have fewer than `rank` of them, and the rank-th best of the sample lies below the K-th
 best of the window. About `rank * L / S` rows are hits then. Where the guess fails, the third kernel scans.
 
+Short windows may be taken whole instead: every score is listed, [C, L] keys that stay in the second-level cache, and
+the third kernel selects from them. Up to where that pays is measured: see `ways`.
+
 What it costs: with L = 100 000 and K = 50 the sample is 4 % of the rows, and about 300 of them are hits.
 """
 
@@ -53,25 +56,35 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Sizes that follow from K.
+    """Sizes that follow from K, and from how long windows are taken whole.
 
     Attributes:
-        room: Hits listed per candidate; over 4.3 K, what a window that is taken whole may have.
+        k: Results per candidate.
+        whole_to: Windows of so many rows are taken whole: all their scores are listed, and nothing is sampled.
+        room: Hits listed per candidate; what a window that is taken whole may have.
         most_kept: Keys that are sorted: a power of two of at least 5/4 K, so that a cut is found in a few steps.
 
     """
 
+    k: int
+    whole_to: int
     room: int
     most_kept: int
 
     @classmethod
-    def of(cls, k: int) -> "Lists":
-        """For K results."""
-        return cls(max(ROOM_LEAST, 5 * k), 1 << max((5 * k + 3) // 4 - 1, 1).bit_length())
+    def of(cls, k: int, rows: int = 0) -> "Lists":
+        """For K results; windows of so many rows are to be taken whole, and shorter ones that a sample does not pay."""
+        whole_to = max(ALL_ROWS_TO, 43 * k // 10, power_of_two(rows) if rows else 0)
+        return cls(k, whole_to, max(ROOM_LEAST, 5 * k, whole_to), 1 << max((5 * k + 3) // 4 - 1, 1).bit_length())
+
+
+def power_of_two(least: int) -> int:
+    """The next one from `least` on."""
+    return 1 << max(least - 1, 0).bit_length()
 
 
 def plan(  # noqa: PLR0917 - columns of the pairs
-    starts: I64, stops: I64, bounds: I64, records: I64, ring: int, allowed_at: I64, k: int, multiprocessors: int
+    starts: I64, stops: I64, bounds: I64, records: I64, ring: int, allowed_at: I64, lists: Lists, multiprocessors: int
 ) -> Plan:
     """Plan a search.
 
@@ -82,7 +95,7 @@ def plan(  # noqa: PLR0917 - columns of the pairs
         records: `[P] int64` the users' records in the page table.
         ring: Entries of a record.
         allowed_at: `[P] int64` byte at which each pair's bitmap begins, -1 = none.
-        k: Results per candidate.
+        lists: K, and which windows are taken whole.
         multiprocessors: Of the device.
 
     """
@@ -100,17 +113,18 @@ def plan(  # noqa: PLR0917 - columns of the pairs
     pairs["tiles_per_item"] = _tiles_per_item(int((pairs["tiles"] * pairs["candidate_tiles"]).sum()), multiprocessors)
     items = pairs["candidate_tiles"] * _parts(pairs["tiles"], pairs["tiles_per_item"])
     pairs["first_item"], filter_items = _firsts(items)
-    _sample(pairs, k)
+    _sample(pairs, lists)
     pairs["first_sample_item"], sample_items = _firsts(pairs["candidate_tiles"] * pairs["sample_parts"])
     pairs["first_done"], candidate_tiles = _firsts(pairs["candidate_tiles"])
     return Plan(pairs, sample_items, filter_items, candidate_tiles)
 
 
-def _sample(pairs: NDArray[Any], k: int) -> None:
+def _sample(pairs: NDArray[Any], lists: Lists) -> None:
     """Size, cut and rank of each pair's sample."""
+    k = lists.k
     lengths = pairs["length"].astype(np.int64)
     sampled = np.minimum(np.minimum(lengths, SAMPLE_MOST), BEST_IN_SAMPLE_MOST * lengths // k)
-    sampled[lengths <= max(ALL_ROWS_TO, 43 * k // 10)] = 0
+    sampled[lengths <= lists.whole_to] = 0
     used = np.maximum(sampled, 1)
     tiles = _parts(used, TILE)
     span = np.maximum(tiles // 2, 1)

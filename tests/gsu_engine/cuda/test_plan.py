@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.cuda import plan, search, sources
+from muse_stream.gsu_engine.cuda import grid, plan, sources
 from muse_stream.gsu_engine.cuda.plan import Lists, Plan
 from muse_stream.gsu_engine.kernels.residents import PAGE
 
@@ -24,7 +24,7 @@ def planned(pairs: list[tuple[int, int, int]], k: int, multiprocessors: int = 13
     bounds = np.concatenate(([0], np.cumsum(candidates)))
     records = np.arange(1, len(pairs) + 1)
     nowhere = np.full(len(pairs), -1)
-    return plan.plan(starts, starts + lengths, bounds, records, RING, nowhere, k, multiprocessors)
+    return plan.plan(starts, starts + lengths, bounds, records, RING, nowhere, Lists.of(k), multiprocessors)
 
 
 @given(PAIRS, RESULTS, st.sampled_from((1, 2, 132)))
@@ -106,8 +106,8 @@ def test_lists_hold_what_a_cut_may_leave(k: int) -> None:
     lists = Lists.of(k)
     assert 5 * k / 4 <= lists.most_kept < 2 * max(5 * k / 4, 2)
     assert lists.most_kept & (lists.most_kept - 1) == 0
-    assert lists.room >= lists.most_kept + search.FINISH_THREADS
-    assert 8 * (lists.room + lists.most_kept) + search.FINISH_MEMORY_BYTES < 99 << 10
+    assert lists.room >= lists.most_kept + grid.FINISH_THREADS
+    assert 8 * (lists.room + lists.most_kept) + grid.FINISH_MEMORY_BYTES < 99 << 10
 
 
 def test_numbers_are_those_of_the_kernels() -> None:
@@ -120,5 +120,5 @@ def test_numbers_are_those_of_the_kernels() -> None:
     assert defined["SAMPLE_TILES_PER_ITEM"] == plan.SAMPLE_TILES
     assert defined["SAMPLE_STEP_BITS"] == plan.STEP_BITS
     assert defined["MAXIMA"] == plan.MAXIMA
-    assert (defined["THREADS"], defined["FINISH_THREADS"]) == (search.THREADS, search.FINISH_THREADS)
+    assert (defined["THREADS"], defined["FINISH_THREADS"]) == (grid.THREADS, grid.FINISH_THREADS)
     assert f"__launch_bounds__(THREADS, {plan.BLOCKS_PER_MULTIPROCESSOR})" in text
