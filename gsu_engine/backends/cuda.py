@@ -36,15 +36,20 @@ class CudaBackend:
 
     name = "cuda"
 
-    def __init__(self, cpu: Backend, open_device: Callable[[], Device]) -> None:
+    def __init__(self, cpu: Backend, open_device: Callable[[], Device], ways: Ways | None = None) -> None:
         """Open the device; engines that share this backend get one stream each.
+
+        Args:
+            cpu: What searches beside it.
+            open_device: Opens the device, once for each engine.
+            ways: Which way small searches take; None: what this process has measured on the device.
 
         Raises:
             BackendError: There is none that can be used.
 
         """
         self.cpu, self.form = cpu, cpu.form
-        self._open_device = open_device
+        self._open_device, self._ways = open_device, ways
         self._spare: Device | None = open_device()
         self.device_name = self._spare.name
 
@@ -91,8 +96,7 @@ class CudaBackend:
         for shape, measured in ways.measured.items():
             log.info("%s, vectors of %d, %s: %s", self.device_name, dimension, shape, measured)
 
-    @staticmethod
-    def _with_room(device: Device, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
+    def _with_room(self, device: Device, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
         free = device.free_bytes()
         has = f"{device.name} has {free:,} free"
         try:
@@ -101,7 +105,7 @@ class CudaBackend:
                 message = f"cuda: {budget:,} bytes wanted for histories, {has}"
                 raise BackendError(message)
             histories, vectors = DeviceHistories(device, budget, cap), DeviceVectors(device, table)
-            search = DeviceSearch(device, table.dimension, ways_on(device.name, table.dimension))
+            search = DeviceSearch(device, table.dimension, self._ways or ways_on(device.name, table.dimension))
             return Residence(device.name, histories, vectors, search)
         except (BudgetError, DeviceMemoryError) as error:
             message = f"cuda: too little memory ({error}), {has}"

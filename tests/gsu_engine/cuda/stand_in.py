@@ -15,6 +15,7 @@ from muse_stream.gsu_engine.cuda.histories import PAGE_BYTES, DeviceHistories
 from muse_stream.gsu_engine.cuda.residence import Residence
 from muse_stream.gsu_engine.cuda.search import DeviceSearch, Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
+from muse_stream.gsu_engine.cuda.ways import Ways
 from muse_stream.gsu_engine.errors import DeviceMemoryError
 from muse_stream.gsu_engine.kernels.residents import PAGE
 from muse_stream.gsu_engine.stats import WayStats
@@ -146,9 +147,9 @@ class StandInBackend:
 
     name = "cuda"
 
-    def __init__(self, cpu: Backend, pages: int = 100, *, by_kernels: bool = False) -> None:
+    def __init__(self, cpu: Backend, pages: int = 100, *, by_kernels: bool = False, ways: Ways | None = None) -> None:
         self.cpu, self.form, self.pages = cpu, cpu.form, pages
-        self.by_kernels = by_kernels
+        self.by_kernels, self.ways = by_kernels, ways
         self.devices: list[CountingDevice] = []
         self.searches: list[StandInSearch] = []
         self.histories: list[DeviceHistories] = []
@@ -167,7 +168,7 @@ class StandInBackend:
         self.devices.append(device)
         self.searches.append(search)
         self.histories.append(histories)
-        searching = DeviceSearch(device, table.dimension) if self.by_kernels else search
+        searching = DeviceSearch(device, table.dimension, self.ways) if self.by_kernels else search
         return Residence(device.name, histories, DeviceVectors(device, table), searching)
 
 

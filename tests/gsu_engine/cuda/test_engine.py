@@ -58,12 +58,9 @@ def test_every_answer_of_a_life_equals_the_oracle(  # noqa: PLR0917 - hypothesis
     way: Way,
 ) -> None:
     """Vectors, scratch and results grow and users leave between the searches, whichever way these take."""
-    backend = Sized(backends[1], make_device)
+    backend = Sized(backends[1], make_device, Ways(always=way))
     backend.pages = pages
-    with (
-        mock.patch.object(cuda, "ways_on", return_value=Ways(always=way)),
-        mock.patch.object(vectors, "FIRST_SLOTS", 4),
-    ):
+    with mock.patch.object(vectors, "FIRST_SLOTS", 4):
         life = Life([backend], Rules(seed, cap, pages=6, max_items=40, flood=30, kind="full"))
     for step in [*steps, Life.search]:
         step(life)

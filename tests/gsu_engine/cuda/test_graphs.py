@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muse_stream.gsu_engine import SearchBatch
+from muse_stream.gsu_engine import GsuEngine, SearchBatch
+from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.cuda import graphs, vectors
 from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.graph import StagedGraph
@@ -20,8 +21,11 @@ from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
 from tests.gsu_engine.cuda.devices import MakeDevice
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 from tests.gsu_engine.cuda.side import Side
+from tests.gsu_engine.cuda.stand_in import StandInBackend
 from tests.gsu_engine.cuda.test_search import world_of
 from tests.gsu_engine.oracle import assert_identical
+from tests.gsu_engine.test_offload import Source, lengths, table_of
+from tests.gsu_engine.test_offload import batch_of as batch_of_users
 from tests.gsu_engine.worlds import draw_vectors
 
 REPLAYED = Way(graph=True)
@@ -219,6 +223,38 @@ def test_results_that_stay_on_the_device_need_memory_of_their_own() -> None:
     with pytest.raises(DeviceMemoryError):
         side.search(batch, 7, 5, on_device=True)
     assert_identical(side.search(batch, 7, 5), expected)
+
+
+def story(backends: list[Backend], fails_after: int | None) -> tuple[GsuEngine, int]:
+    """Searches by graphs, appends and changes of vectors; the device fails after so many calls."""
+    table, source = table_of(), Source(lengths(2, 60))
+    backend = StandInBackend(backends[0], by_kernels=True, ways=Ways(always=REPLAYED))
+    options = {"cap": 1_000, "pool_bytes": 1 << 18}
+    engine = GsuEngine(table, backend=backend, **options)  # type: ignore[arg-type]
+    plain = GsuEngine(table, backend=backends[0], **options)  # type: ignore[arg-type]
+    device = backend.devices[0]
+    begun = device.steps
+    if fails_after is not None:
+        device.fail_after(fails_after)
+    for stop in (50, 55, 60):
+        batch = batch_of_users(table, [1, 2], [stop, stop])
+        expected = plain.search(batch, 5, 4, source)
+        assert_identical(engine.search(batch, 5, 4, source, on_device=stop == 55), expected)
+        engine.put_vectors(np.array([3]), np.full((1, 64), stop - 45, np.int8))
+    return engine, device.steps - begun
+
+
+def test_a_device_that_fails_at_any_call_costs_no_answer(backends: list[Backend]) -> None:
+    engine, calls = story(backends, None)
+    device = engine.stats().device
+    assert device is not None
+    assert (device.answered, device.ways.replays, device.ways.graphs) == (6, 3, 1)
+    for after in range(calls):
+        engine, _ = story(backends, after)
+        device = engine.stats().device
+        assert device is not None
+        assert device.lost == "the test took the device away"
+        assert device.ways.graphs == 0, "a lost device keeps none"
 
 
 def test_a_lost_device_is_told_at_any_call_of_a_replayed_search() -> None:
