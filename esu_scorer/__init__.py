@@ -10,6 +10,7 @@ from muse_stream.esu_scorer.devices import Cosines
 from muse_stream.esu_scorer.errors import ArtefactError, BatchError, DeviceError, EsuError
 from muse_stream.esu_scorer.features import Feature, FeatureSpec
 from muse_stream.esu_scorer.scorer import Scorer
+from muse_stream.esu_scorer.served import ModelInfo, ServedModel
 from muse_stream.esu_scorer.vocabulary import Vocabulary
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "EsuError",
     "Feature",
     "FeatureSpec",
+    "ModelInfo",
     "MuseConfig",
     "ScoreBatch",
     "Scorer",
+    "ServedModel",
     "Vocabulary",
 ]

@@ -46,6 +46,7 @@ from muse_stream.esu_scorer.manifest import (
     plain_form,
 )
 from muse_stream.esu_scorer.network import Model
+from muse_stream.esu_scorer.served import ModelInfo
 from muse_stream.esu_scorer.vocabulary import Lookup, Vocabulary
 
 MANIFEST_FILE = "artefact.json"
@@ -148,6 +149,13 @@ class Artefact:
         except FileExistsError as error:
             msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
             raise ArtefactExistsError(msg) from error
+
+    def info(self) -> ModelInfo:
+        """What serving has to know."""
+        found = self.manifest
+        return ModelInfo(
+            found.digest, found.version, found.space, found.k, found.r, spec=found.features, trained=found.trained
+        )
 
     def vocabulary(self, feature: str) -> Lookup:
         """Return the vocabulary of one feature."""

@@ -22,6 +22,7 @@ from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
 from muse_stream.esu_scorer.network.tower import CLICK
+from muse_stream.esu_scorer.served import ModelInfo
 from muse_stream.esu_scorer.vocabulary import Lookup
 
 CPU = torch.device("cpu")
@@ -44,6 +45,7 @@ class Scorer:
         self._device = device_named(device)
         self._artefact = artefact
         self._spec = artefact.spec
+        self._info = artefact.info()
         self._vocabularies = {feature.name: artefact.vocabulary(feature.name) for feature in self._spec.features}
         self._model = artefact.model().to(self._device)
 
@@ -51,6 +53,11 @@ class Scorer:
     def device(self) -> str:
         """Where it scores."""
         return str(self._device)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What this model is and reads."""
+        return self._info
 
     @property
     def digest(self) -> str:

@@ -16,8 +16,8 @@ from muse_stream.state.columns import Sequence as History
 from muse_stream.streams.export.items import ItemTables
 from muse_stream.streams.export.past import Seen
 from muse_stream.streams.serving.features import RequestFeatures, features_of
+from muse_stream.streams.serving.filters import cut
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
-from muse_stream.streams.serving.pipeline import cut
 
 CANDIDATES_MAX = 1_000
 """Candidates that are searched together."""

@@ -51,13 +51,11 @@ def oversized(request_id: str | None, user: str | None, found_bytes: int, limit:
     return Answer(request_id=request_id, user=user, status=Status.TOO_LARGE, error=error)
 
 
-def computed(ask: Ask, found: Found, space: str) -> Answer:
+def computed(ask: Ask, found: Found) -> Answer:
     """What was found for one ask."""
     request = ask.request
     history = found.history
-    model = None
-    if found.scorer is not None:
-        model = Model(digest=found.scorer.digest, version=found.scorer.artefact.manifest.version)
+    info = found.live.info if found.probabilities is not None else None
     return Answer(
         request_id=request.request_id,
         user=request.user_text,
@@ -71,8 +69,8 @@ def computed(ask: Ask, found: Found, space: str) -> Answer:
             items=found.items_version,
         ),
         window=Window(history.start, history.stop),
-        model=model,
-        space=space,
+        model=Model(digest=info.digest, version=info.version) if info else None,
+        space=found.live.space,
         history_length=len(history),
         watermark_ms=found.watermark_ms,
         stages_ms=ask.clock.milliseconds(),
@@ -98,10 +96,10 @@ def _retrieved(found: Found, k: int) -> list[Retrieved]:
 
 def _features(found: Found) -> Features | None:
     """What the network read; None where it was not asked for."""
-    read = found.features
-    if read is None or found.scorer is None:
+    read, info = found.features, found.live.info
+    if read is None or info is None:
         return None
-    spec, rows = found.scorer.artefact.spec, read.history.rows
+    spec, rows = info.spec, read.history.rows
     history = FeatureHistory(
         read.history.start,
         item=rows["item"].tolist(),

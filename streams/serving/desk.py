@@ -16,7 +16,7 @@ from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.batcher import Batcher, QueueFullError
 from muse_stream.streams.serving.features import in_share
-from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline
+from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline, SpaceError
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.answers import Answer, Status, encode_answer
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
@@ -91,7 +91,6 @@ class Desk:
         copies: Readiness of this worker's partitions.
         rules: What is accepted.
         limits: Bounds.
-        space: The vector space served.
         has_model: Whether a model is in service.
         on_batch: Told (requests, candidates) of every pass.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
@@ -105,7 +104,6 @@ class Desk:
         rules: RequestRules,
         limits: Limits,
         *,
-        space: str,
         has_model: Callable[[], bool],
         on_batch: Callable[[int, int], None] = lambda requests, candidates: None,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
@@ -114,7 +112,6 @@ class Desk:
         self._copies = copies
         self._rules = rules
         self._limits = limits
-        self._space = space
         self._has_model = has_model
         self._now_ms = now_ms
         self._batcher: Batcher[Ask, Reply | PartitionNotHereError] = Batcher(
@@ -192,9 +189,6 @@ class Desk:
         if age_ms >= allowed_ms:
             message = f"the request is {age_ms:.0f} ms old and was worth computing for {allowed_ms} ms"
             return answers.refused(request, Status.EXPIRED, "expired", message)
-        if len(request.own_rows) and request.space != self._space:
-            message = f"candidates' vectors are of space {request.space!r}, served is {self._space!r}"
-            return answers.refused(request, Status.MALFORMED, "unknown_space", message)
         if request.want != "retrieved" and len(request.items) and not self._has_model():
             message = "no model is in service; ask for want: retrieved, or wait until one is loaded"
             return answers.refused(request, Status.NOT_READY, "no_model", message)
@@ -235,13 +229,15 @@ class Desk:
             return found
         if isinstance(found, ExpiredError):
             return _reply(answers.refused(ask.request, Status.EXPIRED, "expired", str(found)), ask.clock)
+        if isinstance(found, SpaceError):
+            return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
-        reply = _reply(answers.computed(ask, found, self._space), ask.clock, len(found.history))
+        reply = _reply(answers.computed(ask, found), ask.clock, len(found.history))
         if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
             bare = replace(found, features=None)
-            reply = _reply(answers.computed(ask, bare, self._space), ask.clock, len(found.history))
+            reply = _reply(answers.computed(ask, bare), ask.clock, len(found.history))
         if len(reply.body) <= self._limits.answer_max_bytes:
             return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"

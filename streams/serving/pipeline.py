@@ -15,16 +15,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.esu_scorer import ScoreBatch, Scorer
-from muse_stream.gsu_engine import HistorySource, SearchBatch, SearchResult
+from muse_stream.esu_scorer import ScoreBatch
+from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
-from muse_stream.streams.serving.gather import Catalogue, Ids, Scored, score_batch, user_features
+from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
+from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
+from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.stages import StageClock
-from muse_stream.streams.wire.requests import Filters, Request
+from muse_stream.streams.wire.requests import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Found:
         users_position: Next offset of the users partition at that moment.
         items_version: Position of the item log that the vectors and features came from.
         watermark_ms: Largest broker time of the partition at that moment.
-        scorer: The model that scored, None without scores.
+        live: What answered.
         features: What the network read, where the request wants it.
 
     """
@@ -69,28 +71,8 @@ class Found:
     users_position: int
     items_version: int
     watermark_ms: int
-    scorer: Scorer | None
+    live: Live
     features: RequestFeatures | None = None
-
-
-class Engine(Protocol):
-    """The part of the GSU engine that requests use."""
-
-    def search(self, batch: SearchBatch, k: int, recent: int, source: HistorySource) -> SearchResult:
-        """Retrieve for every pair of the batch."""
-        ...
-
-    def prefetch(self, user: int, source: HistorySource) -> None:
-        """Make a user resident."""
-        ...
-
-
-class Vectors(Protocol):
-    """Vectors of items in the served space."""
-
-    def lookup(self, items: Ids) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """Vectors `[n, d]` and inverse norms `[n]`, 0 = absent."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +81,8 @@ class Parts:
 
     Attributes:
         lease: Lends the open store of a partition; raises PartitionNotHereError.
-        engine: Retrieval.
-        vectors: Candidates' vectors.
+        live: What answers, asked once a pass.
         inverse_norms: Inverse norms `[n] float32` of vectors that came with a request.
-        catalogue: Features and categories of items.
-        scorer: The model in service; None while there is none.
         profile: Decodes a stored profile into feature ids.
         items_moment: Holds the item tables still for a `with` block and gives the log position that they stand at.
         damaged: Told of a partition whose store a read found damaged.
@@ -112,11 +91,8 @@ class Parts:
     """
 
     lease: Callable[[int], AbstractContextManager["MomentSource"]]
-    engine: Engine
-    vectors: Vectors
+    live: Callable[[], Live]
     inverse_norms: Callable[[NDArray[np.int8]], NDArray[np.float32]]
-    catalogue: Catalogue
-    scorer: Callable[[], Scorer | None]
     profile: Callable[[bytes], Mapping[str, int]]
     items_moment: Callable[[], AbstractContextManager[int]]
     damaged: Callable[[int, DamagedStoreError], None] = lambda partition, error: None
@@ -142,11 +118,11 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """The asks of one pass whose state could be read, and the model that scores them."""
+    """The asks of one pass whose state could be read, and what answers them."""
 
     asks: list[Ask]
     reads: list[_Read]
-    scorer: Scorer | None
+    live: Live
 
     def mark(self, stage: str) -> None:
         for ask in self.asks:
@@ -159,21 +135,17 @@ class _Pass:
         )
         return history.start, np.ascontiguousarray(history.rows["item"])
 
-    @property
-    def recent(self) -> int:
-        return self.scorer.artefact.manifest.r if self.scorer else 0
-
-    @property
-    def retrieved(self) -> int:
-        return self.scorer.artefact.manifest.k if self.scorer else 0
-
     def to_score(self) -> list[int]:
         """Numbers of the asks that want scores and can have them."""
-        return [number for number, ask in enumerate(self.asks) if self.scorer and ask.wants_scores]
+        return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
 
 
 class ExpiredError(Exception):
     """The ask's deadline passed while it waited for its turn."""
+
+
+class SpaceError(Exception):
+    """The ask brought vectors of another space than the one that this pass serves."""
 
 
 class Pipeline:
@@ -186,12 +158,14 @@ class Pipeline:
         """Answer each ask, or say why not.
 
         PartitionNotHereError: it has left this worker. ExpiredError: too late. StateError: its store cannot be read.
+        SpaceError: its candidates' own vectors are of a space that is not served.
         """
         for ask in asks:
             ask.clock.mark("queue")
-        reads = self._read_all(asks)
+        live = self._parts.live()
+        reads = [_misfit(ask, live) or read for ask, read in zip(asks, self._read_all(asks), strict=True)]
         alive = [(ask, read) for ask, read in zip(asks, reads, strict=True) if isinstance(read, _Read)]
-        pass_ = _Pass([ask for ask, _ in alive], [read for _, read in alive], self._parts.scorer())
+        pass_ = _Pass([ask for ask, _ in alive], [read for _, read in alive], live)
         pass_.mark("state_read")
         found = iter(self._answer(pass_) if alive else [])
         return [next(found) if isinstance(read, _Read) else read for read in reads]
@@ -229,13 +203,14 @@ class Pipeline:
             pass_.mark("gsu")
             scored = pass_.to_score()
             shares = self._shares(pass_, results, scored)
-            catalogue, widths = self._parts.catalogue, {"retrieved": pass_.retrieved, "recent": pass_.recent}
-            batch = score_batch(shares, catalogue, **widths) if shares else None
+            live = pass_.live
+            widths = {"retrieved": live.retrieved, "recent": live.recent}
+            batch = score_batch(shares, live.catalogue, **widths) if shares else None
             features = self._features(pass_, scored, shares, batch) if batch is not None else {}
         probabilities: dict[int, NDArray[np.float32]] = {}
-        if batch is not None and pass_.scorer is not None:
+        if batch is not None and live.model is not None:
             pass_.mark("features")
-            scores = pass_.scorer.score(batch)
+            scores = live.model.score(batch)
             parts = zip(scored, batch.bounds[:-1], batch.bounds[1:], strict=True)
             probabilities = {number: scores[first:last] for number, first, last in parts}
             pass_.mark("esu")
@@ -248,7 +223,7 @@ class Pipeline:
                 users_position=read.users_position,
                 items_version=version,
                 watermark_ms=read.watermark_ms,
-                scorer=pass_.scorer if number in probabilities else None,
+                live=live,
                 features=features.get(number),
             )
             for number, read in enumerate(pass_.reads)
@@ -256,11 +231,11 @@ class Pipeline:
 
     def _search(self, pass_: _Pass) -> list[SearchResult]:
         """Results per ask, at least as wide as the model's K where scores are wanted."""
-        asks, reads = pass_.asks, pass_.reads
+        asks, reads, live = pass_.asks, pass_.reads, pass_.live
         for ask in asks:
             if ask.request.prefetch:
-                self._parts.engine.prefetch(ask.request.user, pass_)
-        vectors, inv_norms = self._candidate_vectors(asks)
+                live.engine.prefetch(ask.request.user, pass_)
+        vectors, inv_norms = self._candidate_vectors(asks, live)
         bounds = np.cumsum([0, *(len(ask.request.items) for ask in asks)], dtype=np.int64)
         batch = SearchBatch(
             users=np.array([ask.request.user for ask in asks], np.int64),
@@ -272,13 +247,13 @@ class Pipeline:
             allowed=[allowed_rows(ask.request.filters, read.history) for ask, read in zip(asks, reads, strict=True)],
             excluded=excluded_items([ask.request for ask in asks]),
         )
-        widest = max(pass_.retrieved, *(ask.request.k for ask in asks), 1)
-        result = self._parts.engine.search(batch, widest, pass_.recent, pass_)
+        widest = max(live.retrieved, *(ask.request.k for ask in asks), 1)
+        result = live.engine.search(batch, widest, live.recent, pass_)
         return [cut(result, int(first), int(last)) for first, last in pairwise(bounds)]
 
-    def _candidate_vectors(self, asks: list[Ask]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    def _candidate_vectors(self, asks: list[Ask], live: Live) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         requests = [ask.request for ask in asks]
-        vectors, inv_norms = self._parts.vectors.lookup(np.concatenate([request.items for request in requests]))
+        vectors, inv_norms = live.vectors.lookup(np.concatenate([request.items for request in requests]))
         first = 0
         for request in requests:
             if len(request.own_rows):
@@ -289,9 +264,10 @@ class Pipeline:
 
     def _shares(self, pass_: _Pass, results: list[SearchResult], numbers: list[int]) -> list[Scored]:
         """The asks with these numbers, as the gathering of columns takes them."""
-        if pass_.scorer is None:
+        info = pass_.live.info
+        if info is None:
             return []
-        names = pass_.scorer.artefact.spec.user_names
+        names = info.spec.user_names
         return [
             Scored(
                 history=pass_.reads[number].history,
@@ -311,42 +287,14 @@ class Pipeline:
             return {}
         parts = zip(numbers, wanted, shares, batch.split(), strict=True)
         return {
-            number: features_of(share, part, self._parts.catalogue, self._parts.features_history)
+            number: features_of(share, part, pass_.live.catalogue, self._parts.features_history)
             for number, own, share, part in parts
             if own
         }
 
 
-def allowed_rows(filters: Filters | None, history: History) -> NDArray[np.bool_] | None:
-    """Rows of the history that the filters let through, `[L] bool`; None = all."""
-    if filters is None or (filters.since_ms, filters.until_ms, filters.actions) == (None, None, None):
+def _misfit(ask: Ask, live: Live) -> SpaceError | None:
+    """Why an ask cannot be answered in the space that this pass serves."""
+    if not len(ask.request.own_rows) or ask.request.space == live.space:
         return None
-    allowed = np.ones(len(history.rows), np.bool_)
-    if filters.since_ms is not None:
-        allowed &= history.rows["time_ms"] >= filters.since_ms
-    if filters.until_ms is not None:
-        allowed &= history.rows["time_ms"] < filters.until_ms
-    if filters.actions is not None:
-        allowed &= np.isin(history.rows["action"], np.array(filters.actions, np.uint8))
-    return allowed
-
-
-def excluded_items(requests: Sequence[Request]) -> Ids | None:
-    """Per candidate of all requests the item not retrieved for it, `[T] int64`, 0 = none; None = none at all."""
-    wanted = [request.filters is not None and request.filters.exclude_candidate for request in requests]
-    if not any(wanted):
-        return None
-    parts = zip(requests, wanted, strict=True)
-    return np.concatenate([request.items if own else np.zeros_like(request.items) for request, own in parts])
-
-
-def cut(result: SearchResult, first: int, last: int) -> SearchResult:
-    """The candidates `first..last-1` of a result."""
-    rows = slice(first, last)
-    return SearchResult(
-        scores=result.scores[rows],
-        positions=result.positions[rows],
-        count=result.count[rows],
-        recent_scores=result.recent_scores[rows],
-        recent_present=result.recent_present[rows],
-    )
+    return SpaceError(f"candidates' vectors are of space {ask.request.space!r}, served is {live.space!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from muse_stream.esu_scorer import Artefact, FeatureSpec, ScoreBatch, Scorer
+from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel
 from muse_stream.monitoring import ModelReading
 from muse_stream.streams.settings import Settings
 
@@ -26,13 +26,13 @@ WARM_UP_CANDIDATES = (1, 200)
 class LiveModel:
     """A warmed scorer and when it was loaded (Unix time)."""
 
-    scorer: Scorer
+    scorer: ServedModel
     loaded_at_seconds: float
 
     def reading(self) -> ModelReading:
         """What monitoring shows."""
-        version = self.scorer.artefact.manifest.version
-        return ModelReading(version=version, digest=self.scorer.digest, loaded_at_seconds=self.loaded_at_seconds)
+        info = self.scorer.info
+        return ModelReading(version=info.version, digest=info.digest, loaded_at_seconds=self.loaded_at_seconds)
 
 
 def load(settings: Settings) -> LiveModel:
@@ -44,11 +44,10 @@ def load(settings: Settings) -> LiveModel:
 
     """
     torch.set_num_threads(settings.model.threads)
-    artefact = artefact_of(settings)
-    scorer = Scorer(artefact, device_of(settings))
+    scorer = Scorer(artefact_of(settings), device_of(settings))
     for candidates in WARM_UP_CANDIDATES:
-        scorer.score(_warm_up(artefact, candidates))
-    log.info("model %s (%s) is warm on %s", artefact.manifest.version, scorer.digest, scorer.device)
+        scorer.score(warm_up_batch(scorer.info, candidates))
+    log.info("model %s (%s) is warm on %s", scorer.info.version, scorer.digest, scorer.device)
     return LiveModel(scorer, time.time())
 
 
@@ -76,9 +75,9 @@ def artefact_of(settings: Settings) -> Artefact:
     return Artefact.untrained(spec, {}, seed=UNTRAINED_SEED, space=next(iter(settings.items.spaces)))
 
 
-def _warm_up(artefact: Artefact, candidates: int) -> ScoreBatch:
+def warm_up_batch(info: ModelInfo, candidates: int) -> ScoreBatch:
     """A batch of zeros with full histories: the shapes of a usual request."""
-    k, r, spec = artefact.manifest.k, artefact.manifest.r, artefact.spec
+    k, r, spec = info.k, info.r, info.spec
     return ScoreBatch(
         user_features=np.zeros((1, len(spec.user_names)), np.int64),
         recent_item=np.zeros((1, r), np.int64),

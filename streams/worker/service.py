@@ -34,6 +34,7 @@ from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
+from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Status
@@ -79,9 +80,15 @@ class WorkerService:
             enabled=settings.monitoring.enabled,
         )
         self.live = model.load(settings)
-        spec = self.live.scorer.artefact.spec
-        space = self.live.scorer.artefact.manifest.space
-        self.plane = data_plane.build(settings, space, spec.candidate_names[2:], self._observe)
+        info = self.live.scorer.info
+        self.plane = data_plane.build(settings, info.space, info.spec.candidate_names[2:], self._observe)
+        self._serving = Live(
+            space=info.space,
+            engine=self.plane.engine,
+            vectors=self.plane.tables[info.space],
+            catalogue=self.plane.catalogue,
+            model=self.live.scorer,
+        )
         self.copies = OwnedCopies(
             self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
         )
@@ -99,7 +106,6 @@ class WorkerService:
             self.copies,
             self._request_rules(),
             self._limits(),
-            space=space,
             has_model=lambda: True,
             on_batch=lambda requests, candidates: self.metrics_registry.requests.passed(requests),
         )
@@ -113,11 +119,8 @@ class WorkerService:
     def _parts(self) -> Parts:
         return Parts(
             lease=self.plane.ingest.stores.lease,
-            engine=self.plane.engine,
-            vectors=self.plane.tables[self.plane.space],
+            live=lambda: self._serving,
             inverse_norms=inverse_norms,
-            catalogue=self.plane.catalogue,
-            scorer=lambda: self.live.scorer,
             profile=decode_profile,
             items_moment=self.plane.items.moment,
             damaged=self.plane.ingest.report,

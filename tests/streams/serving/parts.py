@@ -15,6 +15,7 @@ from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.state.store import BehaviourStore
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.catalogue import Catalogue
+from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Parts, Pipeline
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile, encode_profile
@@ -47,15 +48,15 @@ class World:
     def items_moment(self) -> Iterator[int]:
         yield self.version
 
+    def live(self) -> Live:
+        return Live(self.table.space, self.engine, self.table, self.catalogue, self.scorer)
+
     def pipeline(self) -> Pipeline:
         return Pipeline(
             Parts(
                 lease=self.lease,
-                engine=self.engine,
-                vectors=self.table,
+                live=self.live,
                 inverse_norms=inverse_norms,
-                catalogue=self.catalogue,
-                scorer=lambda: self.scorer,
                 profile=decode_profile,
                 items_moment=self.items_moment,
                 damaged=lambda partition, error: self.damage.append((partition, error)),

@@ -52,7 +52,6 @@ def desk_of(
         copies or Copies(),
         rules(),
         limits,
-        space="v1",
         has_model=has_model,
         now_ms=lambda: NOW_MS,
     )
@@ -192,11 +191,9 @@ def test_no_model(world: World) -> None:
 
 
 def test_vectors_of_another_space_are_refused(world: World) -> None:
-    subject = Desk(
-        world.pipeline(), Copies(), rules(), LIMITS, space="v2", has_model=lambda: True, now_ms=lambda: NOW_MS
-    )
     own = candidate_with(500, world.table.lookup(np.array([4]))[0][0])
-    answer = answer_to(subject, candidates=[own])
+    world.table.space = "v2"
+    answer = answer_to(desk_of(world), candidates=[own])
     assert answer.status is Status.MALFORMED
     assert answer.error is not None
     assert answer.error.code == "unknown_space"
