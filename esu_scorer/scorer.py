@@ -17,7 +17,7 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
-from muse_stream.esu_scorer.devices import Column, Cosines, adopt, device_named, upload
+from muse_stream.esu_scorer.devices import Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.network import Forward, RowBatch
@@ -79,10 +79,10 @@ class Scorer:
         when the model gives what is no number: weights that are each finite may still overflow together.
         """
         with torch.inference_mode():
-            rows = to_rows(batch, self._spec, self._vocabularies, self._device)
+            rows = to_rows(batch, self._spec, self._vocabularies, self._device, cosines)
             fine = torch.ones(1, device=self._device)
             if cosines is not None:
-                rows, fine = _with_cosines(rows, cosines)
+                rows, fine = _with_finite_cosines(rows)
             result: Forward = self._model(rows)
             found = _numpy(torch.cat((result.probability[:, CLICK], fine)))  # the one wait for a GPU
         scores = found[:-1]
@@ -111,9 +111,16 @@ class Scorer:
 
 
 def to_rows(
-    batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Lookup], device: torch.device = CPU
+    batch: ScoreBatch,
+    spec: FeatureSpec,
+    vocabularies: Mapping[str, Lookup],
+    device: torch.device = CPU,
+    cosines: Cosines | None = None,
 ) -> RowBatch:
-    """Replace every id of `batch` by its table row, as tensors. Raises `BatchError`: the columns are not `spec`'s."""
+    """Replace every id of `batch` by its table row, as tensors; `cosines` stand in the place of the batch's own.
+
+    Raises `BatchError`: the columns are not `spec`'s, or `cosines` are not on the device or not of the batch's shape.
+    """
     _check_columns("candidate_features", batch.candidate_features, spec.candidate_names)
     _check_columns("user_features", batch.user_features, spec.user_names)
     item, category = vocabularies[ITEM], vocabularies[CATEGORY]
@@ -121,36 +128,42 @@ def to_rows(
     def put(column: npt.NDArray[np.generic]) -> Tensor:
         return upload(column, device)
 
+    if cosines is None:
+        recent_cosine, retrieved_cosine = put(batch.recent_cosine), put(batch.retrieved_cosine)
+    else:
+        recent_cosine = adopt("recent_cosine", cosines.recent, batch.recent_cosine.shape, device)
+        retrieved_cosine = adopt("retrieved_cosine", cosines.retrieved, batch.retrieved_cosine.shape, device)
     return RowBatch(
         user_features=put(_feature_rows(batch.user_features, spec.user_names, vocabularies)),
         recent_item=put(item.rows(batch.recent_item)),
         recent_category=put(category.rows(batch.recent_category)),
         recent_mask=put(batch.recent_mask),
         candidate_features=put(_feature_rows(batch.candidate_features, spec.candidate_names, vocabularies)),
-        recent_cosine=put(batch.recent_cosine),
+        recent_cosine=recent_cosine,
         recent_cosine_present=put(batch.recent_cosine_present),
         retrieved_item=put(item.rows(batch.retrieved_item)),
         retrieved_category=put(category.rows(batch.retrieved_category)),
-        retrieved_cosine=put(batch.retrieved_cosine),
+        retrieved_cosine=retrieved_cosine,
         retrieved_mask=put(batch.retrieved_mask),
         owners=put(batch.owners()),
         bounds=tuple(batch.bounds.tolist()),
     )
 
 
-def _with_cosines(rows: RowBatch, cosines: Cosines) -> tuple[RowBatch, Tensor]:
-    """The rows with these cosines, and on the device whether all that are present are finite, `[1] float32` 1 or 0."""
-    recent, recent_fine = _finite("recent_cosine", cosines.recent, rows.recent_cosine_present)
-    retrieved, retrieved_fine = _finite("retrieved_cosine", cosines.retrieved, rows.retrieved_mask)
+def _with_finite_cosines(rows: RowBatch) -> tuple[RowBatch, Tensor]:
+    """The rows with 0 for cosines that are no number, and whether all that are present are, `[1] float32` 1 or 0.
+
+    A number that is not finite would count beyond the tiers, and lies on the device, where nothing has looked at it.
+    """
+    recent, recent_fine = _finite(rows.recent_cosine, rows.recent_cosine_present)
+    retrieved, retrieved_fine = _finite(rows.retrieved_cosine, rows.retrieved_mask)
     fine = (recent_fine & retrieved_fine).to(torch.float32).reshape(1)
     return replace(rows, recent_cosine=recent, retrieved_cosine=retrieved), fine
 
 
-def _finite(name: str, column: Column, present: Tensor) -> tuple[Tensor, Tensor]:
-    """A column with 0 where it is not finite (that would count beyond the tiers), and whether none such is present."""
-    tensor = adopt(name, column, tuple(present.shape), present.device)
-    finite = tensor.isfinite()
-    return tensor.masked_fill(~finite, 0.0), (finite | ~present).all()
+def _finite(column: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    finite = column.isfinite()
+    return column.masked_fill(~finite, 0.0), (finite | ~present).all()
 
 
 def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:

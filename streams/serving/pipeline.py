@@ -15,12 +15,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.esu_scorer import ScoreBatch
+from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
 from muse_stream.gsu_engine import SearchBatch, SearchResult
+from muse_stream.gsu_engine.columns import DeviceColumns
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.serving.columns import cosines_for, wants_columns
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
@@ -140,6 +142,21 @@ class _Pass:
         return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
 
 
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """Results per ask, where each ask's candidates begin and the last one's end, and the whole on a device."""
+
+    results: list[SearchResult]
+    bounds: list[int]
+    columns: DeviceColumns | None
+
+    def cosines(self, model: ServedModel, scored: list[int]) -> Cosines | None:
+        """Of the scored asks, for a model that is where the columns are."""
+        first, last = self.bounds[scored[0]], self.bounds[scored[-1] + 1]
+        count = sum(self.bounds[number + 1] - self.bounds[number] for number in scored)
+        return cosines_for(model, self.columns, first, count, last - first)
+
+
 class ExpiredError(Exception):
     """The ask's deadline passed while it waited for its turn."""
 
@@ -199,9 +216,10 @@ class Pipeline:
 
     def _answer(self, pass_: _Pass) -> list[Found]:
         with self._parts.items_moment() as version:
-            results = self._search(pass_)
-            pass_.mark("gsu")
             scored = pass_.to_score()
+            found = self._search(pass_, on_device=bool(scored) and wants_columns(pass_.live.model))
+            results = found.results
+            pass_.mark("gsu")
             shares = self._shares(pass_, results, scored)
             live = pass_.live
             widths = {"retrieved": live.retrieved, "recent": live.recent}
@@ -210,7 +228,7 @@ class Pipeline:
         probabilities: dict[int, NDArray[np.float32]] = {}
         if batch is not None and live.model is not None:
             pass_.mark("features")
-            scores = live.model.score(batch)
+            scores = live.model.score(batch, found.cosines(live.model, scored))
             parts = zip(scored, batch.bounds[:-1], batch.bounds[1:], strict=True)
             probabilities = {number: scores[first:last] for number, first, last in parts}
             pass_.mark("esu")
@@ -229,8 +247,8 @@ class Pipeline:
             for number, read in enumerate(pass_.reads)
         ]
 
-    def _search(self, pass_: _Pass) -> list[SearchResult]:
-        """Results per ask, at least as wide as the model's K where scores are wanted."""
+    def _search(self, pass_: _Pass, *, on_device: bool) -> _Searched:
+        """Results at least as wide as the model's K where scores are wanted."""
         asks, reads, live = pass_.asks, pass_.reads, pass_.live
         for ask in asks:
             if ask.request.prefetch:
@@ -248,8 +266,9 @@ class Pipeline:
             excluded=excluded_items([ask.request for ask in asks]),
         )
         widest = max(live.retrieved, *(ask.request.k for ask in asks), 1)
-        result = live.engine.search(batch, widest, live.recent, pass_)
-        return [cut(result, int(first), int(last)) for first, last in pairwise(bounds)]
+        result = live.engine.search(batch, widest, live.recent, pass_, on_device=on_device)
+        results = [cut(result, int(first), int(last)) for first, last in pairwise(bounds)]
+        return _Searched(results, bounds.tolist(), result.device)
 
     def _candidate_vectors(self, asks: list[Ask], live: Live) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         requests = [ask.request for ask in asks]

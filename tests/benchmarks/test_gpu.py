@@ -299,8 +299,8 @@ def test_the_ways_of_small_searches_are_rows(monkeypatch: pytest.MonkeyPatch) ->
         assert (row.way, row.ours) == ("sampled, launches", 0.0), "the stand-in's clock stands still"
         assert len(row.medians_ms) == 4
     monkeypatch.setattr(cuda, "WAYS", {})
-    (row, _) = gpu_ways.measured(CudaBackend(ReferenceBackend(), lambda: NumpyDevice(memory_bytes=5)), 64, 5)
-    assert row.ours is None, "a device that cannot measure gives no figure"
+    full = CudaBackend(ReferenceBackend(), lambda: NumpyDevice(memory_bytes=5))
+    assert [row.ours for row in gpu_ways.measured(full, 64, 5)] == [None, None], "it cannot measure: no figure"
 
 
 def test_what_the_cpu_answered_is_no_figure_of_the_device(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

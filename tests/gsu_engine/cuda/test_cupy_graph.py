@@ -110,14 +110,14 @@ def _synchronous(*arguments: Any) -> None:
     event.synchronize()
 
 
-CANNOT: dict[str, Callable[..., None]] = {
+CANNOT: dict[str, Callable[..., object]] = {
     "a copy of CuPy's": lambda to, *_: fake_cupy.MemoryPointer(
         fake_cupy.PooledMemory(fake_cupy.MemoryPool(), to, 512), 0
     ).copy_from_host_async(0, 5),
     "pageable memory": _pageable,
     "waiting": _synchronous,
-    "page-locked memory that is new": lambda *_: fake_cupy.PinnedMemoryPool().malloc(5) and None,
-    "device memory that is new": lambda *_: fake_cupy.MemoryPool().malloc(5) and None,
+    "page-locked memory that is new": lambda *_: fake_cupy.PinnedMemoryPool().malloc(5),
+    "device memory that is new": lambda *_: fake_cupy.MemoryPool().malloc(5),
 }
 
 

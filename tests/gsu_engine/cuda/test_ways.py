@@ -110,7 +110,7 @@ def test_windows_that_are_taken_whole_have_room_for_all_their_rows(k: int) -> No
 
 
 @pytest.mark.parametrize("rows", [257, 1_500])
-def test_a_window_that_is_taken_whole_is_not_sampled(rows: int) -> None:
+def test_a_window_that_is_taken_whole_is_not_sampled(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     world, device = world_of("full", 1, [rows], width=64), NumpyDevice()
     side = Side(device, world, world.table(), ways=Ways(always=WHOLE))
     batch = world.batch([1], [3], windows=False, masks=True, exclusions=True)
@@ -122,7 +122,7 @@ def test_a_window_that_is_taken_whole_is_not_sampled(rows: int) -> None:
             sampled.append(device.struct(arguments[-1], SEARCH)["sample_items"])
         launch(*arguments)
 
-    device.launch = watched  # type: ignore[method-assign]
+    monkeypatch.setattr(device, "launch", watched)
     assert_identical(side.search(batch, 5, 3), side.expected(batch, 5, 3))
     assert sampled == [0, 0, 0]
 
