@@ -85,11 +85,11 @@ def test_most_pairs_of_a_batch_are_answered_by_the_device(make_device: MakeDevic
     assert (found.answered, sum(found.elsewhere.values())) == (8, 0)
 
 
-def test_a_rehearsal(make_device: MakeDevice, backends: list[Backend], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rehearsal(make_stand_in: MakeDevice, backends: list[Backend], monkeypatch: pytest.MonkeyPatch) -> None:
     devices: list[Any] = []
 
     def make() -> Device:
-        devices.append(make_device())
+        devices.append(make_stand_in())
         device: Device = devices[-1]
         return device
 

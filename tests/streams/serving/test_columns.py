@@ -112,10 +112,8 @@ def test_more_results_than_the_model_reads_are_cut_on_the_device(world: World, o
 
 
 def test_the_scored_ones_are_cut_out_where_they_lie_together(world: World, on_gpu: OnGpu) -> None:
-    retrieved = {"want": "retrieved"}
-    assert_scored_as_on_the_host(
-        world, on_gpu, ask(1, [3, 4], **retrieved), ask(1, [9, 5]), ask(2, [7]), ask(2, [8], **retrieved)
-    )
+    others = [ask(1, [3, 4], want="retrieved"), ask(2, [8], want="retrieved")]
+    assert_scored_as_on_the_host(world, on_gpu, others[0], ask(1, [9, 5]), ask(2, [7]), others[1])
     assert_taken(on_gpu)
 
 
