@@ -7,7 +7,8 @@ of about one size alike, so that one captured graph serves them all.
 from dataclasses import dataclass
 
 from muse_stream.gsu_engine.cuda.device import Launch
-from muse_stream.gsu_engine.cuda.plan import BLOCKS_PER_MULTIPROCESSOR, TILE, Lists, power_of_two
+from muse_stream.gsu_engine.cuda.plan import Lists, power_of_two
+from muse_stream.gsu_engine.kernels.planning import BLOCKS_PER_MULTIPROCESSOR, TILE
 
 THREADS, FINISH_THREADS = 256, 128  # of kernels/tiles.cuh and kernels/finish.cuh
 FINISH_BLOCKS_PER_MULTIPROCESSOR = 16  # 128 threads each: what a multiprocessor holds

@@ -17,22 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.arrays import I64
 from muse_stream.gsu_engine.cuda.layout import PAIR
-from muse_stream.gsu_engine.kernels.residents import PAGE
+from muse_stream.gsu_engine.kernels import planning
+from muse_stream.gsu_engine.kernels.planning import Windows
 
-TILE = 128  # rows; ROWS_PER_TILE of kernels/tiles.cuh
-GROUP = 64  # candidates of a warp
-GROUPS_MOST = 8  # warps of a block
-SAMPLE_MOST = 4_096  # rows
-SAMPLE_TILES = 4  # of an item of the first kernel
-STEP_BITS = 16
 MAXIMA = 256
-BEST_IN_SAMPLE_MOST = 48  # of the K best: then `rank` is 94 at most, and there are 96 maxima or more
 ALL_ROWS_TO = 256  # windows of so many rows, or of 4.3 K, are taken whole: a sample would not spare anything
-WAVES = 4  # items that a block takes, where there is work enough
-TILES_LEAST, TILES_MOST = 8, 64  # of an item then: what it costs to begin one is about two tiles
-BLOCKS_PER_MULTIPROCESSOR = 2  # what registers and shared memory allow, by launch_bounds of kernels/search.cu
 ROOM_LEAST = 1_024  # hits listed per candidate
 
 
@@ -83,83 +73,19 @@ def power_of_two(least: int) -> int:
     return 1 << max(least - 1, 0).bit_length()
 
 
-def plan(  # noqa: PLR0917 - columns of the pairs
-    starts: I64, stops: I64, bounds: I64, records: I64, ring: int, allowed_at: I64, lists: Lists, multiprocessors: int
-) -> Plan:
+def plan(windows: Windows, ring: int, lists: Lists, multiprocessors: int) -> Plan:
     """Plan a search.
 
     Args:
-        starts: `[P] int64` first positions of the windows.
-        stops: `[P] int64` their ends.
-        bounds: `[P+1] int64` the candidates of pair p are `bounds[p]:bounds[p+1]`.
-        records: `[P] int64` the users' records in the page table.
+        windows: The pairs: `[P] int64` first positions `starts` and ends `stops` of their windows, `[P+1] int64`
+            `bounds` (the candidates of pair p are `bounds[p]:bounds[p+1]`), `[P] int64` their users' `records` in the
+            page table, and `[P] int64` `allowed_at`, the byte at which each pair's bitmap begins, -1 = none.
         ring: Entries of a record.
-        allowed_at: `[P] int64` byte at which each pair's bitmap begins, -1 = none.
         lists: K, and which windows are taken whole.
         multiprocessors: Of the device.
 
     """
-    pairs = np.zeros(len(starts), PAIR)
-    pairs["allowed_at"] = allowed_at
-    pairs["table_at"] = records * ring
-    pairs["first_page"] = starts // PAGE % ring
-    pairs["head"] = starts % PAGE
-    pairs["length"] = stops - starts
-    pairs["first_candidate"] = bounds[:-1]
-    pairs["candidates"] = np.diff(bounds)
-    pairs["groups"] = _groups(pairs["candidates"])
-    pairs["candidate_tiles"] = _parts(pairs["candidates"], pairs["groups"] * GROUP)
-    pairs["tiles"] = _parts(pairs["length"], TILE)
-    pairs["tiles_per_item"] = _tiles_per_item(int((pairs["tiles"] * pairs["candidate_tiles"]).sum()), multiprocessors)
-    items = pairs["candidate_tiles"] * _parts(pairs["tiles"], pairs["tiles_per_item"])
-    pairs["first_item"], filter_items = _firsts(items)
-    _sample(pairs, lists)
-    pairs["first_sample_item"], sample_items = _firsts(pairs["candidate_tiles"] * pairs["sample_parts"])
-    pairs["first_done"], candidate_tiles = _firsts(pairs["candidate_tiles"])
+    pairs, counts = np.zeros(len(windows.starts), PAIR), np.empty(3, np.int64)
+    planning.plan(windows, ring, lists.k, lists.whole_to, multiprocessors, pairs, counts)
+    sample_items, filter_items, candidate_tiles = counts.tolist()
     return Plan(pairs, sample_items, filter_items, candidate_tiles)
-
-
-def _sample(pairs: NDArray[Any], lists: Lists) -> None:
-    """Size, cut and rank of each pair's sample."""
-    k = lists.k
-    lengths = pairs["length"].astype(np.int64)
-    sampled = np.minimum(np.minimum(lengths, SAMPLE_MOST), BEST_IN_SAMPLE_MOST * lengths // k)
-    sampled[lengths <= lists.whole_to] = 0
-    used = np.maximum(sampled, 1)
-    tiles = _parts(used, TILE)
-    span = np.maximum(tiles // 2, 1)
-    inside = k * used / np.maximum(lengths, 1)  # lam of the module's docstring
-    rank = np.where(used == lengths, k, np.ceil(inside + 6 * np.sqrt(inside) + 4))
-    pairs["sampled"] = sampled
-    pairs["sample_step"] = (lengths << STEP_BITS) // used
-    pairs["sample_parts"] = np.where(sampled > 0, _parts(tiles, SAMPLE_TILES), 0)
-    pairs["span"] = span
-    pairs["spans"] = _parts(np.minimum(tiles, SAMPLE_TILES) * 2 * pairs["groups"], span)
-    pairs["rank"] = np.minimum(rank, k)
-
-
-def _groups(candidates: NDArray[Any]) -> NDArray[Any]:
-    """The least power of two that holds all candidates, up to the warps of a block."""
-    wanted = np.maximum(_parts(candidates, GROUP), 1)
-    groups: NDArray[Any] = np.minimum(1 << np.ceil(np.log2(wanted)).astype(np.int64), GROUPS_MOST)
-    return groups
-
-
-def _tiles_per_item(tiles: int, multiprocessors: int) -> int:
-    """One item per block where there is little to do, else a few per block, so that all end at about the same time."""
-    blocks = BLOCKS_PER_MULTIPROCESSOR * multiprocessors
-    if tiles <= blocks * TILES_LEAST:
-        return max(-(-tiles // blocks), 1)
-    return min(max(tiles // (blocks * WAVES), TILES_LEAST), TILES_MOST)
-
-
-def _firsts(counts: NDArray[Any]) -> tuple[I64, int]:
-    """What comes before each, and the total."""
-    ends: I64 = np.cumsum(counts, dtype=np.int64)
-    return ends - counts, int(ends[-1]) if len(ends) else 0
-
-
-def _parts(whole: NDArray[Any], part: NDArray[Any] | int) -> NDArray[Any]:
-    """Quotient, rounded up."""
-    quotient: NDArray[Any] = -(-whole // part)
-    return quotient

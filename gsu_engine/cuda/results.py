@@ -6,7 +6,7 @@ and which of them are present `[T, R] uint8`, one after the other. A buffer may 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Running:
         if not parts:
             return SearchResult.empty(0, self.wanted.k, self.wanted.recent)
         scores, places, found, recent_scores, recent_present = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
+            column[0].copy() if len(column) == 1 else np.concatenate(column) for column in zip(*parts, strict=True)
         )
         positions = np.where(places >= 0, places + self.starts[:, None], -1)
         kept = self.fetches[0].kept if len(self.fetches) == 1 else None
@@ -82,7 +82,7 @@ def columns(device: Device, buffer: Buffer, candidates: int, wanted: Wanted) -> 
 
 def _unpacked(data: NDArray[np.uint8], count: int, wanted: Wanted) -> tuple[NDArray[Any], ...]:
     """The columns of a buffer, as arrays."""
-    ends = np.cumsum([0, *sizes(count, wanted).values()]).tolist()
+    ends = accumulate(sizes(count, wanted).values(), initial=0)
     scores, places, found, recent_scores, present = (data[low:high] for low, high in pairwise(ends))
     floats: F32 = scores.view(np.float32)
     return (

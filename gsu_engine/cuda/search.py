@@ -29,6 +29,7 @@ from muse_stream.gsu_engine.cuda.parcel import Packed, Parcel
 from muse_stream.gsu_engine.cuda.plan import MAXIMA, Lists, Plan, plan
 from muse_stream.gsu_engine.cuda.results import Fetch, Running
 from muse_stream.gsu_engine.cuda.ways import Way, Ways
+from muse_stream.gsu_engine.kernels.planning import Windows
 from muse_stream.gsu_engine.stats import WayStats
 
 SCRATCH_BYTES = 256 << 20  # lists of hits for 32 000 candidates at K <= 204
@@ -58,13 +59,9 @@ class Resident:
 class _Part:
     """Pairs that are searched at once: all or some of a batch's, the first and last perhaps with some candidates."""
 
-    starts: I64
-    stops: I64
-    records: I64
-    bounds: I64
+    windows: Windows
     first: int  # candidate of the batch
     allowed: U8
-    allowed_at: I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +126,12 @@ class DeviceSearch:
         asked = _Asked(resident, batch, excluded, wanted, lists, way)
         parts = _parts(batch, records, SCRATCH_BYTES // (8 * lists.room))
         fetches = [self._start_part(asked, part, keep=wanted.on_device and len(parts) == 1) for part in parts]
-        return Running(np.repeat(batch.starts, np.diff(batch.bounds)), wanted, fetches)
+        return Running(np.repeat(batch.starts, batch.bounds[1:] - batch.bounds[:-1]), wanted, fetches)
 
     def _start_part(self, asked: _Asked, part: _Part, *, keep: bool) -> Fetch:
         device, lists = self._device, asked.lists
-        windows = (part.starts, part.stops, part.bounds, part.records)
-        planned = plan(*windows, asked.resident.ring, part.allowed_at, lists, device.multiprocessors)
-        count = int(part.bounds[-1])
+        planned = plan(part.windows, asked.resident.ring, lists, device.multiprocessors)
+        count = int(part.windows.bounds[-1])
         packed = Packed.of(self._struct(asked, planned, count), _columns(asked, part, planned))
         grid = Grid.of(planned.filter_items, count, lists, device.multiprocessors)
         fetch = self._replay(asked, packed, grid, count, keep=keep) if asked.way.graph else None
@@ -203,7 +199,7 @@ class DeviceSearch:
 
 def _columns(asked: _Asked, part: _Part, planned: Plan) -> dict[str, NDArray[Any]]:
     """What the struct points to and travels with it."""
-    rows = slice(part.first, part.first + int(part.bounds[-1]))
+    rows = slice(part.first, part.first + int(part.windows.bounds[-1]))
     columns: dict[str, NDArray[Any]] = {
         "pairs": planned.pairs,
         "candidates": asked.batch.vectors[rows],
@@ -229,13 +225,15 @@ def _parts(batch: SearchBatch, records: I64, most: int) -> list[_Part]:
     """The batch in parts of at most so many candidates; pairs on a cut are searched in two parts."""
     total = len(batch.vectors)
     allowed, allowed_at = _bitmaps(batch)
+    if total <= most:
+        return [_Part(Windows(batch.starts, batch.stops, batch.bounds, records, allowed_at), 0, allowed)] * (total > 0)
     parts = []
     for first in range(0, total, most):
         bounds = np.clip(batch.bounds, first, first + most) - first
         kept = np.flatnonzero(np.diff(bounds) > 0)
         own = np.append(bounds[kept], bounds[-1])
-        columns = (batch.starts[kept], batch.stops[kept], records[kept], own)
-        parts.append(_Part(*columns, first, allowed, allowed_at[kept]))
+        windows = Windows(batch.starts[kept], batch.stops[kept], own, records[kept], allowed_at[kept])
+        parts.append(_Part(windows, first, allowed))
     return parts
 
 

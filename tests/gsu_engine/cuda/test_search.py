@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import SearchBatch, SearchResult
-from muse_stream.gsu_engine.cuda import plan, search
+from muse_stream.gsu_engine.cuda import search
 from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.ways import THREE_LAUNCHES, Way, Ways
+from muse_stream.gsu_engine.kernels import planning
 from tests.gsu_engine.cuda.devices import MakeDevice
 from tests.gsu_engine.cuda.side import Side
 from tests.gsu_engine.oracle import History, assert_identical
@@ -96,7 +97,9 @@ def misleading_world() -> World:
     good, poor = np.full((200, 128), 100, np.int8), rng.integers(-128, 128, (400, 128), np.int8)
     vectors = dict(zip(range(1, 601), np.concatenate([good, poor]), strict=True))
     items = rng.integers(201, 601, length)
-    sampled = np.arange(plan.SAMPLE_MOST) * ((length << plan.STEP_BITS) // plan.SAMPLE_MOST) >> plan.STEP_BITS
+    sampled = (
+        np.arange(planning.SAMPLE_MOST) * ((length << planning.STEP_BITS) // planning.SAMPLE_MOST) >> planning.STEP_BITS
+    )
     items[sampled[:4_000:100]] = 1
     return World(128, vectors, {1: History(7, items.tolist())}, rng)
 
