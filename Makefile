@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 export PYTHON ?= python3
 BIN := .venv/bin
+PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadscope --no-loadscope-reorder
 
 .PHONY: help setup demo test test-all check lint types gpu-test gpu-bench simulate cases chaos bench-env bench wheel-test clean
 
@@ -15,15 +17,15 @@ demo:  ## Set up, then run the whole path on real purchases, with a real Kafka
 	@scripts/setup.sh run
 	@$(BIN)/muse-stream demo
 
-test:  ## Set up, then pass the tests: lint, types, unit, property, Kafka integration
+test:  ## Set up, then pass the tests: lint, types, unit, property, Kafka integration (PROCESSES=2)
 	@scripts/setup.sh dev
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-all:  ## Everything, the slow tests included
 	@scripts/setup.sh dev
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	@$(MAKE) --no-print-directory wheel-test
 
 check: lint types

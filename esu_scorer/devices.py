@@ -17,6 +17,8 @@ from torch.utils.dlpack import from_dlpack
 
 from muse_stream.esu_scorer.errors import BatchError, DeviceError
 
+CPU = torch.device("cpu")
+
 
 class Column(Protocol):
     """An array of any library that hands out its memory (https://dmlc.github.io/dlpack)."""

@@ -11,6 +11,12 @@ EsuError
 ├── EvaluationError         scores that cannot be judged, or reports that cannot be compared
 │   └── PlotError               no plot can be drawn here
 ├── TrainingError           a run that cannot go on: a loss that is no number, a run directory of another configuration
+├── StoreError              a model store that cannot give what was asked for
+│   ├── StoreUnreachableError   its location does not answer, or is none
+│   ├── StoreMissingError       it has no such model
+│   ├── StoreNameError          a name that no model can have, or that is taken
+│   ├── StoreDigestError        the model of that name has another digest than asked for
+│   └── StoreIncompleteError    a model of which a part is missing or wrong: half-written, cut, changed
 └── ArtefactError           an artefact that cannot be used; the one in service stays
     ├── ArtefactMissingError    no artefact at this path
     ├── ArtefactExistsError     the path to save to is taken
@@ -64,6 +70,30 @@ class PlotError(EvaluationError):
 
 class TrainingError(EsuError):
     """A training run that cannot go on. Operator action: as the text says; what was saved stays."""
+
+
+class StoreError(EsuError):
+    """A model store that cannot give what was asked for. Operator action: as the text says; what serves goes on."""
+
+
+class StoreUnreachableError(StoreError):
+    """The location does not answer, refuses, or is of no kind that fsspec knows."""
+
+
+class StoreMissingError(StoreError):
+    """The store has no model of this name or digest."""
+
+
+class StoreNameError(StoreError):
+    """A name that no model can have, or that is taken: models of a store are never overwritten."""
+
+
+class StoreDigestError(StoreError):
+    """The model of that name has another digest than asked for: somebody replaced it."""
+
+
+class StoreIncompleteError(StoreError):
+    """A part of the model is missing or wrong: it was cut, changed, or is being written."""
 
 
 class ArtefactError(EsuError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from torch import Tensor
@@ -21,6 +21,7 @@ from muse_stream.esu_scorer.features import FeatureSpec
 
 FORMAT = "muse-esu"
 FORMAT_VERSION = 1
+M = TypeVar("M", bound=msgspec.Struct)
 
 
 class TensorInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,26 +70,39 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     digest: str = ""
 
 
-class _Header(msgspec.Struct):
+class Header(msgspec.Struct):
+    """What every artefact's manifest begins with, whatever its kind."""
+
     format: str
     format_version: int
 
 
-def decode_manifest(data: bytes, where: str) -> tuple[Manifest, dict[str, Any]]:
-    """Manifest and its plain JSON form; format and version are looked at first. Raises `ArtefactFormatError`."""
+def decode_header(data: bytes, where: str) -> Header:
+    """Format and version of a manifest of any kind. Raises `ArtefactFormatError`."""
     try:
-        header = msgspec.json.decode(data, type=_Header)
+        return msgspec.json.decode(data, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"{where} is not an artefact manifest ({error}); expected JSON with 'format' and 'format_version'"
         raise ArtefactFormatError(msg) from error
-    if (header.format, header.format_version) != (FORMAT, FORMAT_VERSION):
+
+
+def decode_manifest(data: bytes, where: str) -> tuple[Manifest, dict[str, Any]]:
+    """Manifest and its plain JSON form; format and version are looked at first. Raises `ArtefactFormatError`."""
+    return decode_as(Manifest, data, where)
+
+
+def decode_as(kind: type[M], data: bytes, where: str) -> tuple[M, dict[str, Any]]:
+    """The same for any kind of manifest, whose defaults of `format` and `format_version` are those that are wanted."""
+    wanted = {field.name: field.default for field in msgspec.structs.fields(kind)}
+    header = decode_header(data, where)
+    if (header.format, header.format_version) != (wanted["format"], wanted["format_version"]):
         msg = (
-            f"{where} has format {header.format!r} version {header.format_version}, this release reads {FORMAT!r} "
-            f"version {FORMAT_VERSION}; upgrade muse-stream or export the artefact again"
+            f"{where} has format {header.format!r} version {header.format_version}, this release reads "
+            f"{wanted['format']!r} version {wanted['format_version']}; upgrade muse-stream or export the artefact again"
         )
         raise ArtefactFormatError(msg)
     try:
-        return msgspec.json.decode(data, type=Manifest), json.loads(data)
+        return msgspec.json.decode(data, type=kind), json.loads(data)
     except (msgspec.DecodeError, UnicodeDecodeError, FeatureError) as error:
         msg = f"{where} has a wrong manifest: {error}; export the artefact again"
         raise ArtefactFormatError(msg) from error
@@ -96,11 +110,15 @@ def decode_manifest(data: bytes, where: str) -> tuple[Manifest, dict[str, Any]]:
 
 def digest_of(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Digest, 64 hex digits, of a manifest in plain JSON form and its tensors."""
-    content = {key: value for key, value in plain.items() if key != "digest"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    total = hashlib.sha256(text.encode())
+    total = hashlib.sha256(canonical(plain))
     _add_tensors(total, tensors)
     return total.hexdigest()
+
+
+def canonical(plain: Mapping[str, Any]) -> bytes:
+    """The manifest's part of a digest: canonical JSON without `digest`."""
+    content = {key: value for key, value in plain.items() if key != "digest"}
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -119,7 +137,7 @@ def _add_tensors(total: hashlib._Hash, tensors: Mapping[str, Tensor]) -> None:
         total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
 
 
-def plain_form(manifest: Manifest) -> dict[str, Any]:
+def plain_form(manifest: msgspec.Struct) -> dict[str, Any]:
     """Return the manifest as plain JSON values."""
     plain: dict[str, Any] = msgspec.to_builtins(manifest)
     return plain

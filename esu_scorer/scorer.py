@@ -2,7 +2,8 @@
 
 Invariant: a scorer never changes after construction, so any number of threads may score at once and a swap is the
 replacement of one reference. Candidates of several users are scored in one pass, user-side work done once per user.
-On a GPU a pass waits once, for its result.
+On the CPU a pass is compiled code that runs without the GIL (`fused`), on a GPU it is Torch's and waits once, for its
+result.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from torch import Tensor
 
 from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
-from muse_stream.esu_scorer.devices import Cosines, adopt, device_named, upload
+from muse_stream.esu_scorer.columns import check_columns, with_cosines
+from muse_stream.esu_scorer.config import blocks_of
+from muse_stream.esu_scorer.devices import CPU, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
+from muse_stream.esu_scorer.fused import FusedForm
 from muse_stream.esu_scorer.network import Forward, RowBatch
-from muse_stream.esu_scorer.network.tower import CLICK
+from muse_stream.esu_scorer.network.muse import tower_blocks
+from muse_stream.esu_scorer.network.tower import CLICK, probability
 from muse_stream.esu_scorer.served import ModelInfo
 from muse_stream.esu_scorer.vocabulary import Lookup
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,14 +43,18 @@ class Stages:
 class Scorer:
     """Scores with one artefact, without gradients. Thread-safe."""
 
-    def __init__(self, artefact: Artefact, device: str = "cpu") -> None:
-        """Move a copy of the weights to the device: `cpu`, `cuda` or `cuda:N`. Raises `DeviceError`: not here."""
+    def __init__(self, artefact: Artefact, device: str = "cpu", threads: int = 1) -> None:
+        """Move a copy of the weights to the device: `cpu`, `cuda` or `cuda:N`; on the CPU use up to `threads`.
+
+        Raises `DeviceError`: the device is not here.
+        """
         self._device = device_named(device)
         self._artefact = artefact
         self._spec = artefact.spec
         self._info = artefact.info()
         self._vocabularies = {feature.name: artefact.vocabulary(feature.name) for feature in self._spec.features}
         self._model = artefact.model().to(self._device)
+        self._fused = FusedForm(artefact, threads) if self._device.type == "cpu" else None
 
     @property
     def device(self) -> str:
@@ -78,17 +85,7 @@ class Scorer:
         Raises `BatchError` when the features do not fit or a present cosine of `cosines` is not finite, `ScoreError`
         when the model gives what is no number: weights that are each finite may still overflow together.
         """
-        with torch.inference_mode():
-            rows = to_rows(batch, self._spec, self._vocabularies, self._device, cosines)
-            fine = torch.ones(1, device=self._device)
-            if cosines is not None:
-                rows, fine = _with_finite_cosines(rows)
-            result: Forward = self._model(rows)
-            found = _numpy(torch.cat((result.probability[:, CLICK], fine)))  # the one wait for a GPU
-        scores = found[:-1]
-        if not found[-1]:
-            msg = "cosines that a mask calls present are not finite; expected the engine's own"
-            raise BatchError(msg)
+        scores = self._score_fused(self._fused, batch, cosines) if self._fused else self._score_torch(batch, cosines)
         if not np.isfinite(scores).all():
             count = int((~np.isfinite(scores)).sum())
             msg = (
@@ -98,11 +95,39 @@ class Scorer:
             raise ScoreError(msg)
         return scores
 
+    def _score_fused(self, fused: FusedForm, batch: ScoreBatch, cosines: Cosines | None) -> Float32:
+        check_columns(batch, self._spec)
+        return fused.score(batch if cosines is None else with_cosines(batch, cosines))
+
+    def _score_torch(self, batch: ScoreBatch, cosines: Cosines | None) -> Float32:
+        with torch.inference_mode():
+            rows = to_rows(batch, self._spec, self._vocabularies, self._device, cosines)
+            fine = torch.ones(1, device=self._device)
+            if cosines is not None:
+                rows, fine = _with_finite_cosines(rows)
+            result: Forward = self._model(rows)
+            found = _numpy(torch.cat((result.probability[:, CLICK], fine)))  # the one wait for a GPU
+        if not found[-1]:
+            msg = "cosines that a mask calls present are not finite; expected the engine's own"
+            raise BatchError(msg)
+        return found[:-1]
+
     def stages(self, batch: ScoreBatch) -> Stages:
-        """Return the same pass with every named stage. Raises `BatchError`."""
+        """Return the same pass by Torch, with every named stage: its scores differ in rounding. Raises `BatchError`."""
         result = self._forward(batch)
         named = {name: _numpy(stage) for name, stage in result.stages.items()}
         return Stages(_numpy(result.probability), _numpy(result.logits), named)
+
+    @property
+    def blocks(self) -> tuple[tuple[str, int], ...]:
+        """Names and widths of the parts of stage `tower_input`, in order."""
+        return tower_blocks(self._spec, blocks_of(self._artefact.manifest.network))
+
+    def score_inputs(self, inputs: Float32) -> Float32:
+        """Click probability `[N]` of rows `[N, inputs]` like those of stage `tower_input`."""
+        with torch.inference_mode():
+            logits = self._model.network.tower(upload(inputs, self._device))
+            return _numpy(probability(logits)[:, CLICK])
 
     def _forward(self, batch: ScoreBatch) -> Forward:
         with torch.inference_mode():
@@ -121,8 +146,7 @@ def to_rows(
 
     Raises `BatchError`: the columns are not `spec`'s, or `cosines` are not on the device or not of the batch's shape.
     """
-    _check_columns("candidate_features", batch.candidate_features, spec.candidate_names)
-    _check_columns("user_features", batch.user_features, spec.user_names)
+    check_columns(batch, spec)
     item, category = vocabularies[ITEM], vocabularies[CATEGORY]
 
     def put(column: npt.NDArray[np.generic]) -> Tensor:
@@ -164,12 +188,6 @@ def _with_finite_cosines(rows: RowBatch) -> tuple[RowBatch, Tensor]:
 def _finite(column: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     finite = column.isfinite()
     return column.masked_fill(~finite, 0.0), (finite | ~present).all()
-
-
-def _check_columns(name: str, columns: Int64, names: tuple[str, ...]) -> None:
-    if columns.shape[1] != len(names):
-        msg = f"{name} has {columns.shape[1]} columns, this model reads {len(names)}: {', '.join(names)}"
-        raise BatchError(msg)
 
 
 def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Lookup]) -> Int64:

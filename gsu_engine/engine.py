@@ -141,6 +141,18 @@ class GsuEngine:
             self.index.on_reclaim(self._offload.residence.clear)
             table.on_change(self._offload.follow)
 
+    def close(self) -> None:
+        """Leave index and table, which go on; who holds the engine may not search with it any more.
+
+        Its memory, and what it has on a device, is free as soon as nobody holds it.
+        """
+        self.index.off_reclaim(self._pool.clear)
+        if self._packed:
+            self.index.off_reclaim(self._packed.clear)
+        if self._offload:
+            self.index.off_reclaim(self._offload.residence.clear)
+            self.table.off_change(self._offload.follow)
+
     def append(self, users: I64, starts: I64, bounds: I64, items: I64) -> None:
         """Add behaviours that `state` has appended; users that are not resident are ignored.
 

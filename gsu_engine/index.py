@@ -112,7 +112,13 @@ class ItemIndex:
 
         A bound method does not keep its object (see `listeners`).
         """
-        self._listeners.add(listener)
+        with self._lock:
+            self._listeners.add(listener)
+
+    def off_reclaim(self, listener: Listener) -> None:
+        """Call `listener` no more."""
+        with self._lock:
+            self._listeners.remove(listener)
 
     def crowded(self) -> bool:
         """Whether items were refused a slot, enough of them since the last `reclaim` for another one to pay."""

@@ -13,7 +13,10 @@ Listener = Callable[[], None]
 
 
 class Listeners:
-    """Callables without arguments, called in the order in which they came. Adding and telling may overlap."""
+    """Callables without arguments, called in the order in which they came.
+
+    One thread at a time changes who they are; telling may overlap with that.
+    """
 
     def __init__(self) -> None:
         self._references: list[Callable[[], Listener | None]] = []
@@ -22,6 +25,10 @@ class Listeners:
         """From now on tell it; of a bound method, for as long as its object lives."""
         self._references = [reference for reference in self._references if reference() is not None]
         self._references.append(_reference(listener))
+
+    def remove(self, listener: Listener) -> None:
+        """Tell it no more."""
+        self._references = [reference for reference in self._references if reference() not in (None, listener)]
 
     def tell(self) -> None:
         """Call all that are left."""

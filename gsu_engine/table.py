@@ -113,6 +113,10 @@ class VectorTable:
         """
         self._listeners.add(listener)
 
+    def off_change(self, listener: Listener) -> None:
+        """Call `listener` no more. One thread at a time calls this and `on_change`."""
+        self._listeners.remove(listener)
+
     def lookup(self, items: I64) -> tuple[I8, F32]:
         """Vectors `[n, d] int8` and inverse norms `[n] float32` of items; zeros where there is none."""
         with self.index.shared():

@@ -6,6 +6,7 @@ Engines and services return plain stats; the composition root hands them over, a
 from muse_stream.monitoring.checks import CaughtUp, Heartbeats, gpu_check, held_back_check, model_check
 from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
 from muse_stream.monitoring.metrics import Metrics
+from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
     IngestReading,
     LagReading,
@@ -28,6 +29,8 @@ __all__ = [
     "Metrics",
     "ModelReading",
     "Probe",
+    "ReloadMetrics",
+    "ShadowMetrics",
     "SnapshotReading",
     "StaleReading",
     "StopReading",

@@ -21,3 +21,9 @@ PROBABILITY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, *(tenth / 10 for tenth in 
 """Click probabilities crowd near zero: 13.7 % of the public data's impressions were clicked."""
 COSINE = tuple(twentieth / 20 for twentieth in range(21))
 """Cosines of what was retrieved; negative ones count into the first bucket."""
+RELOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""A model from the local disk takes under a second, one that waits for its vectors as long as they take."""
+DIFFERENCE = (1e-6, 1e-5, 1e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Of two probabilities; below 1e-6 they are the same network."""
+RANK_SHIFT = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 1 / 3, 0.5)
+"""0.5 is a list reversed, the most there is; 1/3 is a random one."""

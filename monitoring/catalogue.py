@@ -13,15 +13,23 @@ from muse_stream.monitoring import buckets
 LABELS = frozenset(
     {
         *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
-        *("stage", "topic", "version"),
+        *("stage", "topic", "version", "what"),
     }
 )
 """Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
+VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
+VERIFIED = ("window", "retrieval", "scores")
+"""Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
-REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "encode", "produce")
+REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
+LEFT_OUT = ("features", "explanation")
+"""What an answer may come without: it would be too large, or for an explanation too late."""
+SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")
+"""The first three on arrival; the last, and a prefetch's, when its turn came too late."""
+OVERDUE_STAGES = ("arrival", "queue", "answer")
 STOP_REASONS = ("position", "other_log", "store", "fault")
 """What the log does not have, a log that is not the store's, a directory that cannot be used, a fault of ours."""
 STUCK_KINDS = ("assignment", "requests", "ingest")
@@ -30,6 +38,11 @@ BACKENDS = ("reference", "cpu", "cuda", "array-cuda")
 ELSEWHERE = ("no_room", "dropped", "left", "memory", "lost")
 """Why the CPU answers beside a GPU: a history larger than its budget, a user erased a moment ago, one who left before
 the search began, no memory for the search, and a GPU that failed."""
+MODEL_SLOTS = ("live", "shadow")
+RELOAD_OUTCOMES = ("swapped", "refused", "unreachable", "superseded", "failed")
+"""In service, not usable here, its location does not answer (tried again), another one wanted, a fault of ours."""
+SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
+"""Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -165,10 +178,32 @@ REQUEST_STAGE = _histogram(
     buckets.STAGE_SECONDS,
     "stage",
 )
+REQUEST_LEFT_OUT = _counter(
+    "muse_request_left_out_total", "Answers that came without something that was asked for, by what is missing.", "kind"
+)
 REQUESTS_IN_FLIGHT = _gauge("muse_requests_in_flight", "Requests that have arrived and are not yet answered.")
 REQUEST_QUEUE = _gauge("muse_request_queue_depth", "Requests that wait for their search; part of those in flight.")
 REQUEST_BATCH = _histogram(
     "muse_request_batch_size", "Requests that shared one search and scoring pass.", buckets.COUNTS
+)
+REQUEST_PASS = _histogram(
+    "muse_request_pass_duration_seconds",
+    "Time of a pass, in its thread: reads, search, scores.",
+    buckets.REQUEST_SECONDS,
+)
+REQUEST_PASS_PREDICTED = _counter(
+    "muse_request_pass_predicted_seconds_total",
+    "Time that passes were predicted to take; the sum of their durations says what became of it.",
+)
+REQUESTS_SHED = _counter(
+    "muse_requests_shed_total",
+    "Requests that were read and not computed because there was too much to do; a prefetch has its own reason.",
+    "reason",
+)
+REQUESTS_OVERDUE = _counter(
+    "muse_requests_deadline_exceeded_total",
+    "Requests whose deadline passed: before they were read, while they waited, or in their pass, which still answers.",
+    "stage",
 )
 REQUEST_CANDIDATES = _histogram("muse_request_candidates", "Candidates per request.", buckets.COUNTS)
 REQUEST_HISTORY = _histogram(
@@ -259,6 +294,19 @@ GPU_TABLE = _gauge("muse_gpu_table_bytes", "GPU memory that vectors take.")
 
 MODEL_INFO = _gauge("muse_model_info", "1; the labels say which model a slot runs.", "slot", "version", "digest")
 MODEL_LOADED = _gauge("muse_model_loaded_timestamp_seconds", "When the slot's model was loaded, as Unix time.", "slot")
+MODEL_RELOADS = _counter(
+    "muse_model_reload_total", "Attempts to bring a model into service, by how they ended.", "slot", "outcome"
+)
+MODEL_RELOAD_DURATION = _histogram(
+    "muse_model_reload_duration_seconds",
+    "From the start of an attempt to its end: fetched, checked, filled, warmed, swapped.",
+    buckets.RELOAD_SECONDS,
+)
+SPACE_COVERAGE = _gauge(
+    "muse_model_space_coverage_ratio",
+    "Share of the items with a vector in the space that is served that have one in this space.",
+    "space",
+)
 MODEL_SCORE = _histogram("muse_model_score_ratio", "Click probabilities as answered.", buckets.PROBABILITY)
 MODEL_NONFINITE = _counter("muse_model_scores_nonfinite_total", "Scores that were no number; must stay 0.")
 RETRIEVAL_COSINE = _histogram(
@@ -268,6 +316,21 @@ RETRIEVAL_FOUND = _histogram(
     "muse_retrieval_found_behaviours",
     "Behaviours retrieved per candidate; below k where history or vectors lack.",
     buckets.COUNTS,
+)
+
+SHADOW_REQUESTS = _counter(
+    "muse_shadow_requests_total", "Requests of the shadow's share, by what became of them there.", "outcome"
+)
+SHADOW_DIFFERENCE = _histogram(
+    "muse_shadow_score_difference_ratio",
+    "Absolute difference between the shadow's click probability and the answer's, per candidate.",
+    buckets.DIFFERENCE,
+)
+SHADOW_RANK = _histogram(
+    "muse_shadow_rank_difference_ratio",
+    "How far the shadow moves a candidate in its request's ranking, on average, as a share of the list: 0 is the same "
+    "order, 1/3 is unrelated, 1/2 is reversed. Requests of one candidate count as 0.",
+    buckets.RANK_SHIFT,
 )
 
 HEALTH_CHECK = _gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")
@@ -284,3 +347,24 @@ SCRAPE_ERRORS = _counter(
 )
 
 CATALOGUE: tuple[Definition, ...] = tuple(_all)
+"""What a worker exports."""
+
+VERIFY_COMPARED = _counter("muse_verify_compared_total", "Served answers of which this part was compared.", "what")
+VERIFY_MISMATCHED = _counter(
+    "muse_verify_mismatched_total", "Served answers of which this part is not what the logs say; must stay 0.", "what"
+)
+VERIFY_NEAR_STEP = _counter(
+    "muse_verify_near_step_total", "Scores that differ where the network itself is at a step; no mismatches."
+)
+VERIFY_LEFT_OUT = _counter(
+    "muse_verify_not_rebuildable_total", "Served answers that could not be computed again.", "reason"
+)
+VERIFY_MODEL = _counter(
+    "muse_verify_model_not_here_total", "Served answers whose scores were not compared, as their model is not here."
+)
+VERIFY_WAITING = _gauge("muse_verify_waiting_answers", "Served answers that wait for the logs or for their turn.")
+VERIFY_OLDEST = _gauge("muse_verify_oldest_waiting_seconds", "For how long the first of them has waited.")
+VERIFY_LAG = _gauge("muse_verify_lag_messages", "Offsets of a topic that the verification has not read yet.", "topic")
+
+VERIFICATION: tuple[Definition, ...] = tuple(_all[len(CATALOGUE) :])
+"""What `muse-stream verify-served --follow` exports."""

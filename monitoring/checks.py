@@ -147,13 +147,16 @@ def gpu_check(read: Callable[[], DeviceReading | None]) -> CheckResult:
 
 
 def model_check(read: Callable[[], ModelReading | None], clock: Callable[[], float] = time.time) -> CheckResult:
-    """Look whether a model is loaded and warmed; `read` returns None before that."""
+    """Look whether a model is loaded and warmed; `read` returns None before that.
+
+    What is on its way, or was refused, is shown and changes nothing: the model that runs answers.
+    """
     reading = read()
     if reading is None:
         return CheckResult(ok=False, detail="no model is loaded and warmed yet", advice="wait, or see the worker's log")
     return CheckResult(
         ok=True,
-        detail=f"{reading.version} ({reading.digest})",
+        detail=f"{reading.version} ({reading.digest})" + (f"; {reading.note}" if reading.note else ""),
         age_seconds=max(0.0, clock() - reading.loaded_at_seconds),
     )
 

@@ -20,6 +20,7 @@ from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
+from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StaleReading, StoreReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_engines, watch_models, watch_snapshots, watch_stores
@@ -55,6 +56,8 @@ class Metrics:
         self.ingest = IngestMetrics(self.registry, self.freshness, reasons=reasons, topics=topics)
         self.requests = RequestMetrics(self.registry, outcomes=outcomes)
         self.quality = QualityMetrics(self.registry)
+        self.reloads = ReloadMetrics(self.registry)
+        self.shadow = ShadowMetrics(self.registry)
         Scraped(self.registry, "build", (c.BUILD_INFO,), lambda: [(c.BUILD_INFO, (version,), 1)], self.errors)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -85,6 +88,14 @@ class Metrics:
     def watch_models(self, read: Callable[[], Sequence[ModelReading]]) -> None:
         """Export which models run."""
         watch_models(self.registry, read, self.errors)
+
+    def watch_coverage(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Export how much of what is served has vectors in each space."""
+
+        def samples() -> Iterator[Sample]:
+            return ((c.SPACE_COVERAGE, (space,), share) for space, share in sorted(read().items()))
+
+        Scraped(self.registry, "coverage", (c.SPACE_COVERAGE,), samples, self.errors)
 
     def watch_stale_copies(self, read: Callable[[], StaleReading]) -> None:
         """Export what copies of partitions that left take."""
@@ -127,6 +138,8 @@ class Metrics:
         self.ingest = cast("IngestMetrics", silent)
         self.requests = cast("RequestMetrics", silent)
         self.quality = cast("QualityMetrics", silent)
+        self.reloads = cast("ReloadMetrics", silent)
+        self.shadow = cast("ShadowMetrics", silent)
 
 
 class _Silent:

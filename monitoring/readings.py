@@ -143,6 +143,7 @@ class ModelReading:
         digest: Digest of the artefact.
         loaded_at_seconds: When it was loaded, as Unix time.
         slot: `live` or `shadow`.
+        note: What is on its way into the slot, or was refused last; empty: nothing.
 
     """
 
@@ -150,3 +151,4 @@ class ModelReading:
     digest: str
     loaded_at_seconds: float
     slot: str = "live"
+    note: str = ""

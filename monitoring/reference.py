@@ -7,7 +7,7 @@ import sys
 from itertools import groupby
 
 from muse_stream.monitoring import catalogue as c
-from muse_stream.monitoring.catalogue import CATALOGUE, Definition
+from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION, Definition
 
 INTRODUCTION = """# Metrics
 
@@ -20,6 +20,8 @@ Three of them answer "are behaviours retrievable in time?", each in its own way:
 * `muse_freshness_event_visible_seconds` is the age of the data, late producers included.
 * `muse_freshness_broker_visible_seconds` is our part of it. Both fall silent when the consumer stops, so also look at
 * `muse_ingest_lag_seconds`, which is computed when scraped and grows while the consumer stands still. Take its maximum.
+
+`muse-stream verify-served --follow` serves the ones of Verification on a port of its own.
 
 Aggregate over workers with `sum`, lag with `max`. A standby copy reads the same records again: it counts under
 `role="standby"` and nowhere else.
@@ -37,24 +39,36 @@ TITLES = {
     "gpu": "GPU",
     "model": "Model",
     "retrieval": "Retrieval",
+    "shadow": "Shadow",
     "health": "Health",
     "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
+    "verify": "Verification",
 }
 
 VALUES = {
     "kind": c.STORE_KINDS,
     "role": c.ROLES,
     "topic": c.TOPICS,
-    "slot": ("live", "shadow"),
+    "slot": c.MODEL_SLOTS,
     "backend": c.BACKENDS,
+    "what": c.VERIFIED,
 }
+
+OWN_VALUES = {
+    c.GPU_ELSEWHERE.name: c.ELSEWHERE,
+    c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
+    c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+    c.REQUESTS_SHED.name: c.SHED_REASONS,
+    c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
+}
+"""Of metrics whose label has other values than the same label elsewhere."""
 
 
 def page() -> str:
     """Return the whole page as Markdown."""
     parts = [INTRODUCTION]
-    for subsystem, definitions in groupby(CATALOGUE, _subsystem):
+    for subsystem, definitions in groupby((*CATALOGUE, *VERIFICATION), _subsystem):
         parts.append(f"## {TITLES[subsystem]}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|")
         parts.extend(_row(definition) for definition in definitions)
         parts.append("")
@@ -74,8 +88,7 @@ def _row(definition: Definition) -> str:
 def _label(definition: Definition, label: str) -> str:
     stages = c.INGEST_STAGES if definition.subsystem == "ingest" else c.REQUEST_STAGES
     values = stages if label == "stage" else VALUES.get(label, ())
-    if definition is c.GPU_ELSEWHERE:
-        values = c.ELSEWHERE
+    values = OWN_VALUES.get(definition.name, values)
     return f"`{label}`" + (f" ({', '.join(values)})" if values else "")
 
 

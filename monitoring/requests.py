@@ -30,6 +30,11 @@ class RequestMetrics:
         stages = HistogramFamily(registry, c.REQUEST_STAGE, [(stage,) for stage in c.REQUEST_STAGES])
         self.stages: Mapping[str, ArrayHistogram] = {stage: series for (stage,), series in stages.series.items()}
         self._batch = HistogramFamily(registry, c.REQUEST_BATCH).only
+        self._pass = HistogramFamily(registry, c.REQUEST_PASS).only
+        self._predicted = counter(registry, c.REQUEST_PASS_PREDICTED)
+        self._shed = counters(registry, c.REQUESTS_SHED, c.SHED_REASONS)
+        self._overdue = counters(registry, c.REQUESTS_OVERDUE, c.OVERDUE_STAGES)
+        self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
 
@@ -62,9 +67,24 @@ class RequestMetrics:
         if history is not None:
             self._history.observe(history)
 
-    def passed(self, requests: int) -> None:
-        """Count one search and scoring pass that so many requests shared."""
+    def left_out(self, kinds: Iterable[str]) -> None:
+        """Count what an answer came without, though it was asked for; kinds of `LEFT_OUT`."""
+        for kind in kinds:
+            self._left_out[kind,].inc()
+
+    def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
+        """Count one search and scoring pass that so many requests shared, what it took and what was predicted."""
         self._batch.observe(requests)
+        self._pass.observe(seconds)
+        self._predicted.inc(predicted_seconds)
+
+    def shed(self, reason: str) -> None:
+        """Count a request that was not computed; `reason` is one of `SHED_REASONS`."""
+        self._shed[reason,].inc()
+
+    def overdue(self, stage: str) -> None:
+        """Count a request whose deadline passed; `stage` is one of `OVERDUE_STAGES`."""
+        self._overdue[stage,].inc()
 
 
 class QualityMetrics:

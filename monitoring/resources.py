@@ -36,9 +36,13 @@ def watch_stores(registry: CollectorRegistry, read: Callable[[], StoreReading], 
 def watch_engines(
     registry: CollectorRegistry, read: Callable[[], Sequence[EngineReading]], errors: ScrapeErrors
 ) -> None:
-    """Export the engines' stats, one engine per vector space; pools and searches are added up."""
+    """Export the engines' stats, one engine per vector space; pools and searches are added up.
+
+    Engines come and go with the spaces that are served: one that is closed takes nothing away from what was counted.
+    """
+    gone = _GoneEngines()
     definitions = (c.ENGINE_INFO, *_TABLE, *_INDEX, *_POOL, *_PACKED, *_STANDING, *_SEARCH, *_GPU)
-    Scraped(registry, "engines", definitions, lambda: engine_samples(read()), errors)
+    Scraped(registry, "engines", definitions, lambda: gone.add(read()), errors)
 
 
 def watch_models(registry: CollectorRegistry, read: Callable[[], Sequence[ModelReading]], errors: ScrapeErrors) -> None:
@@ -65,6 +69,31 @@ class _Sums:
                 self._gone = [old + count for old, count in zip(self._gone, before, strict=True)]
         self._last = now
         return [sum(counts) for counts in zip(self._gone, *now.values(), strict=True)]
+
+
+class _GoneEngines:
+    """Keeps what engines had counted when they were last read."""
+
+    def __init__(self) -> None:
+        self._gone: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._last: dict[str, list[Sample]] = {}
+
+    def add(self, readings: Sequence[EngineReading]) -> Iterator[Sample]:
+        now = {reading.table.space: _counted(reading) for reading in readings}
+        for space, before in self._last.items():
+            if space not in now or any(new[2] < old[2] for new, old in zip(now[space], before, strict=True)):
+                for definition, labels, count in before:
+                    key = definition.name, labels
+                    self._gone[key] = self._gone.get(key, 0.0) + count
+        self._last = now
+        for definition, labels, value in engine_samples(readings):
+            yield definition, labels, value + self._gone.get((definition.name, labels), 0.0)
+
+
+def _counted(reading: EngineReading) -> list[Sample]:
+    """What an engine counts itself; the table and the index outlive it."""
+    outliving = {c.TABLE_REFUSED.name, c.INDEX_REFUSED.name}
+    return [one for one in engine_samples([reading]) if one[0].kind == "counter" and one[0].name not in outliving]
 
 
 def _store_samples(reading: StoreReading, sums: _Sums) -> Iterator[Sample]:

@@ -27,6 +27,7 @@ def topic_names(settings: Settings) -> TopicNames:
         scores=topics.scores,
         dead_letters=topics.dead_letters,
         control=topics.prefix + TopicNames().control,
+        models=topics.models,
     )
 
 

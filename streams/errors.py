@@ -16,6 +16,7 @@ StreamsError
 ├── DemoError          the demo cannot go on
 ├── SourceError        a file of behaviours or impressions cannot be read
 ├── ExportError        an export cannot be done, or cannot be finished
+├── ActivationError    a model cannot be activated with these settings
 └── IngestError        a partition, or the reading of the log as a whole, cannot go on
     ├── PartitionNotHereError  this worker has no open store of the partition asked for
     ├── LogMismatchError       a store and the log do not fit together
@@ -125,3 +126,7 @@ class SourceError(StreamsError):
 
 class ExportError(StreamsError):
     """An export cannot be done, or cannot be finished; no file of it is left under its final name."""
+
+
+class ActivationError(StreamsError):
+    """A model cannot be activated: its space or features are not in the settings, or there is none to go back to."""

@@ -2,13 +2,30 @@
 
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
     from muse_stream.streams.kafka.topics import TopicNames
+    from tests.sharing import Sharing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "Sharing":
+    """Several processes share the tests in the way of `sharing`."""
+    from tests.sharing import Sharing
+
+    return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, the longest part comes first."""
+    if hasattr(config, "workerinput"):
+        from tests.sharing import BROKERS, part_of
+
+        items.sort(key=lambda item: part_of(item.nodeid) != BROKERS)
 
 
 @pytest.fixture(scope="session")

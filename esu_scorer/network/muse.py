@@ -43,7 +43,7 @@ class Forward:
 class MuseNetwork(nn.Module):
     """MUSE over the features of `spec`. Stages: `recent_simtier`, `retrieved_simtier` `[T, 22]`; `recent_attention`,
     `sa_ta` or `target_attention` `[T, 2D]`; `recent_weights [T, R]`, `retrieved_weights [T, K]`; `tower_input
-    [T, inputs]`.
+    [T, inputs]`; `before_step [T, 2]`, what the last Dice reads.
     """  # noqa: D205
 
     sa_ta: SaTa  # where it is the unit
@@ -80,8 +80,10 @@ class MuseNetwork(nn.Module):
         """Score T candidates."""
         stages = self._recent_stages(batch) | self._retrieved_stages(batch)
         tower_input = torch.cat([part for part in self._tower_parts(batch, stages) if part is not None], dim=1)
-        logits: Tensor = self.tower(tower_input)  # (T, 2)
-        return Forward(logits, probability(logits), {**stages, "tower_input": tower_input})
+        before_step = self.tower.before_step(tower_input)  # (T, 2)
+        logits = self.tower.step(before_step)  # (T, 2)
+        found = {**stages, "tower_input": tower_input, "before_step": before_step}
+        return Forward(logits, probability(logits), found)
 
     def _tower_parts(self, batch: EmbeddedBatch, stages: dict[str, Tensor]) -> tuple[Tensor | None, ...]:
         """The parts of the tower's input, in order; None where the block is off."""
@@ -125,8 +127,21 @@ class MuseNetwork(nn.Module):
 _UNITS: dict[str, type[TargetAttention]] = {"target_attention": TargetAttention, "sa_ta": SaTa}
 
 
+def tower_blocks(spec: FeatureSpec, blocks: BlocksConfig) -> tuple[tuple[str, int], ...]:
+    """Names and widths of the parts of the tower's input, in order; a block that is off has none."""
+    behaviour, unit = 2 * spec.width, blocks.unit
+    return (
+        ("recent_attention", behaviour),
+        *(((unit, behaviour),) if unit != "none" else ()),
+        *((("retrieved_mean", behaviour),) if blocks.retrieved_mean else ()),
+        ("recent_mean", behaviour),
+        ("candidate", spec.candidate_width),
+        ("user", spec.user_width),
+        *((("recent_simtier", BINS),) if blocks.recent_simtier else ()),
+        *((("retrieved_simtier", BINS),) if blocks.retrieved_simtier else ()),
+    )
+
+
 def tower_inputs(spec: FeatureSpec, blocks: BlocksConfig) -> int:
     """Width of the tower's input."""
-    behaviours = 2 + (blocks.unit != "none") + blocks.retrieved_mean  # recent attention and mean are always there
-    tiers = blocks.recent_simtier + blocks.retrieved_simtier
-    return behaviours * 2 * spec.width + spec.candidate_width + spec.user_width + tiers * BINS
+    return sum(width for _, width in tower_blocks(spec, blocks))

@@ -56,9 +56,20 @@ class Tower(nn.Module):
 
     def forward(self, blocks: Tensor) -> Tensor:
         """Logits `[T, 2]`."""
-        for linear, dice in zip(self.linears, self.activations, strict=True):
+        logits: Tensor = self.step(self.before_step(blocks))
+        return logits
+
+    def before_step(self, blocks: Tensor) -> Tensor:
+        """The two numbers `[T, 2]` that the last Dice reads: where they are equal to rounding, it is a step."""
+        for linear, dice in zip(self.linears[:-1], self.activations[:-1], strict=True):
             blocks = dice(linear(blocks))  # (T, width)
-        return blocks
+        outputs: Tensor = self.linears[-1](blocks)
+        return outputs
+
+    def step(self, outputs: Tensor) -> Tensor:
+        """The last Dice: logits `[T, 2]`."""
+        logits: Tensor = self.activations[-1](outputs)
+        return logits
 
 
 def probability(logits: Tensor) -> Tensor:

@@ -21,9 +21,11 @@ COMMANDS: dict[str, str] = {
     "request": "Send one ranking request and show the answer.",
     "inspect": "Show what is stored about a user.",
     "audit": "Compare stores and a worker's memory with the log.",
+    "verify-served": "Compute served answers again from the logs, and compare.",
     "snapshot": "Make, show, check and restore snapshots of the stores.",
     "train": "Train a model on real or planted data; writes an artefact.",
     "compare": "Train a set of models and compare them, with intervals.",
+    "models": "Show, activate, roll back and compare models while workers serve.",
     "vectors": "Learn item vectors, compare them, publish them.",
     "export": "Make samples of impressions, with everything as it was then.",
     "parity": "Compare the network with a reference file, stage by stage.",
@@ -49,7 +51,7 @@ class LazyGroup(click.Group):
             # Read by OpenMP when Torch is imported. Threads that spin while they wait take the cores from the one that
             # prepares the next batch: with as many threads as cores, training is then eight times as slow.
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        module = import_module(f"muse_stream.streams.cli.{cmd_name}_command")
+        module = import_module(f"muse_stream.streams.cli.{cmd_name.replace('-', '_')}_command")
         command: click.Command = module.command
         return command
 

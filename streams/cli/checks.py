@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from muse_stream.esu_scorer import StoreError
 from muse_stream.gsu_engine.backends import choose
 from muse_stream.gsu_engine.errors import BackendError
 from muse_stream.state.errors import StateError, StoreLockedError
@@ -20,6 +21,7 @@ from muse_stream.streams.demo.http import Reply, get_json
 from muse_stream.streams.errors import KafkaError
 from muse_stream.streams.kafka.admin import cluster_id
 from muse_stream.streams.kafka.topic_admin import check_topics
+from muse_stream.streams.models.opening import open_store
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.data_plane import ITEMS_DIRECTORY
 
@@ -53,6 +55,7 @@ def all_findings(settings: Settings, config: Path | None) -> Iterator[Finding]:
     yield from found
     worker = get_json(_base(settings) + "/v1/status")
     yield from stores(settings, cluster)
+    yield from model_store(settings)
     yield from vectors(settings, cluster, worker)
     yield from running_worker(settings, worker)
     yield gpu(worker)
@@ -87,6 +90,22 @@ def stores(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
             yield Finding("store", "wrong", str(error))
             continue
         yield Finding("store", "wrong" if wrong else "ok", text, wrong)
+
+
+def model_store(settings: Settings) -> Iterator[Finding]:
+    """The model store, where there is one: it answers, and which models in it cannot be used."""
+    if settings.model.store is None:
+        return
+    try:
+        store = open_store(settings)
+        entries = store.entries() if store else []
+    except StoreError as error:
+        yield Finding("model store", "wrong", str(error))
+        return
+    yield Finding("model store", "ok", f"{len(entries)} models at {settings.model.store}")
+    for entry in entries:
+        if entry.problem is not None:
+            yield Finding("model", "note", f"{entry.name}: {entry.problem}")
 
 
 def _foreign(identity: StoreIdentity, settings: Settings, cluster: Cluster) -> str:

@@ -1,6 +1,7 @@
 """`muse-stream request`: one request through Kafka, and its answer."""
 
-import json
+from http import HTTPStatus
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -16,22 +17,26 @@ from muse_stream.streams.cli.common import (
     print_json,
     settings_options,
 )
+from muse_stream.streams.cli.explanation import Names, show_explanation
+from muse_stream.streams.demo.http import get_json
 from muse_stream.streams.demo.requester import Asked, Requester
 from muse_stream.streams.demo.story import ranking, when
+from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Answer, Status
 from muse_stream.streams.wire.ids import Id
 
+TITLES = 1_000
+"""Newest behaviours whose titles are asked for: the most that a worker tells at once."""
+
 
 @click.command(
-    epilog=example(
-        "muse-stream request --user 17850 85123A 71053", "muse-stream request --user 17850 22423 --want both"
-    )
+    epilog=example("muse-stream request --user 17850 85123A 71053", "muse-stream request --user 17850 22423 --explain")
 )
 @click.argument("candidates", nargs=-1, required=True, metavar="ITEM...")
 @click.option("--user", required=True, metavar="ID", help="Whose history.")
 @click.option("--k", type=click.IntRange(1), metavar="N", help="Behaviours to retrieve per candidate.")
 @click.option("--want", type=click.Choice(["scores", "retrieved", "both"]), default="both", show_default=True)
-@click.option("--explain", is_flag=True, help="Ask for the explanation too.")
+@click.option("--explain", is_flag=True, help="Show what each score is made of.")
 @click.option("--timeout", default=30.0, show_default=True, metavar="SECONDS", help="How long to wait for the answer.")
 @json_option
 @settings_options
@@ -63,11 +68,20 @@ def command(
     if as_json:
         print_json({**msgspec.to_builtins(answer), "latency_ms": round(asked.latency_ms, 3)})
     else:
-        show(make_console(), asked, answer)
+        show(make_console(), asked, answer, names_of(settings, user) if explain else None)
 
 
-def show(console: Console, asked: Asked, answer: Answer) -> None:
-    """Print the ranking, what each candidate retrieved, and where the time went."""
+def names_of(settings: Settings, user: str) -> Names:
+    """Names of actions, and titles of the user's newest items where the settings' worker tells them."""
+    base = f"http://{settings.http.host}:{settings.http.port}"
+    reply = get_json(f"{base}/v1/users/{quote(user, safe='')}/sequence?limit={TITLES}")
+    behaviours = reply.body.get("behaviours", []) if reply.status == HTTPStatus.OK else []
+    titles = {row["item"]: row["title"] for row in behaviours if row["title"]}
+    return Names(titles, {code: name for name, code in settings.actions.items()})
+
+
+def show(console: Console, asked: Asked, answer: Answer, names: Names | None = None) -> None:
+    """Print the ranking, what each candidate retrieved, with `names` the explanation, and where the time went."""
     sent = answer.candidates or []
     table = Table(title=f"user {answer.user}: {answer.history_length} behaviours", title_justify="left")
     for name in ("score", "candidate", "retrieved", "closest", "when"):
@@ -82,9 +96,10 @@ def show(console: Console, asked: Asked, answer: Answer) -> None:
         )
         table.add_row(score, str(sent[place]), str(len(found.item)) if found else "-", *closest)
     console.print(table)
-    if answer.explanation is not None:
-        console.print("explanation, per candidate in the request's order:")
-        console.print_json(json.dumps(answer.explanation), indent=None)
+    if names is not None:
+        show_explanation(console, answer, names)
+    if answer.left_out:
+        console.print(f"left out: {', '.join(answer.left_out)}; too large for one answer, or too late", highlight=False)
     model = f"model {answer.model.version}" if answer.model else "no model asked for"
     stages = ", ".join(f"{stage} {value:.1f}" for stage, value in answer.stages_ms.items())
     console.print(f"{model}; {asked.latency_ms:.1f} ms from sending to reading (ms: {stages})", highlight=False)

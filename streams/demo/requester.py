@@ -17,6 +17,7 @@ from msgspec import DecodeError
 
 from muse_stream.streams.clients import open_consumer, open_producer
 from muse_stream.streams.errors import DemoError
+from muse_stream.streams.kafka.producer import Pending
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Answer, Status, decode_answer
 from muse_stream.streams.wire.encode import encode_request
@@ -25,17 +26,23 @@ from muse_stream.streams.wire.requests import RequestValue
 
 POLL_MS = 200
 POLL_RECORDS = 500
+LOOK_SECONDS = 0.2
+"""Who waits looks so often whether the broker has refused the request."""
 
 
 @dataclass(slots=True)
 class Asked:
-    """One request on its way: when it was sent and, once `done` is set, its answer and when that was read (seconds)."""
+    """One request on its way: when it was sent and, once `done` is set, its answer and when that was read (seconds).
+
+    `pending` says whether the broker has the request, once it was handed to the producer.
+    """
 
     request_id: str
     sent_seconds: float
     answer: Answer | None = None
     read_seconds: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
+    pending: Pending | None = None
 
     @property
     def scored(self) -> bool:
@@ -46,6 +53,21 @@ class Asked:
     def latency_ms(self) -> float:
         """From sending to having read the answer."""
         return (self.read_seconds - self.sent_seconds) * 1e3
+
+    def wait(self, deadline: float) -> bool:
+        """Wait for the answer until `deadline`, of `time.monotonic`; tells whether it came.
+
+        Raises:
+            DeliveryError: The broker does not have the request, so nobody will answer.
+
+        """
+        while not self.done.wait(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic()))):
+            refusal = self.pending.exception() if self.pending and self.pending.done() else None
+            if refusal is not None:
+                raise refusal
+            if time.monotonic() >= deadline:
+                return False
+        return True
 
 
 class OpenRequests:
@@ -110,13 +132,14 @@ class Requester:
         asked = self._open.add()
         request = RequestValue(request_id=asked.request_id, candidates=list(candidates), **options)
         key, value = encode_request(user, request)
-        self._producer.send(self._topics.requests, key, value)
+        asked.pending = self._producer.send(self._topics.requests, key, value)
         return asked
 
     def ask(self, user: Id, candidates: Sequence[Id], *, wait_seconds: float = 30.0, **options: Any) -> Asked:  # noqa: ANN401
         """Send a request and wait for its answer.
 
         Raises:
+            DeliveryError: The broker does not have the request.
             DemoError: No answer in time, or the answers can no longer be read.
 
         """
@@ -131,9 +154,15 @@ class Requester:
         return asked
 
     def wait(self, asked: Sequence[Asked], seconds: float) -> bool:
-        """Wait until all are answered, at most so long; tells whether they are. Raises `DemoError`: reading failed."""
+        """Wait until all are answered, at most so long; tells whether they are.
+
+        Raises:
+            DeliveryError: The broker does not have one of the requests.
+            DemoError: The answers can no longer be read.
+
+        """
         deadline = time.monotonic() + seconds
-        done = all(one.done.wait(max(0.0, deadline - time.monotonic())) for one in asked)
+        done = all(one.wait(deadline) for one in asked)
         if self._failure is not None:
             message = f"the answers can no longer be read: {self._failure}"
             raise DemoError(message) from self._failure

@@ -30,7 +30,7 @@ other samples were asked for, and in which order, changes no bit of it.
     tape.py          one log partition, read once, up to one moment after the other
     past.py          a partition's store at a moment, by replay;  stored.py: out of a worker's stores
     items.py         vectors and features at a moment
-    sampler.py       the serving code's search and columns for what was read
+    searches.py      the serving code's search for what was read;  sampler.py: and its columns
     columns.py       samples as columns;  layout.py: as the released tables name them;  shards.py: files
     replay.py        all of it, in order;  cluster.py: out of the settings
     served.py        the same from answers that carried their features

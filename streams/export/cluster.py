@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from muse_stream.gsu_engine import GsuEngine, quantise
+from muse_stream.gsu_engine import GsuEngine, VectorTable, quantise
 from muse_stream.state.budget import StoreBudget
+from muse_stream.state.item_chunks import ItemBatch
 from muse_stream.state.moment import StoreReader
 from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.streams.clients import open_admin
@@ -23,6 +24,7 @@ from muse_stream.streams.export.past import Codecs, Horizon, LogPast, Past, Past
 from muse_stream.streams.export.sampler import Sampler, Shape
 from muse_stream.streams.export.stored import StorePast
 from muse_stream.streams.export.tape import TapeReader, Tapes
+from muse_stream.streams.ingest.ports import Decode
 from muse_stream.streams.kafka.admin import cluster_id
 from muse_stream.streams.kafka.consumer import BatchConsumer, ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.topic_admin import topic_configs
@@ -66,8 +68,31 @@ def shape_of(settings: Settings) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSetting:
+    """What a world of logs is made of.
+
+    Attributes:
+        settings: Name the cluster, topics, rules and memory.
+        cluster: What the brokers said.
+        origin: Where behaviours come from.
+        partitions: Partitions of behaviours that are needed.
+
+    """
+
+    settings: Settings
+    cluster: Cluster
+    origin: Origin
+    partitions: tuple[int, ...]
+
+    def identity(self, partition: int) -> StoreIdentity:
+        """The log of a partition's scratch store."""
+        topics = self.settings.topics
+        return StoreIdentity(self.cluster.identity, topics.behaviours, partition, topics.partitions)
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
-    """What worlds are made of.
+    """What an export's worlds are made of.
 
     Attributes:
         settings: Name the cluster, topics, rules and memory.
@@ -86,37 +111,35 @@ class Setting:
     length: int
     partitions: tuple[int, ...]
 
-    def identity(self, partition: int) -> StoreIdentity:
-        """The log of a partition's scratch store."""
-        topics = self.settings.topics
-        return StoreIdentity(self.cluster.identity, topics.behaviours, partition, topics.partitions)
+    @property
+    def logs(self) -> LogSetting:
+        """The part that says which logs."""
+        return LogSetting(self.settings, self.cluster, self.origin, self.partitions)
 
 
-class ClusterWorld:
-    """One sweep's world over the real logs; `close` it.
+class LogWorld:
+    """The real logs, up to one moment after the other; `close` it.
 
     Attributes:
         items: The items log.
         pasts: Partitions.
-        sampler: Computes samples.
         now_ms: The time at which the logs' ends were read.
 
     """
 
-    def __init__(self, setting: Setting, reader: TapeReader) -> None:
+    def __init__(self, setting: LogSetting, tables: ItemTables, reader: TapeReader) -> None:
         self._setting, self._reader = setting, reader
-        self._scratch = tempfile.TemporaryDirectory(prefix="muse-export-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="muse-replay-")
         settings, topics = setting.settings, setting.settings.topics
         self.now_ms = int(time.time() * 1e3)
         wanted = [(topics.items, 0), *((topics.users, number) for number in setting.partitions)]
         wanted += [(topics.behaviours, number) for number in setting.partitions if setting.origin == "log"]
         self.tapes = Tapes(reader, wanted)
         self._budget = StoreBudget(settings.state.block_cache_bytes, settings.state.write_buffer_bytes)
-        tables = _tables(settings, setting.shape)
-        decode = partial(decode_items, rules=ItemRules(settings.items.spaces, quantise, tuple(settings.features.item)))
-        self.items = ItemsPast(tables, self.tapes[topics.items, 0], decode, setting.cluster.horizons[topics.items])
+        self.items = ItemsPast(
+            tables, self.tapes[topics.items, 0], item_codec(settings), setting.cluster.horizons[topics.items]
+        )
         self.pasts = Pasts(self._past)
-        self.sampler = Sampler(tables, _engine(settings, tables), setting.shape, setting.length)
 
     def close(self) -> None:
         """Close the scratch stores and remove them."""
@@ -125,15 +148,12 @@ class ClusterWorld:
 
     def _past(self, partition: int) -> Past:
         setting, settings = self._setting, self._setting.settings
-        topics, state = settings.topics, settings.state
-        rules = Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_seconds=state.ttl_seconds)
-        store = scratch_store(Path(self._scratch.name), setting.identity(partition), rules, self._budget)
-        users, horizon = self.tapes[topics.users, partition], setting.cluster.horizons[topics.users]
-        user_rules = UserRules(partition_count=topics.partitions)
-        codecs = Codecs(
-            partial(decode_behaviours, rules=BehaviourRules(topics.partitions, settings.actions)),
-            partial(decode_users, rules=user_rules),
+        topics = settings.topics
+        store = scratch_store(
+            Path(self._scratch.name), setting.identity(partition), store_rules(settings), self._budget
         )
+        users, horizon = self.tapes[topics.users, partition], setting.cluster.horizons[topics.users]
+        codecs = codecs_of(settings)
         if setting.origin == "log":
             return LogPast(store, self.tapes[topics.behaviours, partition], users, codecs, horizon)
         at = (topics.behaviours, partition)
@@ -153,6 +173,21 @@ class ClusterWorld:
             message = f"{found}, {settings.kafka.brokers} is {self._setting.cluster.identity}; name its brokers"
             raise ExportError(message)
         return reader
+
+
+class ClusterWorld(LogWorld):
+    """One sweep's world of an export.
+
+    Attributes:
+        sampler: Computes samples.
+
+    """
+
+    def __init__(self, setting: Setting, reader: TapeReader) -> None:
+        tables = _tables(setting.settings, setting.shape)
+        super().__init__(setting.logs, tables, reader)
+        engine = engine_of(setting.settings, tables.spaces[setting.shape.space])
+        self.sampler = Sampler(tables, engine, setting.shape, setting.length)
 
 
 class Worlds:
@@ -190,6 +225,27 @@ def partitions_of(partitions: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({number for number in partitions if number >= 0}))
 
 
+def store_rules(settings: Settings) -> Rules:
+    """The rules of a worker's stores."""
+    state = settings.state
+    return Rules(cap=state.cap, duplicate_window=state.duplicate_window, ttl_seconds=state.ttl_seconds)
+
+
+def codecs_of(settings: Settings) -> Codecs:
+    """A worker's decoding of behaviours and users."""
+    count = settings.topics.partitions
+    return Codecs(
+        partial(decode_behaviours, rules=BehaviourRules(count, settings.actions)),
+        partial(decode_users, rules=UserRules(partition_count=count)),
+    )
+
+
+def item_codec(settings: Settings) -> Decode[ItemBatch]:
+    """A worker's decoding of items."""
+    rules = ItemRules(settings.items.spaces, quantise, tuple(settings.features.item))
+    return partial(decode_items, rules=rules)
+
+
 def _tables(settings: Settings, shape: Shape) -> ItemTables:
     if shape.space not in settings.items.spaces:
         message = (
@@ -197,13 +253,14 @@ def _tables(settings: Settings, shape: Shape) -> ItemTables:
         )
         raise ExportError(message + "; add it to items.spaces")
     features, budget = shape.spec.candidate_names[2:], settings.items.table_budget_bytes
-    return ItemTables.of(shape.space, settings.items.spaces[shape.space], features, budget)
+    return ItemTables.of({shape.space: settings.items.spaces[shape.space]}, features, budget)
 
 
-def _engine(settings: Settings, tables: ItemTables) -> GsuEngine:
+def engine_of(settings: Settings, vectors: VectorTable) -> GsuEngine:
+    """The worker's engine over one space's vectors, without packed rows."""
     engine = settings.engine
     return GsuEngine(
-        tables.vectors,
+        vectors,
         cap=settings.state.cap,
         pool_bytes=engine.pool_bytes,
         packed_bytes=0,

@@ -45,24 +45,30 @@ class _NoStore:
 
 @dataclass(frozen=True, slots=True)
 class ItemTables:
-    """What samples read of items: the served space's vectors, and the catalogue, over one index."""
+    """What is read of items: the vectors of each space wanted, and the catalogue, over one index."""
 
-    vectors: VectorTable
+    spaces: Mapping[str, VectorTable]
     catalogue: Catalogue
 
     @classmethod
-    def of(cls, space: str, dimension: int, features: tuple[str, ...], budget_bytes: int) -> "ItemTables":
-        """Empty tables."""
+    def of(cls, spaces: Mapping[str, int], features: tuple[str, ...], budget_bytes: int) -> "ItemTables":
+        """Empty tables: dimensions by space, item features in the order of their columns, bytes of each space."""
         index = ItemIndex()
-        return cls(VectorTable(space, dimension, index, budget_bytes), Catalogue(index, features))
+        tables = {name: VectorTable(name, dimension, index, budget_bytes) for name, dimension in spaces.items()}
+        return cls(tables, Catalogue(index, features))
+
+
+def feed_of(tables: ItemTables, decode: Decode[ItemBatch]) -> ItemFeed:
+    """The item reader's own feed into the tables; it keeps no rows on disk."""
+    return ItemFeed(_NoStore(), tables.spaces, tables.catalogue, decode)
 
 
 class ItemsPast:
     """The items log, up to a moment. `refused`: vectors that found no room in the table's budget."""
 
     def __init__(self, tables: ItemTables, tape: Tape, decode: Decode[ItemBatch], horizon: Horizon) -> None:
-        self._tables: Mapping[str, VectorTable] = {tables.vectors.space: tables.vectors}
-        self._feed = ItemFeed(_NoStore(), self._tables, tables.catalogue, decode)
+        self._tables = tables.spaces
+        self._feed = feed_of(tables, decode)
         self.tape, self._horizon = tape, horizon
 
     @property

@@ -8,6 +8,7 @@ that a partition went to a worker that stood further back.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,30 @@ class Moment:
     items: int | None = None
 
 
+class Placed(Protocol):
+    """The columns that say where `n` rows belong; see `Impressions`."""
+
+    @property
+    def user(self) -> I64:
+        """`[n] int64`."""
+        ...
+
+    @property
+    def partition(self) -> NDArray[np.int32]:
+        """`[n] int32` of behaviours and users; `NOBODY`: the row is left out."""
+        ...
+
+    @property
+    def time_ms(self) -> I64:
+        """`[n] int64`."""
+        ...
+
+    @property
+    def positions(self) -> I64 | None:
+        """`[n, 3] int64` behaviours, users, items; None: the moments follow from the times."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Impressions of one user at one moment: numbers into the impressions."""
@@ -37,19 +62,17 @@ class Group:
     rows: I64
 
 
-def sweeps(impressions: Impressions) -> Iterator[I64]:
-    """Numbers of all impressions but those of reserved users, a replay's worth at a time, in the order to take them."""
-    wanted = np.flatnonzero(impressions.partition != NOBODY)
-    user, partition, time_ms = (
-        column[wanted] for column in (impressions.user, impressions.partition, impressions.time_ms)
-    )
-    if impressions.positions is None:
+def sweeps(rows: Placed) -> Iterator[I64]:
+    """Numbers of all rows but those of `NOBODY`, a replay's worth at a time, in the order to take them."""
+    wanted = np.flatnonzero(rows.partition != NOBODY)
+    user, partition, time_ms = (column[wanted] for column in (rows.user, rows.partition, rows.time_ms))
+    if rows.positions is None:
         yield wanted[np.lexsort((user, partition, time_ms))]
         return
-    behaviours, users, items = impressions.positions[wanted].T
+    behaviours, users, items = rows.positions[wanted].T
     left = wanted[np.lexsort((time_ms, user, users, behaviours, partition, items))]
     while len(left):
-        forward = _forward(impressions.partition[left], impressions.positions[left])
+        forward = _forward(rows.partition[left], rows.positions[left])
         yield left[forward]
         left = left[~forward]
 

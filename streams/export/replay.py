@@ -16,7 +16,8 @@ from muse_stream.streams.export.items import ItemsPast
 from muse_stream.streams.export.moments import Group, groups, sweeps
 from muse_stream.streams.export.past import Pasts, Seen
 from muse_stream.streams.export.reasons import Reason
-from muse_stream.streams.export.sampler import Sampler, Wanted
+from muse_stream.streams.export.sampler import Sampler
+from muse_stream.streams.export.searches import Wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from muse_stream.streams.export.replay import LeftOut
 from muse_stream.streams.export.sampler import Shape
 from muse_stream.streams.export.tape import Tape
 from muse_stream.streams.serving.features import RequestFeatures, newest_of
-from muse_stream.streams.wire.answers import Answer, CandidateFeatures, FeatureHistory, Features, decode_answer
+from muse_stream.streams.wire.answers import Answer, decode_answer
+from muse_stream.streams.wire.features import Behaviours, CandidateFeatures, Features
 from muse_stream.streams.wire.ids import id_of
 
 EVER = 2**63 - 1
@@ -64,8 +65,10 @@ def _answers(tapes: Iterable[Tape]) -> Iterator[Answer]:
 
 
 def _taken(answer: Answer, rows: I64, impressions: Impressions, shape: Shape, length: int) -> Taken | None:
-    features, positions, window = answer.features, answer.positions, answer.window
-    if features is None or positions is None or window is None or answer.user is None:
+    features, positions, window, told = answer.features, answer.positions, answer.window, answer.behaviours
+    if features is None or positions is None or window is None or answer.user is None or told is None:
+        return None
+    if not _is_whole(told, features):
         return None
     names = (tuple(features.candidate_names), tuple(features.user_names))
     if names != (shape.spec.candidate_names, shape.spec.user_names):
@@ -79,45 +82,70 @@ def _taken(answer: Answer, rows: I64, impressions: Impressions, shape: Shape, le
     found = [int(row) for row in rows[mine] if int(impressions.item[row]) in place]
     if not found:
         return None
-    read = _features(features, (window.start, window.stop), shape, length)
+    read = _features(told, features, (window.start, window.stop), shape, length)
     at = (positions.behaviours.offset, positions.users, positions.items)
     candidates = [place[int(impressions.item[row])] for row in found]
     return Taken(np.array(found, np.int64), np.array(candidates, np.int64), read, positions.behaviours.partition, at)
 
 
-def _features(features: Features, window: tuple[int, int], shape: Shape, length: int) -> RequestFeatures:
+def _features(
+    told: Behaviours, features: Features, window: tuple[int, int], shape: Shape, length: int
+) -> RequestFeatures:
     """The columns that the answer was written from."""
-    history = newest_of(_history(features.history), length)
     candidates = features.candidates
+    history, categories = _history(told, features.history_rows, window[1])
+    newest = newest_of(history, length)
+    rows = _wide([one.row for one in candidates], shape.k, np.int64, -1)
+    table = (np.array([*column, empty], np.int64) for column, empty in zip(_columns(told), (-1, 0, 0), strict=True))
+    positions, items, item_categories = (column[rows] for column in table)
     return RequestFeatures(
         user=np.array(features.user, np.int64),
         candidates=np.array([one.values for one in candidates], np.int64),
-        history=history,
-        categories=np.array(features.history.category, np.int64)[-len(history) :] if len(history) else _NONE,
+        history=newest,
+        categories=categories[len(history) - len(newest) :],
         window=window,
-        positions=_wide(candidates, "position", shape.k, np.int64, -1),
-        items=_wide(candidates, "item", shape.k, np.int64, 0),
-        item_categories=_wide(candidates, "category", shape.k, np.int64, 0),
-        cosines=_wide(candidates, "cosine", shape.k, np.float32, 0),
-        recent_cosines=_wide(candidates, "recent_cosine", shape.r, np.float32, 0),
-        recent_present=_wide(candidates, "recent_present", shape.r, np.bool_, 0),
+        positions=positions,
+        items=items,
+        item_categories=item_categories,
+        cosines=_wide([one.cosine for one in candidates], shape.k, np.float32, 0),
+        recent_cosines=_wide([one.recent_cosine for one in candidates], shape.r, np.float32, 0),
+        recent_present=_wide([_present(one) for one in candidates], shape.r, np.bool_, 0),
     )
 
 
-_NONE: I64 = np.empty(0, np.int64)
+def _is_whole(told: Behaviours, features: Features) -> bool:
+    """Whether every row that is named stands in the table."""
+    lengths = {len(told.position), len(told.item), len(told.category), len(told.time_ms), len(told.action)}
+    named = [row for one in features.candidates for row in one.row]
+    return (
+        len(lengths) == 1
+        and 0 <= features.history_rows <= len(told.position)
+        and all(0 <= row < len(told.position) for row in named)
+        and all(len(one.row) == len(one.cosine) for one in features.candidates)
+    )
 
 
-def _history(sent: FeatureHistory) -> History:
-    rows = np.zeros(len(sent.item), BEHAVIOUR)
+def _columns(told: Behaviours) -> tuple[list[int], ...]:
+    return told.position, told.item, told.category
+
+
+def _history(told: Behaviours, count: int, stop: int) -> tuple[History, I64]:
+    """The newest `count` behaviours of the table, of which the last lies before `stop`, and their categories."""
+    rows = np.zeros(count, BEHAVIOUR)
+    first = len(told.position) - count
     for name in ("item", "time_ms", "action"):
-        rows[name] = getattr(sent, name)
-    return History(sent.start, rows)
+        rows[name] = getattr(told, name)[first:]
+    return History(told.position[first] if count else stop, rows), np.array(told.category[first:], np.int64)
 
 
-def _wide(candidates: list[CandidateFeatures], name: str, width: int, kind: type, empty: int) -> NDArray[Any]:
+def _present(one: CandidateFeatures) -> list[bool]:
+    absent = set(one.recent_absent)
+    return [place not in absent for place in range(len(one.recent_cosine))]
+
+
+def _wide(lists: list[Any], width: int, kind: type, empty: int) -> NDArray[Any]:
     """Ragged lists as `[C, width]`."""
-    cells: NDArray[Any] = np.full((len(candidates), width), empty, kind)
-    for row, one in enumerate(candidates):
-        found = getattr(one, name)
+    cells: NDArray[Any] = np.full((len(lists), width), empty, kind)
+    for row, found in enumerate(lists):
         cells[row, : len(found)] = found
     return cells

@@ -152,6 +152,11 @@ class IngestService(LoopThread):
         current = self._given == self._confirmed
         return {number: known.state(current=current) for number, known in list(self._partitions.items())}
 
+    def state(self, partition: int) -> PartitionState | None:
+        """The same of one partition, None where it should not be open: every request asks."""
+        known = self._partitions.get(partition)
+        return None if known is None else known.state(current=self._given == self._confirmed)
+
     def _position(self, partition: int) -> int | None:
         known = self._partitions.get(partition)
         return None if known is None else known.position

@@ -10,6 +10,8 @@ What each setting is for:
   can be rebuilt from the log for that long. Requests and scores are kept as long.
 * `LogAppendTime` on everything that state and deadlines are built from: the record's time is the broker's clock.
 * Dead letters hold any record of the other topics with its bytes in base64 (4/3 of its size) and the reason.
+* models is a handful of keys, read from the beginning at every start: compacted without delay, in segments of an hour,
+  since the segment being written is never compacted and every worker repeats its report each minute.
 """
 
 from dataclasses import dataclass, field
@@ -20,13 +22,14 @@ REPLAY_WINDOW_MS = 7 * _DAY_MS
 DEFAULT_PARTITIONS = 8
 _DEAD_LETTER_RETENTION_MS = 30 * _DAY_MS  # long enough that a person on leave still finds them
 _CONTROL_RETENTION_MS = _DAY_MS
+_MODELS_SEGMENT_MS = 3600 * 1000
 # 2 000 candidates, each with a 128-dimensional vector in JSON numbers (about 600 bytes), fit into 4 MiB of request; 200
 # candidates with 50 retrieved behaviours each (about 100 bytes) into 8 MiB of answer, with room to spare.
 REQUEST_BYTES = 4 * 2**20
 SCORE_BYTES = 8 * 2**20
 DEAD_LETTER_BYTES = 8 * 2**20
 
-Role = Literal["behaviours", "users", "items", "requests", "scores", "dead_letters", "control"]
+Role = Literal["behaviours", "users", "items", "requests", "scores", "dead_letters", "control", "models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class TopicNames:
     scores: str = "scores"
     dead_letters: str = "dead-letters"
     control: str = "control"
+    models: str = "models"
 
     @classmethod
     def prefixed(cls, prefix: str) -> "TopicNames":
@@ -107,6 +111,7 @@ def topic_specs(
             {**kept, "retention.ms": str(_DEAD_LETTER_RETENTION_MS), "max.message.bytes": str(DEAD_LETTER_BYTES)},
         ),
         ("control", 1, {**kept, "retention.ms": str(_CONTROL_RETENTION_MS)}),
+        ("models", 1, {"cleanup.policy": "compact", "segment.ms": str(_MODELS_SEGMENT_MS), **broker_time}),
     ]
     durable = {"min.insync.replicas": "2"} if replication >= 3 else {}
     return [

@@ -4,20 +4,22 @@ Invariant: every function here returns an Answer that names its request; what it
 sequence that was searched.
 """
 
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from muse_stream.streams.serving.features import RequestFeatures
 from muse_stream.streams.serving.gather import rows_at
 from muse_stream.streams.serving.pipeline import Ask, Found
+from muse_stream.streams.serving.shed import ShedError
+from muse_stream.streams.serving.told import explanation, features, positions_of
 from muse_stream.streams.wire.answers import (
     Answer,
     AnswerError,
-    CandidateFeatures,
-    FeatureHistory,
-    Features,
     Model,
+    Part,
     PartitionOffset,
     Positions,
     Retrieved,
@@ -37,6 +39,13 @@ def refused(request: Request, status: Status, code: str, message: str) -> Answer
     """The request was read but not computed."""
     error = AnswerError(code, message)
     return Answer(request_id=request.request_id, user=request.user_text, status=status, error=error)
+
+
+def shed(request: Request, error: ShedError) -> Answer:
+    """There is too much to do."""
+    retry_after_ms = max(1, math.ceil(error.retry_after_ms))
+    told = AnswerError("overload", f"{error}; ask again in {retry_after_ms} ms, or another time", retry_after_ms)
+    return Answer(request_id=request.request_id, user=request.user_text, status=Status.OVERLOAD, error=told)
 
 
 def faulty(request: Request) -> Answer:
@@ -74,9 +83,19 @@ def computed(ask: Ask, found: Found) -> Answer:
         history_length=len(history),
         watermark_ms=found.watermark_ms,
         stages_ms=ask.clock.milliseconds(),
-        explanation=_explanation(found, request.k) if request.explain else None,
-        features=_features(found),
+        left_out=_left_out(ask, found),
+        **_many(found),
     )
+
+
+def lighter(found: Found) -> Iterator[Found]:
+    """The same with less and less of what may be left out; first whole."""
+    yield found
+    if found.features is not None:
+        found = replace(found, features=None)
+        yield found
+    if found.explaining is not None:
+        yield replace(found, explaining=None)
 
 
 def _retrieved(found: Found, k: int) -> list[Retrieved]:
@@ -94,50 +113,27 @@ def _retrieved(found: Found, k: int) -> list[Retrieved]:
     ]
 
 
-def _features(found: Found) -> Features | None:
-    """What the network read; None where it was not asked for."""
-    read, info = found.features, found.live.info
-    if read is None or info is None:
-        return None
-    spec, rows = info.spec, read.history.rows
-    history = FeatureHistory(
-        read.history.start,
-        item=rows["item"].tolist(),
-        category=read.categories.tolist(),
-        time_ms=rows["time_ms"].tolist(),
-        action=rows["action"].tolist(),
+def _left_out(ask: Ask, found: Found) -> list[Part]:
+    """What was asked for and is not there."""
+    wanted = ask.request.features and found.probabilities is not None
+    parts: tuple[tuple[Part, bool], ...] = (
+        ("features", wanted and found.features is None),
+        ("explanation", len(ask.request.explain_rows) > 0 and found.explaining is None),
     )
-    candidates = [_candidate_features(read, number) for number in range(len(read.candidates))]
-    return Features(list(spec.candidate_names), list(spec.user_names), read.user.tolist(), history, candidates)
+    return [part for part, is_missing in parts if is_missing]
 
 
-def _candidate_features(read: RequestFeatures, number: int) -> CandidateFeatures:
-    there = read.positions[number] >= 0
-    recent = min(read.window[1] - read.window[0], read.recent_cosines.shape[1])
-    return CandidateFeatures(
-        values=read.candidates[number].tolist(),
-        position=read.positions[number, there].tolist(),
-        item=read.items[number, there].tolist(),
-        category=read.item_categories[number, there].tolist(),
-        cosine=read.cosines[number, there].astype(np.float64).tolist(),
-        recent_cosine=read.recent_cosines[number, :recent].astype(np.float64).tolist(),
-        recent_present=read.recent_present[number, :recent].tolist(),
-    )
-
-
-def _explanation(found: Found, k: int) -> dict[str, Any]:
-    """Per candidate how similar the retrieved and the recent behaviours are: SimTier's own view of them.
-
-    Tiers are those of the paper's SimTier: bin `ceil(10 cos) + 10` of 0..21, as counts.
-    """
-    result = found.result
-    counts = np.minimum(result.count, k).tolist()
-    retrieved = [_tier_counts(scores[:count]) for scores, count in zip(result.scores, counts, strict=True)]
-    present = zip(result.recent_scores, result.recent_present, strict=True)
-    return {"retrieved_tiers": retrieved, "recent_tiers": [_tier_counts(scores[mask]) for scores, mask in present]}
-
-
-def _tier_counts(cosines: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[int]:
-    bins = np.ceil(np.float32(10) * cosines).astype(np.int64) + 10
-    counts: list[int] = np.bincount(bins, minlength=22).tolist()
-    return counts
+def _many(found: Found) -> dict[str, Any]:
+    """Features and explanation, and the behaviours that they name."""
+    read, asked, info = found.features, found.explaining, found.live.info
+    named = [*(positions_of(read) if read else ()), *(asked.positions() if asked else ())]
+    if found.told is None or not named:
+        return {}
+    told = found.told.only(named)
+    parts: dict[str, Any] = {"behaviours": told.wire()}
+    if read is not None and info is not None:
+        parts["features"] = features(read, (info.spec.candidate_names, info.spec.user_names), told)
+    if asked is not None:
+        scores = None if found.probabilities is None else found.probabilities[asked.rows]
+        parts["explanation"] = explanation(asked, found.explained, scores, told)
+    return parts

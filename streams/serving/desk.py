@@ -1,8 +1,9 @@
 """The request desk: every request that comes in goes out as one answer, or is left to the partition's next owner.
 
 Order of a request: parse, age and deadline, wait until this worker's copy of the partition is caught up and past the
-client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way has a defined answer;
-silence is kept only for a partition that left this worker, because the next owner will answer.
+client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way, or is shed because there
+is too much to do, has a defined answer; silence is kept only for a partition that left this worker, because the next
+owner will answer.
 """
 
 import asyncio
@@ -14,11 +15,23 @@ from typing import Protocol
 
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
-from muse_stream.streams.serving.batcher import Batcher, QueueFullError
+from muse_stream.streams.serving.batcher import Batcher, Bounds, Passed
+from muse_stream.streams.serving.cost import CostModel
+from muse_stream.streams.serving.explainer import Explainer, is_open
 from muse_stream.streams.serving.features import in_share
-from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found, Pipeline, SpaceError
+from muse_stream.streams.serving.pipeline import Ask, Found, Pipeline, SpaceError
+from muse_stream.streams.serving.predictions import Predictions
+from muse_stream.streams.serving.shed import (
+    NOBODY,
+    ExpiredError,
+    OverdueStage,
+    QueueFullError,
+    ShedError,
+    ShedReason,
+    Watch,
+)
 from muse_stream.streams.serving.stages import StageClock
-from muse_stream.streams.wire.answers import Answer, Status, encode_answer
+from muse_stream.streams.wire.answers import Answer, Part, Status, encode_answer
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
 
 log = logging.getLogger(__name__)
@@ -52,9 +65,15 @@ class Limits:
     ready_wait_ms: int
     answer_max_bytes: int
     queue_max: int
+    pass_ms_max: float
     batch_candidates_max: int
     batch_window_ms: float
     features_share: float = 0.0
+
+    @property
+    def of_passes(self) -> Bounds:
+        """Those of passes and their queue."""
+        return Bounds(self.pass_ms_max, self.batch_candidates_max, self.queue_max, self.batch_window_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +89,7 @@ class Reply:
         history_length: Behaviours searched, None where nothing was searched.
         request_id: The request's own id, empty where none could be read.
         user: The request's key, empty where none could be read.
+        left_out: What was asked for and did not come.
 
     """
 
@@ -81,6 +101,11 @@ class Reply:
     history_length: int | None = None
     request_id: str = ""
     user: str = ""
+    left_out: Sequence[Part] = ()
+
+
+_Result = Reply | Found | PartitionNotHereError
+"""What a pass gives for one ask that was computed, is still to be explained, or is not ours."""
 
 
 class Desk:
@@ -92,7 +117,7 @@ class Desk:
         rules: What is accepted.
         limits: Bounds.
         has_model: Whether a model is in service.
-        on_batch: Told (requests, candidates) of every pass.
+        watch: Counts passes, requests that are shed, deadlines that passed.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
 
     """
@@ -105,7 +130,7 @@ class Desk:
         limits: Limits,
         *,
         has_model: Callable[[], bool],
-        on_batch: Callable[[int, int], None] = lambda requests, candidates: None,
+        watch: Watch = NOBODY,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._pipeline = pipeline
@@ -114,13 +139,16 @@ class Desk:
         self._limits = limits
         self._has_model = has_model
         self._now_ms = now_ms
-        self._batcher: Batcher[Ask, Reply | PartitionNotHereError] = Batcher(
+        self._explainer = Explainer(self._fitting)
+        self._watch = watch
+        self.costs = CostModel()
+        self._predictions = Predictions(self.costs)
+        self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
             self._run_pass,
-            weight=lambda ask: len(ask.request.items),
-            weight_max=limits.batch_candidates_max,
-            queue_max=limits.queue_max,
-            window_ms=limits.batch_window_ms,
-            on_batch=on_batch,
+            limits.of_passes,
+            overhead_ms=lambda: self.costs.overhead_ms,
+            stretch=lambda: self.costs.stretch,
+            on_pass=self._learn,
         )
 
     @property
@@ -135,6 +163,7 @@ class Desk:
     async def stop(self) -> None:
         """Finish the pass in flight; what waits is cancelled."""
         await self._batcher.stop()
+        self._explainer.stop()
 
     async def answer(
         self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
@@ -167,13 +196,11 @@ class Desk:
 
     async def _compute(self, ask: Ask) -> Reply | None:
         try:
-            reply: Reply | PartitionNotHereError | Answer | None = await self._wait_ready(ask)
-            if reply is None:
-                reply = await self._batcher.submit(ask)
+            reply: _Result | Answer = await self._wait_ready(ask) or await self._in_turn(ask)
+            if isinstance(reply, Found):
+                reply = await self._explainer.reply(ask, reply)
         except PartitionNotHereError as error:
             reply = error
-        except QueueFullError as error:
-            reply = answers.refused(ask.request, Status.OVERLOAD, "overload", f"{error}; ask again later")
         except Exception:
             log.exception("a pass failed")
             reply = answers.faulty(ask.request)
@@ -181,12 +208,32 @@ class Desk:
             return None
         return _reply(reply, ask.clock) if isinstance(reply, Answer) else reply
 
+    async def _in_turn(self, ask: Ask) -> _Result | Answer:
+        """What a pass gave, or that there is too much to do for one."""
+        watch, prefetch = self._watch, not len(ask.request.items)
+        try:
+            result = await self._batcher.submit(ask, self._predictions.claim(ask))
+            if isinstance(result, ExpiredError):
+                raise result
+        except ShedError as error:
+            reason = ShedReason.QUEUE_FULL if isinstance(error, QueueFullError) else ShedReason.PREDICTED_LATE
+            watch.shed(ShedReason.PREFETCH if prefetch else reason)
+            return answers.shed(ask.request, error)
+        except ExpiredError as error:
+            watch.shed(ShedReason.PREFETCH if prefetch else ShedReason.EXPIRED)
+            watch.overdue(OverdueStage.QUEUE)
+            return answers.refused(ask.request, Status.EXPIRED, "expired", str(error))
+        if time.perf_counter() > ask.deadline:
+            watch.overdue(OverdueStage.ANSWER)
+        return result
+
     def _deadline_ms(self, request: Request) -> int:
         return min(request.deadline_ms or self._limits.deadline_default_ms, self._limits.age_max_ms)
 
     def _refusal(self, request: Request, age_ms: float, partition: int) -> Answer | None:
         allowed_ms = self._deadline_ms(request)
         if age_ms >= allowed_ms:
+            self._watch.overdue(OverdueStage.ARRIVAL)
             message = f"the request is {age_ms:.0f} ms old and was worth computing for {allowed_ms} ms"
             return answers.refused(request, Status.EXPIRED, "expired", message)
         if request.want != "retrieved" and len(request.items) and not self._has_model():
@@ -220,29 +267,42 @@ class Desk:
             await asyncio.sleep(READY_POLL_SECONDS)
         return None
 
-    def _run_pass(self, asks: Sequence[Ask]) -> list[Reply | PartitionNotHereError]:
-        """Compute and encode; in the desk's thread."""
+    def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
+        """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
         return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
 
-    def _finish(self, ask: Ask, found: Found | Exception) -> Reply | PartitionNotHereError:
-        if isinstance(found, PartitionNotHereError):
+    def _learn(self, passed: Passed[Ask, _Result | ExpiredError]) -> None:
+        self._watch.passed(len(passed.items), passed.ms / 1e3, passed.predicted_ms / 1e3)
+        self._predictions.learn(passed.items, list(map(_length, passed.results)), passed.ms)
+
+    def _finish(self, ask: Ask, found: Found | Exception) -> _Result | ExpiredError:
+        if isinstance(found, PartitionNotHereError | ExpiredError):
             return found
-        if isinstance(found, ExpiredError):
-            return _reply(answers.refused(ask.request, Status.EXPIRED, "expired", str(found)), ask.clock)
         if isinstance(found, SpaceError):
             return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
             log.error("partition %d: a read failed", ask.partition, exc_info=found)
             return _reply(answers.faulty(ask.request), ask.clock)
-        reply = _reply(answers.computed(ask, found), ask.clock, len(found.history))
-        if len(reply.body) > self._limits.answer_max_bytes and found.features is not None:
-            bare = replace(found, features=None)
-            reply = _reply(answers.computed(ask, bare), ask.clock, len(found.history))
-        if len(reply.body) <= self._limits.answer_max_bytes:
-            return reply
+        return found if is_open(found) else self._fitting(ask, found)
+
+    def _fitting(self, ask: Ask, found: Found) -> Reply:
+        """The computed answer, without what it would be too large for."""
+        found_bytes = 0
+        for lighter in answers.lighter(found):
+            reply = _reply(answers.computed(ask, lighter), ask.clock, len(found.history))
+            found_bytes = len(reply.body)
+            if found_bytes <= self._limits.answer_max_bytes:
+                return reply
         request, limit = ask.request, f"the {self._limits.answer_max_bytes} that are sent"
-        answer = answers.oversized(request.request_id, request.user_text, len(reply.body), limit)
-        return _reply(answer, ask.clock)
+        answer = answers.oversized(request.request_id, request.user_text, found_bytes, limit)
+        return _reply(answer, ask.clock, len(found.history))
+
+
+def _length(result: _Result | ExpiredError) -> int | None:
+    """Behaviours that a result was computed from."""
+    if isinstance(result, Found):
+        return len(result.history)
+    return result.history_length if isinstance(result, Reply) else None
 
 
 def _reply(answer: Answer, clock: StageClock, history_length: int | None = None) -> Reply:
@@ -257,4 +317,5 @@ def _reply(answer: Answer, clock: StageClock, history_length: int | None = None)
         history_length=history_length,
         request_id=answer.request_id or "",
         user=answer.user or "",
+        left_out=answer.left_out,
     )

@@ -81,6 +81,13 @@ def in_share(user: int, share: float) -> bool:
     return share > 0 and (user * _SPREAD & _MASK) >> _SHIFT < share * (1 << _BITS)
 
 
+def in_share_each(users: Ids, share: float) -> NDArray[np.bool_]:
+    """`in_share` of many users: `[n] int64` in, `[n] bool` out."""
+    high = (users.astype(np.uint64) * np.uint64(_SPREAD)) >> np.uint64(_SHIFT)
+    found: NDArray[np.bool_] = (high < share * (1 << _BITS)) & (share > 0)
+    return found
+
+
 def newest_of(history: History, length: int) -> History:
     """The newest `length` behaviours."""
     surplus = max(0, len(history) - length)

@@ -1,11 +1,11 @@
 """What a request's filters leave to be searched, and one request's part of what was found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine import SearchResult
+from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.state.columns import Sequence as History
 from muse_stream.streams.serving.gather import Ids
 from muse_stream.streams.wire.requests import Filters, Request
@@ -43,4 +43,20 @@ def cut(result: SearchResult, first: int, last: int) -> SearchResult:
         count=result.count[rows],
         recent_scores=result.recent_scores[rows],
         recent_present=result.recent_present[rows],
+    )
+
+
+def some_rows(batch: SearchBatch, rows: Mapping[int, Ids]) -> SearchBatch:
+    """The search of some pairs, by their numbers, for some of their own candidates, `[E] int64`."""
+    pairs = list(rows)
+    at = np.concatenate([batch.bounds[pair] + own for pair, own in rows.items()])
+    return SearchBatch(
+        users=batch.users[pairs],
+        starts=batch.starts[pairs],
+        stops=batch.stops[pairs],
+        bounds=np.cumsum([0, *(len(own) for own in rows.values())], dtype=np.int64),
+        vectors=batch.vectors[at],
+        inv_norms=batch.inv_norms[at],
+        allowed=None if batch.allowed is None else [batch.allowed[pair] for pair in pairs],
+        excluded=None if batch.excluded is None else batch.excluded[at],
     )

@@ -1,7 +1,8 @@
 """What answers a pass: a model, the engine and the vectors of its space, as one bundle.
 
 Invariant: a pass takes the bundle once and uses nothing else, so no answer mixes two models or two vector spaces; a
-swap is the replacement of one reference between two passes.
+swap is the replacement of one reference between two passes. Who still computes with a bundle holds it, so a bundle that
+nobody holds has answered its last pass.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Vectors(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Live:
     """Everything that follows from which model is in service.
 

@@ -8,7 +8,7 @@ what makes an answer replayable from its positions.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
+from muse_stream.esu_scorer.explain import Explained
 from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.gsu_engine.columns import DeviceColumns
 from muse_stream.state.columns import Sequence as History
@@ -23,11 +24,14 @@ from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.columns import cosines_for, wants_columns
+from muse_stream.streams.serving.explaining import CANDIDATES_MAX, Explaining, can_explain, scored, unscored
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
 from muse_stream.streams.serving.live import Live
+from muse_stream.streams.serving.shed import ExpiredError
 from muse_stream.streams.serving.stages import StageClock
+from muse_stream.streams.serving.told import Told, positions_of
 from muse_stream.streams.wire.requests import Request
 
 
@@ -48,6 +52,11 @@ class Ask:
         """Whether the network is to run."""
         return self.request.want != "retrieved" and len(self.request.items) > 0
 
+    def bare(self, deadline: float) -> "Ask":
+        """The same without features and explanation, with a clock of its own."""
+        request = replace(self.request, features=False, explain_rows=self.request.explain_rows[:0])
+        return Ask(self.partition, request, deadline, StageClock())
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -62,7 +71,11 @@ class Found:
         items_version: Position of the item log that the vectors and features came from.
         watermark_ms: Largest broker time of the partition at that moment.
         live: What answered.
+        profile: Feature ids of the user at that moment.
         features: What the network read, where the request wants it.
+        explaining: What an explanation is computed from, where the request wants one.
+        explained: The explanation, once it is computed.
+        told: The behaviours of features and explanation, where there is either.
 
     """
 
@@ -74,7 +87,11 @@ class Found:
     items_version: int
     watermark_ms: int
     live: Live
+    profile: Mapping[str, int]
     features: RequestFeatures | None = None
+    explaining: Explaining | None = None
+    explained: Explained | None = None
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,7 @@ class Parts:
         items_moment: Holds the item tables still for a `with` block and gives the log position that they stand at.
         damaged: Told of a partition whose store a read found damaged.
         features_history: Newest behaviours that come with the features of a request.
+        explain_candidates: Candidates explained of a request, the first ones.
 
     """
 
@@ -99,6 +117,7 @@ class Parts:
     items_moment: Callable[[], AbstractContextManager[int]]
     damaged: Callable[[int, DamagedStoreError], None] = lambda partition, error: None
     features_history: int = HISTORY_MAX
+    explain_candidates: int = CANDIDATES_MAX
 
 
 class MomentSource(Protocol):
@@ -142,23 +161,20 @@ class _Pass:
         return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Searched:
-    """Results per ask, where each ask's candidates begin and the last one's end, and the whole on a device."""
+    """Results per ask, `bounds [P+1]` of the asks' candidates, and cosines of all of them where they stay on a GPU."""
 
     results: list[SearchResult]
-    bounds: list[int]
-    columns: DeviceColumns | None
+    bounds: Ids
+    columns: DeviceColumns | None = None
 
-    def cosines(self, model: ServedModel, scored: list[int]) -> Cosines | None:
-        """Of the scored asks, for a model that is where the columns are."""
-        first, last = self.bounds[scored[0]], self.bounds[scored[-1] + 1]
-        count = sum(self.bounds[number + 1] - self.bounds[number] for number in scored)
+    def cosines(self, model: ServedModel, to_score: list[int]) -> Cosines | None:
+        """Of the asks to score, for a model that is where the columns are."""
+        numbers = np.array(to_score)
+        first, last = int(self.bounds[numbers[0]]), int(self.bounds[numbers[-1] + 1])
+        count = int((self.bounds[numbers + 1] - self.bounds[numbers]).sum())
         return cosines_for(model, self.columns, first, count, last - first)
-
-
-class ExpiredError(Exception):
-    """The ask's deadline passed while it waited for its turn."""
 
 
 class SpaceError(Exception):
@@ -214,22 +230,36 @@ class Pipeline:
                 self._parts.damaged(partition, error)
             return error
 
-    def _answer(self, pass_: _Pass) -> list[Found]:
+    def again(self, ask: Ask, found: Found, live: Live) -> Found:
+        """What another bundle makes of the same moment; an own vector of the ask must be of the bundle's space.
+
+        What was retrieved is taken over where it is of the bundle's space and as wide as its model wants.
+        """
+        read = _Read(found.history, found.profile, found.behaviours_position, found.users_position, found.watermark_ms)
+        known = [found.result] if _is_enough(found, live) else None
+        (other,) = self._answer(_Pass([ask.bare(ask.deadline)], [read], live), known)
+        return other
+
+    def _answer(self, pass_: _Pass, known: list[SearchResult] | None = None) -> list[Found]:
+        """Answer what could be read; `known` is what a search in the bundle's space has found before."""
         with self._parts.items_moment() as version:
-            scored = pass_.to_score()
-            found = self._search(pass_, on_device=bool(scored) and wants_columns(pass_.live.model))
-            results = found.results
+            search = self._to_search(pass_)
+            to_score = pass_.to_score()
+            searched = _Searched(known, search.bounds) if known else self._search(pass_, search, to_score)
+            results = searched.results
             pass_.mark("gsu")
-            shares = self._shares(pass_, results, scored)
+            shares = self._shares(pass_, results, to_score)
             live = pass_.live
             widths = {"retrieved": live.retrieved, "recent": live.recent}
             batch = score_batch(shares, live.catalogue, **widths) if shares else None
-            features = self._features(pass_, scored, shares, batch) if batch is not None else {}
+            features = self._features(pass_, to_score, shares, batch) if batch is not None else {}
+            explaining = self._explaining(pass_, search, results, dict(zip(to_score, shares, strict=True)))
+            told = _told(pass_, features, explaining)
         probabilities: dict[int, NDArray[np.float32]] = {}
         if batch is not None and live.model is not None:
             pass_.mark("features")
-            scores = live.model.score(batch, found.cosines(live.model, scored))
-            parts = zip(scored, batch.bounds[:-1], batch.bounds[1:], strict=True)
+            scores = live.model.score(batch, searched.cosines(live.model, to_score))
+            parts = zip(to_score, batch.bounds[:-1], batch.bounds[1:], strict=True)
             probabilities = {number: scores[first:last] for number, first, last in parts}
             pass_.mark("esu")
         return [
@@ -242,20 +272,20 @@ class Pipeline:
                 items_version=version,
                 watermark_ms=read.watermark_ms,
                 live=live,
+                profile=read.profile,
                 features=features.get(number),
+                explaining=explaining.get(number),
+                told=told.get(number),
             )
             for number, read in enumerate(pass_.reads)
         ]
 
-    def _search(self, pass_: _Pass, *, on_device: bool) -> _Searched:
-        """Results at least as wide as the model's K where scores are wanted."""
+    def _to_search(self, pass_: _Pass) -> SearchBatch:
+        """One pair per ask."""
         asks, reads, live = pass_.asks, pass_.reads, pass_.live
-        for ask in asks:
-            if ask.request.prefetch:
-                live.engine.prefetch(ask.request.user, pass_)
         vectors, inv_norms = self._candidate_vectors(asks, live)
         bounds = np.cumsum([0, *(len(ask.request.items) for ask in asks)], dtype=np.int64)
-        batch = SearchBatch(
+        return SearchBatch(
             users=np.array([ask.request.user for ask in asks], np.int64),
             starts=np.array([read.history.start for read in reads], np.int64),
             stops=np.array([read.history.stop for read in reads], np.int64),
@@ -265,10 +295,18 @@ class Pipeline:
             allowed=[allowed_rows(ask.request.filters, read.history) for ask, read in zip(asks, reads, strict=True)],
             excluded=excluded_items([ask.request for ask in asks]),
         )
+
+    def _search(self, pass_: _Pass, batch: SearchBatch, to_score: list[int]) -> _Searched:
+        """Results at least as wide as the model's K where scores are wanted."""
+        asks, live = pass_.asks, pass_.live
+        for ask in asks:
+            if ask.request.prefetch:
+                live.engine.prefetch(ask.request.user, pass_)
         widest = max(live.retrieved, *(ask.request.k for ask in asks), 1)
+        on_device = bool(to_score) and wants_columns(live.model)
         result = live.engine.search(batch, widest, live.recent, pass_, on_device=on_device)
-        results = [cut(result, int(first), int(last)) for first, last in pairwise(bounds)]
-        return _Searched(results, bounds.tolist(), result.device)
+        results = [cut(result, int(first), int(last)) for first, last in pairwise(batch.bounds)]
+        return _Searched(results, batch.bounds, result.device)
 
     def _candidate_vectors(self, asks: list[Ask], live: Live) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         requests = [ask.request for ask in asks]
@@ -310,6 +348,40 @@ class Pipeline:
             for number, own, share, part in parts
             if own
         }
+
+    def _explaining(
+        self, pass_: _Pass, search: SearchBatch, results: list[SearchResult], shares: Mapping[int, Scored]
+    ) -> dict[int, Explaining]:
+        """Of the asks that want an explanation what it is computed from, by their numbers."""
+        live, most = pass_.live, self._parts.explain_candidates
+        rows = {number: ask.request.explain_rows[:most] for number, ask in enumerate(pass_.asks)}
+        wanted = {number: own for number, own in rows.items() if len(own)}
+        later = {number: own for number, own in wanted.items() if number in shares}
+        found = {
+            number: unscored(
+                own, results[number], pass_.reads[number].history, pass_.asks[number].request.k, live.recent
+            )
+            for number, own in wanted.items()
+            if number not in shares
+        }
+        return found | (scored(later, search, shares, live, pass_) if later and can_explain(live) else {})
+
+
+def _told(
+    pass_: _Pass, features: Mapping[int, RequestFeatures], explaining: Mapping[int, Explaining]
+) -> dict[int, Told]:
+    """Of the asks with features or an explanation the behaviours that these name, by their numbers."""
+    parts: dict[int, list[Ids]] = {number: positions_of(read) for number, read in features.items()}
+    for number, one in explaining.items():
+        parts[number] = [*parts.get(number, ()), *one.positions()]
+    catalogue, reads = pass_.live.catalogue, pass_.reads
+    return {number: Told.of(reads[number].history, named, catalogue) for number, named in parts.items()}
+
+
+def _is_enough(found: Found, live: Live) -> bool:
+    """Whether what was found is what the bundle would retrieve."""
+    widths = found.result.scores.shape[1], found.result.recent_scores.shape[1]
+    return found.live.space == live.space and widths[0] >= live.retrieved and widths[1] >= live.recent
 
 
 def _misfit(ask: Ask, live: Live) -> SpaceError | None:

@@ -103,6 +103,9 @@ class TopicNames(Section):
     requests: TopicName = Field("requests", description="What is to be scored.")
     scores: TopicName = Field("scores", description="The answers.")
     dead_letters: TopicName = Field("dead-letters", description="Records that could not be used, with the reason.")
+    models: TopicName = Field(
+        "models", description="Which model is active, and what each worker runs; compacted, one partition."
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -171,6 +174,11 @@ class TopicSettings(Section):
     def dead_letters(self) -> str:
         """Full name of the dead-letters topic."""
         return self.prefix + self.names.dead_letters
+
+    @property
+    def models(self) -> str:
+        """Full name of the models topic."""
+        return self.prefix + self.names.models
 
 
 class StateSettings(Section):
@@ -305,12 +313,27 @@ class ModelSettings(Section):
     active: str | None = Field(
         None, description="Name of the artefact below `path`. None: `path` is itself the artefact."
     )
-
+    store: str | None = Field(
+        None,
+        min_length=1,
+        description="Where `muse-stream models activate` takes models from: a directory, or a URL that fsspec knows "
+        "(`s3://bucket/models`; install its package, here s3fs), one folder per model. The same for all workers. What "
+        "is activated counts over `path` and `active`, which are what a worker serves where nothing has been. None: "
+        "workers keep what is configured.",
+    )
+    coverage_min: float = Field(
+        0.99,
+        ge=0,
+        le=1,
+        description="A model of another vector space waits until this share of the items that have a vector in the "
+        "space served have one in its own.",
+    )
     threads: int = Field(
-        1,
-        ge=1,
+        0,
+        ge=0,
         le=1024,
-        description="Torch threads. More only where cores are idle: they wait for each other actively.",
+        description="Threads of a scoring pass on the CPU, the one that searches among them: the two take turns. "
+        "0: one per core.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

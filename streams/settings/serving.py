@@ -18,13 +18,25 @@ class ServingSettings(Section):
     batch_window_ms: float = Field(
         0.0, ge=0, le=1000, description="Time that an idle worker waits for company before a pass; 0 starts at once."
     )
+    pass_ms_max: float = Field(
+        20.0,
+        gt=0,
+        le=60_000,
+        description="A pass takes waiting requests up to so many predicted milliseconds in all, or half of what waits "
+        "where that is more; a dearer request has a pass of its own.",
+    )
     batch_candidates_max: int = Field(
         4000, ge=1, le=1_000_000, description="A pass takes waiting requests up to so many candidates in all."
     )
     ready_wait_ms: int = Field(
         5000, ge=0, description="A request for a partition not yet caught up waits so long, then is `not_ready`."
     )
-    queue_max: int = Field(1000, ge=1, description="Requests waiting above this are answered `overloaded` at once.")
+    queue_max: int = Field(
+        1000,
+        ge=1,
+        description="Requests waiting above this are answered `overload` at once, as are those that are predicted to "
+        "begin after their deadline.",
+    )
     deadline_default_ms: int = Field(
         10_000, ge=1, description="Deadline of a request that names none, from its record's broker time."
     )
@@ -40,6 +52,13 @@ class ServingSettings(Section):
         le=1,
         description="Share of users, by a hash of their ids, whose scored answers carry what the network read, as if "
         "the request said `features: true`: training data for `muse-stream export --served`.",
+    )
+    explain_candidates: int = Field(
+        20,
+        ge=0,
+        le=2000,
+        description="Candidates explained of a request that asks for it: the first ones, or the first of those that it "
+        "names. Each costs as much as scoring K candidates. 0: none.",
     )
 
 

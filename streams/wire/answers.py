@@ -3,15 +3,21 @@
 Every request gets an answer, and its status says how to read it. An answer that was computed names the positions it was
 computed at (log offsets, sequence window, model, vector space), which is what makes it replayable.
 
-Invariant: `scores` and `retrieved`, where present, are aligned with `candidates`, in the request's order.
+Invariant: `scores` and `retrieved`, where present, are aligned with `candidates`, in the request's order. What an
+answer comes without, though it was asked for, is named in `left_out`; what it has is whole.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Literal
 
 import msgspec
 
+from muse_stream.streams.wire.features import Behaviours, Explanation, Features
+from muse_stream.streams.wire.former import renewed
 from muse_stream.streams.wire.ids import Id
+
+Part = Literal["features", "explanation"]
+"""What an answer may come without, though it was asked for."""
 
 
 class Status(StrEnum):
@@ -27,11 +33,12 @@ class Status(StrEnum):
     ERROR = "error"  # a fault of ours
 
 
-class AnswerError(msgspec.Struct, frozen=True):
+class AnswerError(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request was not computed: a stable code and a sentence for people."""
 
     code: str
     message: str
+    retry_after_ms: int | None = None  # with `overload`: when the queue will be short enough, as predicted now
 
 
 class Retrieved(msgspec.Struct, frozen=True):
@@ -73,38 +80,6 @@ class Model(msgspec.Struct, frozen=True):
     version: str
 
 
-class FeatureHistory(msgspec.Struct, frozen=True):
-    """The newest behaviours that were searched, oldest first, as columns of one length."""
-
-    start: int  # sequence number of the first one
-    item: list[int]
-    category: list[int]
-    time_ms: list[int]
-    action: list[int]
-
-
-class CandidateFeatures(msgspec.Struct, frozen=True):
-    """What the network read for one candidate; the retrieved behaviours best first, the recent ones newest first."""
-
-    values: list[int]  # in the order of `Features.candidate_names`
-    position: list[int]
-    item: list[int]
-    category: list[int]
-    cosine: list[float]
-    recent_cosine: list[float]
-    recent_present: list[bool]
-
-
-class Features(msgspec.Struct, frozen=True):
-    """What the network read: to be logged, and learnt from without another look at the past."""
-
-    candidate_names: list[str]
-    user_names: list[str]
-    user: list[int]  # in the order of `user_names`
-    history: FeatureHistory
-    candidates: list[CandidateFeatures]  # aligned with the answer's
-
-
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The value of a record on the scores topic; fields that do not apply are left out."""
 
@@ -122,8 +97,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history_length: int | None = None
     watermark_ms: int | None = None  # largest broker time among the partition's behaviours that are in
     stages_ms: dict[str, float] = {}
-    explanation: dict[str, Any] | None = None
+    behaviours: Behaviours | None = None  # with `explanation` or `features`
+    explanation: Explanation | None = None
     features: Features | None = None
+    left_out: list[Part] = []  # was asked for and is not here
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -136,5 +113,11 @@ def encode_answer(answer: Answer) -> bytes:
 
 
 def decode_answer(value: bytes) -> Answer:
-    """The answer in a record value; unknown fields are read over. Raises msgspec.DecodeError."""
-    return _DECODER.decode(value)
+    """The answer in a record value, in this form or the former; unknown fields are read over.
+
+    Raises msgspec.DecodeError.
+    """
+    try:
+        return _DECODER.decode(value)
+    except msgspec.ValidationError:
+        return msgspec.convert(renewed(msgspec.json.decode(value)), Answer)

@@ -112,8 +112,12 @@ def encode_item(
     title: str | None = None,
     vector: NDArray[np.int8] | NDArray[np.floating[Any]] | None = None,
     space: str = DEFAULT_SPACE,
+    more: Mapping[str, NDArray[np.int8]] | None = None,
 ) -> KeyValue:
-    """Key and value of an item; int8 vectors `[d]` travel in base64, others as floats. Raises IdError."""
+    """Key and value of an item; int8 vectors `[d]` travel in base64, others as floats. Raises IdError.
+
+    `more` has its vectors in further spaces: the record replaces the item whole, so it brings all of them.
+    """
     forms = _vector_fields(vector)
     value = ItemValue(
         vector_int8=forms.vector_int8,
@@ -122,6 +126,7 @@ def encode_item(
         features=dict(features or {}),
         title=title,
         space=space,
+        more_int8={name: base64.b64encode(other.tobytes()).decode() for name, other in (more or {}).items()},
     )
     return key_of(item), _ENCODER.encode(value)
 

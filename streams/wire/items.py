@@ -3,6 +3,8 @@
     {"category": 17, "features": {"brand": "acme"}, "title": "WHITE HEART", "space": "v1", "vector_int8": "DIEA…"}
 
 All fields are optional; an item may have no vector, and gets one by a later record, which replaces the whole item.
+Vectors of further spaces come in the same record, `"more_int8": {"v2": "DIEA…"}`: while an encoder is replaced, an item
+has one of both.
 Features that are not configured are read over: their producer may be ahead of this deployment.
 
 Invariant: columns are in log order, and an item may appear more than once in them; apply them in that order.
@@ -22,15 +24,16 @@ from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire.formats import Fault
 from muse_stream.streams.wire.ids import Id, IdField
 from muse_stream.streams.wire.keys import check_keys, rejects_of
-from muse_stream.streams.wire.rejects import Reject
+from muse_stream.streams.wire.rejects import Reason, Reject
 from muse_stream.streams.wire.users import check_size
-from muse_stream.streams.wire.values import BadRecordError, parse_id, parse_value
+from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_value
 from muse_stream.streams.wire.vectors import (
     DEFAULT_SPACE,
     Quantise,
     Vector,
     VectorFields,
     dimension_of,
+    from_base64,
     stack,
     vector_of,
 )
@@ -47,6 +50,9 @@ class ItemValue(VectorFields, forbid_unknown_fields=True, omit_defaults=True):
     )
     title: Annotated[str | None, Meta(description="For people to read.")] = None
     space: Annotated[str, Meta(description="The vector space that the vector lives in.")] = DEFAULT_SPACE
+    more_int8: Annotated[
+        dict[str, str], Meta(description="Vectors in further spaces: the space's name, and int8 bytes in base64.")
+    ] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,7 @@ class _Item:
     features: list[int]
     title: str | None
     forget: bool
-    space: str
-    vector: Vector | None
+    vectors: Mapping[str, Vector]
 
 
 _DECODER = msgspec.json.Decoder(ItemValue)
@@ -95,13 +100,24 @@ def decode_items(records: RecordBatch, rules: ItemRules) -> tuple[ItemBatch, lis
 
 def _item(data: bytes | None, rules: ItemRules) -> _Item:
     if data is None:
-        return _Item(0, [0] * len(rules.features), None, True, DEFAULT_SPACE, None)
+        return _Item(0, [0] * len(rules.features), None, True, {})
     check_size(data, rules.bytes_max, "forget the item")
     value = parse_value(_DECODER, data, "items")
-    vector = vector_of(value, dimension_of(value.space, rules.spaces))
+    vectors = _vectors(value, rules.spaces)
     sent = {name: _optional_id(feature, f"features.{name}") for name, feature in value.features.items()}
     features = [sent.get(name, 0) for name in rules.features]
-    return _Item(_optional_id(value.category, "category"), features, value.title, False, value.space, vector)
+    return _Item(_optional_id(value.category, "category"), features, value.title, False, vectors)
+
+
+def _vectors(value: ItemValue, spaces: Mapping[str, int]) -> dict[str, Vector]:
+    """The vectors of an item by their spaces."""
+    vector = vector_of(value, dimension_of(value.space, spaces))
+    found: dict[str, Vector] = {} if vector is None else {value.space: vector}
+    for space, text in value.more_int8.items():
+        if space in found:
+            bad(Reason.BAD_VECTOR, f"more_int8 has a second vector of space {space!r}; send one of each space")
+        found[space] = from_base64(text, dimension_of(space, spaces))
+    return found
 
 
 def _optional_id(value: Id | None, name: str) -> int:
@@ -110,8 +126,8 @@ def _optional_id(value: Id | None, name: str) -> int:
 
 def _batch(ids: NDArray[np.int64], items: list[_Item], rules: ItemRules) -> ItemBatch:
     vectors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = {}
-    for space in sorted({item.space for item in items if item.vector is not None}):
-        held = [(row, item.vector) for row, item in enumerate(items) if item.vector is not None and item.space == space]
+    for space in sorted({space for item in items for space in item.vectors}):
+        held = [(row, item.vectors[space]) for row, item in enumerate(items) if space in item.vectors]
         rows = stack([vector for _, vector in held], rules.spaces[space], rules.quantise)
         vectors[space] = np.array([row for row, _ in held], np.int64), rows
     return ItemBatch(

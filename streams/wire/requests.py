@@ -90,7 +90,10 @@ class RequestValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     ] = {}
     filters: FilterFields | None = None
     prefetch: Annotated[bool, Meta(description="Only make the user's history resident.")] = False
-    explain: bool = False
+    explain: Annotated[
+        bool | list[IdField],
+        Meta(description="With scores: why they are what they are; of the first candidates, or of these."),
+    ] = False
     features: Annotated[bool, Meta(description="With scores: what the network read, to be logged.")] = False
     not_before: NotBefore | None = None
     deadline_ms: Annotated[
@@ -147,6 +150,7 @@ class Request:
         want: What to return.
         context: Features of this moment, as ids.
         deadline_ms: Counted from the record's broker time; None = the worker's own bound.
+        explain_rows: `[e] int64` which candidates to explain, ascending.
         features: Whether to return what the network read.
 
     """
@@ -164,7 +168,7 @@ class Request:
     context: dict[str, int]
     filters: Filters | None
     prefetch: bool
-    explain: bool
+    explain_rows: NDArray[np.int64]
     not_before: NotBefore | None
     deadline_ms: int | None
     features: bool = False
@@ -222,12 +226,13 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
     plain: list[Id] = [sent.item if isinstance(sent, Candidate) else sent for sent in value.candidates]
     space = value.space or DEFAULT_SPACE
     own_rows, own_vectors = _own_vectors(value, space, rules)
+    items = _items(plain, rules)
     return Request(
         request_id=value.request_id,
         user=user,
         user_text=user_text,
         candidates=plain,
-        items=_items(plain, rules),
+        items=items,
         own_rows=own_rows,
         own_vectors=own_vectors,
         space=space,
@@ -236,7 +241,7 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
         context={name: parse_id(sent, f"context.{name}") for name, sent in value.context.items() if sent is not None},
         filters=_filters(value.filters, rules),
         prefetch=value.prefetch,
-        explain=value.explain,
+        explain_rows=_explain_rows(value.explain, items, rules),
         not_before=value.not_before,
         deadline_ms=value.deadline_ms,
         features=value.features,
@@ -281,6 +286,17 @@ def _items(candidates: list[Id], rules: RequestRules) -> NDArray[np.int64]:
             return items
     parsed = (parse_legal_id(item, "candidate", accept_reserved=rules.accept_reserved) for item in candidates)
     return np.fromiter(parsed, np.int64, len(candidates))
+
+
+def _explain_rows(sent: bool | list[Id], items: NDArray[np.int64], rules: RequestRules) -> NDArray[np.int64]:
+    """Rows of the candidates that are to be explained."""
+    if isinstance(sent, bool):
+        return np.arange(len(items) if sent else 0)
+    wanted = [parse_legal_id(item, "explain", accept_reserved=rules.accept_reserved) for item in sent]
+    strange = np.flatnonzero(~np.isin(np.array(wanted, np.int64), items))
+    if len(strange):
+        bad(Reason.OUT_OF_RANGE, f"explain names {sent[strange[0]]!r}, which is no candidate; name candidates, or true")
+    return np.flatnonzero(np.isin(items, wanted))
 
 
 def _own_vectors(value: RequestValue, space: str, rules: RequestRules) -> tuple[NDArray[np.int64], NDArray[np.int8]]:

@@ -52,7 +52,7 @@ def vector_of(fields: VectorFields, dimension: int) -> Vector | None:
     if sent > 1:
         bad(Reason.BAD_VECTOR, "a vector is sent in more than one form; send vector, vector_int8 or vector_float")
     if fields.vector_int8 is not None:
-        return _from_base64(fields.vector_int8, dimension)
+        return from_base64(fields.vector_int8, dimension)
     if fields.vector is not None:
         return _from_numbers(fields.vector, dimension)
     return _from_floats(fields.vector_float or [], dimension)
@@ -79,11 +79,12 @@ def _from_numbers(numbers: list[int], dimension: int) -> bytes:
     return bytes(number & 0xFF for number in numbers)
 
 
-def _from_base64(text: str, dimension: int) -> bytes:
+def from_base64(text: str, dimension: int) -> bytes:
+    """The int8 bytes of a vector. Raises BadRecordError."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        bad(Reason.BAD_VECTOR, f"vector_int8 is not base64: {error}; send the standard alphabet with padding")
+        bad(Reason.BAD_VECTOR, f"the vector is not base64: {error}; send the standard alphabet with padding")
     _check_size(len(data), dimension, "bytes")
     if data.count(0) == dimension:
         _all_zero()

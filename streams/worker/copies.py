@@ -50,7 +50,7 @@ class OwnedCopies:
 
     def ready(self, partition: int) -> bool:
         """Whether the owner's copy has reached the end of the log as read at its assignment, and items are loaded."""
-        state = self._ingest.states().get(partition)
+        state = self._ingest.state(partition)
         caught_up = state is not None and state.ready and state.serving
         ready = caught_up and partition in self.owned & self._taken and self._items_ready()
         if ready:

@@ -1,7 +1,7 @@
-"""Stores, item tables, engine and the two reading threads, composed from the settings.
+"""Stores, item tables, engines and the two reading threads, composed from the settings.
 
-Invariant: the vector space served is that of the model; every space that the settings name has a table that fills
-beside it.
+Invariant: the vector space served is that of the model in service; every space that the settings name has a table that
+fills beside it, and the catalogue holds every feature that they name, so that another model finds what it reads.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,18 +19,22 @@ from muse_stream.streams.ingest.clients import KafkaLetterSink
 from muse_stream.streams.ingest.item_feed import ItemFeed
 from muse_stream.streams.ingest.items import ItemReader
 from muse_stream.streams.ingest.opening import PartitionParts
+from muse_stream.streams.ingest.ports import HistorySink
 from muse_stream.streams.ingest.service import IngestService
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.kafka.producer import RecordProducer
+from muse_stream.streams.serving.live import Live
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.settings.sections import TopicSettings
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.users import UserRules, decode_users
 from muse_stream.streams.worker.restoring import Restorer
+from muse_stream.streams.worker.swapping.engines import Engines
+from muse_stream.streams.worker.swapping.slot import Slot
 
 ITEMS_DIRECTORY = "items"
 
@@ -63,10 +67,10 @@ class DataPlane:
 
     Attributes:
         cluster: Kafka's cluster id.
-        space: The vector space served.
+        serving: The model that answers.
         budget: Memory of the stores.
         tables: Vector tables by space.
-        engine: Retrieval in the served space.
+        engines: Retrieval in the spaces in use.
         catalogue: Categories and features of items.
         item_store: The local copy of the item log.
         ingest: Keeps the partitions' stores in step.
@@ -79,10 +83,10 @@ class DataPlane:
     """
 
     cluster: str
-    space: str
+    serving: Slot
     budget: StoreBudget
     tables: dict[str, VectorTable]
-    engine: GsuEngine
+    engines: Engines
     catalogue: Catalogue
     item_store: ItemStore
     ingest: IngestService
@@ -91,6 +95,21 @@ class DataPlane:
     letters: RecordProducer
     sink: KafkaLetterSink
     restorer: Restorer | None = None
+
+    @property
+    def live(self) -> Live:
+        """What answers now."""
+        return self.serving.live
+
+    @property
+    def space(self) -> str:
+        """The vector space served now."""
+        return self.live.space
+
+    @property
+    def engine(self) -> GsuEngine:
+        """Retrieval in that space."""
+        return self.engines.engine(self.live)
 
     def start(self) -> None:
         """Begin to read items; partitions follow the assignment."""
@@ -108,15 +127,11 @@ class DataPlane:
         self.letters.close()
 
 
-def build(
-    settings: Settings, space: str, item_features: tuple[str, ...], observe: Callable[[BatchStats], None]
-) -> DataPlane:
-    """Open the item store and connect to Kafka; no thread runs yet.
+def build(settings: Settings, observe: Callable[[BatchStats], None]) -> DataPlane:
+    """Open the item store and connect to Kafka; no thread runs yet, and no model serves.
 
     Args:
         settings: The settings.
-        space: The vector space to serve.
-        item_features: Features of items that the model reads, beside item and category.
         observe: Told of every batch, in the reading threads.
 
     Raises:
@@ -133,14 +148,14 @@ def build(
         name: VectorTable(name, dimension, index, settings.items.table_budget_bytes)
         for name, dimension in settings.items.spaces.items()
     }
-    engine = _engine(settings, tables[space])
-    catalogue = Catalogue(index, item_features)
+    catalogue = Catalogue(index, tuple(settings.features.item))
+    engines = Engines(tables, catalogue, partial(_engine, settings))
     item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters)
     restorer = _restorer(settings, log)
     ingest = IngestService(
-        _partition_parts(settings, log, budget, engine, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below
+        _partition_parts(settings, log, budget, engines.fan, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below
         partial(make_consumer, settings.kafka.driver, _consumer(settings, "ingest")),
         sink,
         observe=observe,
@@ -160,7 +175,7 @@ def build(
         make_facts=partial(_facts, settings),
     )
     return DataPlane(
-        *(log.cluster_id, space, budget, tables, engine, catalogue, item_store),
+        *(log.cluster_id, Slot("live"), budget, tables, engines, catalogue, item_store),
         *(ingest, items, feed, letters, sink, restorer),
     )
 
@@ -188,7 +203,7 @@ def _partition_parts(  # noqa: PLR0917 - the parts of the parts
     settings: Settings,
     log: Log,
     budget: StoreBudget,
-    engine: GsuEngine,
+    engine: HistorySink,
     restorer: Restorer | None,
     beat: Callable[[], None],
 ) -> PartitionParts:

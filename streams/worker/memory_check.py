@@ -33,7 +33,7 @@ class _Run(NamedTuple):
 
 
 def pool_page(plane: DataPlane, partition: int, after: int | None) -> dict[str, Any]:
-    """The next resident users of a partition, ascending; call in the ingest thread.
+    """The next users of a partition who are resident in the space that is served, ascending; call in the ingest thread.
 
     A user belongs to the partition whose store knows it: an id that was text does not tell.
 
@@ -48,9 +48,10 @@ def pool_page(plane: DataPlane, partition: int, after: int | None) -> dict[str, 
     """
     lines: list[dict[str, int | str]] = []
     looked, read, following = 0, 0, None
+    engine = plane.engine
     with plane.ingest.stores.lease(partition) as store, store.moment() as moment:
-        for user, runs in _residents(plane.engine, after):
-            found = [line for run in runs if (line := _pool_line(plane.engine, moment, user, run))]
+        for user, runs in _residents(engine, after):
+            found = [line for run in runs if (line := _pool_line(engine, moment, user, run))]
             lines += found
             looked, read = looked + 1, read + sum(int(line["compared"]) for line in found)
             if looked == USERS_MAX or read >= BEHAVIOURS_MAX:

@@ -1,54 +1,52 @@
-"""The model in service: loaded, warmed, then used.
+"""Models from disk to memory, as the settings say: the one they name, and any other directory.
 
-Invariant: `scorer()` gives a model only after it has scored a warm-up batch.
+Invariant: nothing here touches what serves; a model that these functions return has been read and checked whole.
 """
 
 import logging
-import time
-from dataclasses import dataclass
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel
-from muse_stream.monitoring import ModelReading
+from muse_stream.esu_scorer import Artefact, FeatureSpec, ModelInfo, ScoreBatch, Scorer, ServedModel, load_model
 from muse_stream.streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 1
 WARM_UP_CANDIDATES = (1, 200)
-"""A lone candidate and the usual request: torch allocates and chooses kernels for both on first use."""
+"""A lone candidate and the usual request, which is shared between threads: buffers are made on first use."""
+
+TORCH_THREADS = 1
+"""On the CPU Torch scores nothing, it gives stages to whoever asks, and its threads wait for each other actively."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """A warmed scorer and when it was loaded (Unix time)."""
-
-    scorer: ServedModel
-    loaded_at_seconds: float
-
-    def reading(self) -> ModelReading:
-        """What monitoring shows."""
-        info = self.scorer.info
-        return ModelReading(version=info.version, digest=info.digest, loaded_at_seconds=self.loaded_at_seconds)
-
-
-def load(settings: Settings) -> LiveModel:
-    """Load and warm the artefact that the settings name; a seeded, untrained one where they name none.
+def of_settings(settings: Settings) -> ServedModel:
+    """The model that the settings name; a seeded, untrained one where they name none.
 
     Raises:
         ArtefactError: It is missing, corrupt, or not what the settings expect.
         DeviceError: The device that the settings name is not here.
 
     """
-    torch.set_num_threads(settings.model.threads)
-    scorer = Scorer(artefact_of(settings), device_of(settings))
-    for candidates in WARM_UP_CANDIDATES:
-        scorer.score(warm_up_batch(scorer.info, candidates))
-    log.info("model %s (%s) is warm on %s", scorer.info.version, scorer.digest, scorer.device)
-    return LiveModel(scorer, time.time())
+    torch.set_num_threads(TORCH_THREADS)
+    path = path_of(settings)
+    if path is not None:
+        return from_directory(settings, path)
+    return Scorer(artefact_of(settings), device_of(settings), threads_of(settings))
+
+
+def from_directory(settings: Settings, path: Path, threads: int | None = None) -> ServedModel:
+    """The model in a directory, of any kind. Raises as `of_settings`; `threads` of a pass, None: the settings'."""
+    return load_model(path, device=device_of(settings), threads=threads or threads_of(settings))
+
+
+def name_of(settings: Settings) -> str:
+    """What to call the model that the settings name."""
+    path = path_of(settings)
+    return path.name if path else "untrained"
 
 
 def device_of(settings: Settings) -> str:
@@ -56,6 +54,11 @@ def device_of(settings: Settings) -> str:
     if settings.model.device != "auto":
         return settings.model.device
     return "cuda" if settings.engine.backend in {"auto", "cuda"} and torch.cuda.is_available() else "cpu"
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of a scoring pass."""
+    return settings.model.threads or len(os.sched_getaffinity(0))
 
 
 def path_of(settings: Settings) -> Path | None:

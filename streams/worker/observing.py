@@ -1,10 +1,11 @@
 """What operators see of requests: quality of every pass, slow requests, a summary line.
 
 Invariant: it looks at results and changes none; a fault here never costs an answer more than its metrics.
+Whoever else wants to see what was asked and answered is told last.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from muse_stream.monitoring import Heartbeats, Metrics, Summary
 from muse_stream.monitoring.requests import QualityMetrics
@@ -13,13 +14,16 @@ from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
 log = logging.getLogger(__name__)
 
 SEARCH_THREAD = "search"
+Seen = Callable[[Sequence[Ask], Sequence[Found | Exception]], None]
+"""Told of the asks and answers of a pass, in the search thread: it must be quick."""
 
 
 class ObservedPipeline(Pipeline):
     """A pipeline whose scores and cosines are counted, and whose passes must come to an end."""
 
-    def __init__(self, parts: Parts, quality: QualityMetrics, beats: Heartbeats) -> None:
+    def __init__(self, parts: Parts, quality: QualityMetrics, beats: Heartbeats, *seen: Seen) -> None:
         super().__init__(parts)
+        self._seen = seen
         self._quality = quality
         self._beats = beats
 
@@ -35,6 +39,8 @@ class ObservedPipeline(Pipeline):
                 self._quality.retrieved(found.result.scores, found.result.count)
                 if found.probabilities is not None:
                     self._quality.scored(found.probabilities)
+        for seen in self._seen:
+            seen(asks, answers)
         return answers
 
 

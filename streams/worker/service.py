@@ -1,7 +1,8 @@
 """The worker as an object: data plane, model, desk, metrics and health, wired together.
 
-Life: `start` loads the model and begins to read items; Faust then says which partitions are ours; `drain` says no to
-`/health/ready`; `stop` ends the passes, then the reading threads, then closes every store.
+Life: the model is loaded as the object is made; `start` begins to read items and to follow what is activated; Faust
+says which partitions are ours; `drain` says no to `/health/ready`; `stop` ends the passes, then the reading threads,
+then closes every store.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
-from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Status
@@ -42,12 +43,14 @@ from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
-from muse_stream.streams.worker import data_plane, memory_check, model, readings
+from muse_stream.streams.worker import data_plane, memory_check, readings
 from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
+from muse_stream.streams.worker.swapping.following import Following
+from muse_stream.streams.worker.swapping.models import Models, Surroundings
 from muse_stream.streams.worker.users import user_document
 from muse_stream.streams.worker.watchdog import Watchdog
 
@@ -79,16 +82,12 @@ class WorkerService:
             topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
             enabled=settings.monitoring.enabled,
         )
-        self.live = model.load(settings)
-        info = self.live.scorer.info
-        self.plane = data_plane.build(settings, info.space, info.spec.candidate_names[2:], self._observe)
-        self._serving = Live(
-            space=info.space,
-            engine=self.plane.engine,
-            vectors=self.plane.tables[info.space],
-            catalogue=self.plane.catalogue,
-            model=self.live.scorer,
-        )
+        store = open_store(settings)
+        self._following = Following(partial(follow, settings)) if store else None
+        self.plane = data_plane.build(settings, self._observe)
+        around = Surroundings(settings, self.plane, self._parts(), store)
+        self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
+        self.models.begin(self._following.first() if self._following else None)
         self.copies = OwnedCopies(
             self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
         )
@@ -102,12 +101,12 @@ class WorkerService:
         )
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
-            ObservedPipeline(self._parts(), self.metrics_registry.quality, beats),
+            ObservedPipeline(around.parts, self.metrics_registry.quality, beats, self.models.seen),
             self.copies,
             self._request_rules(),
             self._limits(),
             has_model=lambda: True,
-            on_batch=lambda requests, candidates: self.metrics_registry.requests.passed(requests),
+            watch=self.metrics_registry.requests,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
@@ -119,11 +118,12 @@ class WorkerService:
     def _parts(self) -> Parts:
         return Parts(
             lease=self.plane.ingest.stores.lease,
-            live=lambda: self._serving,
+            live=lambda: self.plane.live,
             inverse_norms=inverse_norms,
             profile=decode_profile,
             items_moment=self.plane.items.moment,
             damaged=self.plane.ingest.report,
+            explain_candidates=self._settings.serving.explain_candidates,
         )
 
     def _request_rules(self) -> RequestRules:
@@ -143,6 +143,7 @@ class WorkerService:
             ready_wait_ms=serving.ready_wait_ms,
             answer_max_bytes=serving.answer_max_bytes,
             queue_max=serving.queue_max,
+            pass_ms_max=serving.pass_ms_max,
             batch_candidates_max=serving.batch_candidates_max,
             batch_window_ms=serving.batch_window_ms,
             features_share=serving.features_share,
@@ -174,8 +175,9 @@ class WorkerService:
         metrics.watch_ingest(read_ingest)
         metrics.watch_requests(in_flight=lambda: self._in_flight, queued=lambda: self.desk.depth)
         metrics.watch_stores(partial(readings.store_reading, self.plane))
-        metrics.watch_engines(lambda: [self.plane.engine.stats()])
-        metrics.watch_models(lambda: [self.live.reading()])
+        metrics.watch_engines(self.plane.engines.stats)
+        metrics.watch_models(self.models.readings)
+        metrics.watch_coverage(self.models.coverages)
         caught_up = CaughtUp(
             read_ingest,
             lag_messages_max=settings.monitoring.ready_lag_records_max,
@@ -189,7 +191,7 @@ class WorkerService:
         health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
         health.add("items", Probe.READY, self._items_check)
         health.add("gpu", Probe.READY, lambda: gpu_check(lambda: self.plane.engine.stats().device))
-        health.add("model", Probe.READY, lambda: model_check(self.live.reading))
+        health.add("model", Probe.READY, lambda: model_check(self.plane.serving.reading))
         metrics.watch_stale_copies(self._stale.reading)
         if self._snapshots:
             metrics.watch_snapshots(self._snapshots.reading)
@@ -216,6 +218,9 @@ class WorkerService:
         """Begin to read and compute; on the event loop."""
         self.plane.start()
         self.desk.start()
+        self.models.start()
+        if self._following:
+            self._following.follow(self.models, open_writer(self._settings), worker_id(self._settings))
         self._stale.start()
         if self._snapshots:
             self._snapshots.start()
@@ -232,7 +237,10 @@ class WorkerService:
 
     async def stop(self) -> None:
         """End passes, reading and stores."""
+        if self._following:
+            self._following.close()
         await self.desk.stop()
+        self.models.close()
         await self.copies.suspended()
         self._stale.close()
         if self._snapshots:
@@ -255,6 +263,7 @@ class WorkerService:
         seconds = reply.seconds + produce_seconds
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
+        self.metrics_registry.requests.left_out(reply.left_out)
         self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
@@ -268,10 +277,12 @@ class WorkerService:
 
     def status(self) -> dict[str, Any]:
         """The status document."""
-        model_reading = self.live.reading()
+        info = self.plane.live.info
         return {
             **readings.status(self.plane, self._settings),
-            "model": {"version": model_reading.version, "digest": model_reading.digest},
+            "model": {"version": info.version, "digest": info.digest} if info else None,
+            "models": self.models.shown(),
+            "coverage": self.models.coverages(),
             "owned": sorted(self.copies.owned),
         }
 

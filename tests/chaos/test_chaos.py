@@ -21,6 +21,8 @@ def test_nothing_differs_after_a_fault_of_each_kind(tmp_path: Path, monkeypatch:
     assert set(report.faults) == set(SCRIPT)
     assert report.requests["unanswered"] == 0
     assert report.requests["computed answers checked"] > 100
+    assert report.requests["answers verified"] >= report.requests["computed answers checked"]
+    assert report.requests["scores verified"] > 50
     assert report.written["transactions committed"] > 5
     assert report.written["transactions aborted"] > 0
     assert report.dead_letters["letters"] > 10

@@ -8,6 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from muse_stream.streams.cli.verify_served_command import line_of
+from muse_stream.streams.verify.ledger import Wanted
+from muse_stream.streams.verify.once import Shows, verify_once
+from muse_stream.streams.verify.world import shelf_of
 from muse_stream.streams.wire.answers import Status
 from tests.chaos import checks
 from tests.chaos.copies import Audits, audit_everything, positions
@@ -61,6 +65,17 @@ def _judge_answers(run: "Run") -> None:
     counts["unanswered"] = sum(one.acknowledged is not None and name not in answers for name, one in asked.items())
     counts["computed answers checked"] = len(computed)
     run.report.requests = counts
+    _verify_served(run)
+
+
+def _verify_served(run: "Run") -> None:
+    """Every answer in the scores topic, those of killed workers included, against the logs: what, and what score."""
+    settings = run.installation.settings
+    found = verify_once(settings, shelf_of(settings, ()), Wanted(), Shows())
+    run.report.differ(line_of(one) for one in found.mismatches if not one.near_step)
+    run.report.differ(f"{count} answers not rebuildable: {reason}" for reason, count in found.not_rebuildable.items())
+    run.report.requests["answers verified"] = found.compared
+    run.report.requests["scores verified"] = found.scores.compared
 
 
 def _judge_letters(run: "Run") -> None:

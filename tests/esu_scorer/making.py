@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from muse_stream.esu_scorer import Artefact, FeatureSpec, MuseConfig, ScoreBatch, Vocabulary
+from muse_stream.esu_scorer.config import NetworkConfig
 from muse_stream.esu_scorer.network import Model
 
 RETAIL = FeatureSpec.of({"item": 16, "category": 16, "price_band": 8}, {"country": 8, "customer": 12})
@@ -15,7 +16,7 @@ def vocabularies(spec: FeatureSpec = RETAIL) -> dict[str, Vocabulary]:
     return {feature.name: Vocabulary.of(np.arange(1, KNOWN_IDS + 1)) for feature in spec.features}
 
 
-def artefact(seed: int = 3, spec: FeatureSpec = RETAIL, config: MuseConfig | None = None) -> Artefact:
+def artefact(seed: int = 3, spec: FeatureSpec = RETAIL, config: NetworkConfig | None = None) -> Artefact:
     """First weights, but with embeddings large enough for every block to matter."""
     known = vocabularies(spec)
     model = Model(spec, config or MuseConfig(), {name: ids.row_count for name, ids in known.items()})

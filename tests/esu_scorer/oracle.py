@@ -92,11 +92,23 @@ class Oracle:
         owners = batch.owners().tolist()
         return np.array([self.click(self.tower_input(batch, user, t)) for t, user in enumerate(owners)])
 
+    def gap(self, x: Vector) -> float:
+        """How far the two outputs lie apart before the last Dice, which is a step between them."""
+        layers = len(self.artefact.manifest.network.tower)
+        for layer in range(layers):
+            x = self.dice(layer, x)
+        z = self.linear(f"tower.linears.{layers}", x)
+        return float(abs(z[0] - z[1]))
+
+    def dice(self, layer: int, x: Vector) -> Vector:
+        z = self.linear(f"tower.linears.{layer}", x)
+        p = 1 / (1 + np.exp(-(z - z.mean()) / np.sqrt(z.var() + 1e-12)))
+        made: Vector = self.weight(f"network.tower.activations.{layer}.gamma") * (1 - p) * z + p * z
+        return made
+
     def click(self, x: Vector) -> float:
         for layer in range(len(self.artefact.manifest.network.tower) + 1):
-            z = self.linear(f"tower.linears.{layer}", x)
-            p = 1 / (1 + np.exp(-(z - z.mean()) / np.sqrt(z.var() + 1e-12)))
-            x = self.weight(f"network.tower.activations.{layer}.gamma") * (1 - p) * z + p * z
+            x = self.dice(layer, x)
         logits = np.exp(x - x.max())
         return float(np.clip(logits[1] / logits.sum() + 1e-7, 0, 1))
 

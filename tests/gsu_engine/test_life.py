@@ -163,13 +163,33 @@ STEPS = [
 ]
 
 
-@pytest.mark.usefixtures("answers_stand")
-@given(rules=RULES, steps=st.lists(st.sampled_from(STEPS), min_size=10, max_size=80))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_every_answer_of_a_life_equals_the_oracle(
-    backends: list[Backend], rules: Rules, steps: list[Callable[[Life], None]]
-) -> None:
+LIVES_CI, LIVES = 120, 400
+STEP_LISTS = st.lists(st.sampled_from(STEPS), min_size=10, max_size=80)
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def live(backends: list[Backend], rules: Rules, steps: list[Callable[[Life], None]]) -> None:
     life = Life(backends, rules)
     for step in [*steps, Life.search]:
         step(life)
         life.steps += 1
+
+
+@pytest.mark.usefixtures("answers_stand")
+@given(rules=RULES, steps=STEP_LISTS)
+@settings(patient, max_examples=LIVES_CI)
+def test_every_answer_of_a_life_equals_the_oracle(
+    backends: list[Backend], rules: Rules, steps: list[Callable[[Life], None]]
+) -> None:
+    live(backends, rules, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("answers_stand")
+@given(rules=RULES, steps=STEP_LISTS)
+@settings(patient, max_examples=LIVES)
+def test_every_answer_of_many_lives_equals_the_oracle(
+    backends: list[Backend], rules: Rules, steps: list[Callable[[Life], None]]
+) -> None:
+    live(backends, rules, steps)

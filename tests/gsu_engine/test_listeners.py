@@ -40,6 +40,9 @@ def test_all_that_are_left_are_told_in_order() -> None:
     del first
     listeners.tell()
     assert heard == ["first", "second", "third", "second", "third"]
+    listeners.remove(second.hear)
+    listeners.tell()
+    assert heard[5:] == ["third"]
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from muse_stream.monitoring import IngestReading, LagReading, buckets, reference
-from muse_stream.monitoring.catalogue import CATALOGUE, LABELS, Definition
+from muse_stream.monitoring.catalogue import CATALOGUE, LABELS, VERIFICATION, Definition
 from muse_stream.monitoring.metrics import Metrics
 
 from .worker import OUTCOMES, REASONS, Batch, full_metrics
@@ -20,13 +20,13 @@ COUNTED = (
     *("_records", "_behaviours", "_candidates", "_history_length", "_batch_size", "_queue_depth", "_in_flight"),
     *("_users", "_rows", "_items", "_ids", "_copies", "_messages", "_offset", "_high_watermark"),
     *("_partitions_assigned", "_partitions_ready", "_partitions_failed", "_partitions_open", "_stuck_partitions"),
-    *("_ok", "_ready"),
+    *("_ok", "_ready", "_answers"),
 )
 """What a gauge or histogram without a unit counts."""
 
 
 def each() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("definition", CATALOGUE, ids=lambda definition: definition.name)
+    return pytest.mark.parametrize("definition", [*CATALOGUE, *VERIFICATION], ids=lambda definition: definition.name)
 
 
 @each()
@@ -62,7 +62,7 @@ def test_buckets_rise_and_belong_to_histograms(definition: Definition) -> None:
 
 
 def test_names_are_distinct() -> None:
-    names = [definition.name for definition in CATALOGUE]
+    names = [definition.name for definition in (*CATALOGUE, *VERIFICATION)]
     assert len(names) == len(set(names))
 
 

@@ -28,7 +28,7 @@ def test_all_stages_are_there_from_the_start() -> None:
 
 def test_a_request_counts_its_sizes() -> None:
     metrics = bare_metrics()
-    metrics.requests.passed(2)
+    metrics.requests.passed(2, 0.02, 0.03)
     metrics.requests.answered("ok", 0.1, candidates=200, history=100_000)
     metrics.requests.answered("ok", 0.1, candidates=1, history=0)
     metrics.requests.answered("client_error", 0.1)

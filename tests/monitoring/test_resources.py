@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 
 from muse_stream.gsu_engine.stats import Elsewhere
@@ -146,3 +147,31 @@ def test_the_oldest_snapshot_counts() -> None:
     assert value(metrics, "muse_snapshot_failures_total") == 1
     assert value(metrics, "muse_snapshot_sent_bytes_total") == 900
     assert value(metrics, "muse_snapshot_seconds_total") == 0.5
+
+
+def test_an_engine_that_is_closed_takes_nothing_away_from_what_was_counted() -> None:
+    metrics = bare_metrics()
+    engines = [Engine(), Engine(table=Table("v2"), searches=100)]
+    metrics.watch_engines(lambda: engines)
+    assert value(metrics, "muse_engine_searches_total") == 107
+    del engines[0]
+    assert value(metrics, "muse_engine_searches_total") == 107
+    engines.append(Engine(searches=1))
+    assert value(metrics, "muse_engine_searches_total") == 108
+    assert value(metrics, "muse_engine_pool_users") == 6
+    assert value(metrics, "muse_engine_table_refused_total", space="v1") == 1
+
+
+def test_what_became_of_models_and_of_shadowed_requests_is_counted() -> None:
+    metrics = bare_metrics()
+    assert value(metrics, "muse_model_reload_total", slot="live", outcome="refused") == 0
+    metrics.reloads.ended("live", "refused", 0.3)
+    metrics.shadow.compared(np.array([0.0, 0.25]), 0.5)
+    metrics.shadow.left_out("dropped", 3)
+    metrics.watch_coverage(lambda: {"v2": 0.42})
+    assert value(metrics, "muse_model_reload_total", slot="live", outcome="refused") == 1
+    assert value(metrics, "muse_model_reload_duration_seconds_sum") == 0.3
+    assert value(metrics, "muse_shadow_score_difference_ratio_sum") == 0.25
+    assert value(metrics, "muse_shadow_rank_difference_ratio_count") == 1
+    assert value(metrics, "muse_shadow_requests_total", outcome="dropped") == 3
+    assert value(metrics, "muse_model_space_coverage_ratio", space="v2") == 0.42

@@ -142,6 +142,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
+    metrics.watch_coverage(lambda: {"v1": 1.0, "v2": 0.42})
     health = Health()
     health.add("model", Probe.READY, lambda: CheckResult(ok=True, detail="warm"))
     metrics.watch_stale_copies(lambda: StaleReading(2, 1_000, 1))

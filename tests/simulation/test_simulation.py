@@ -1,4 +1,4 @@
-"""Two thousand schedules; `make simulate` runs a hundred thousand."""
+"""A thousand schedules, and a thousand more with the slow tests; `make simulate` runs a hundred thousand."""
 
 from pathlib import Path
 
@@ -9,14 +9,15 @@ from tests.simulation.plants import PLANTS
 from tests.simulation.runner import failure_of, quiet, run_seeds, shrink
 from tests.simulation.schedule import Step, schedule_of
 
-PIECE = 250
+SEEDS_CI, SEEDS, PIECE = 1_000, 2_000, 250
+PIECES = [pytest.param(at, marks=[pytest.mark.slow] if at >= SEEDS_CI else []) for at in range(0, SEEDS, PIECE)]
 ROCKS_SEEDS = range(10_000, 10_012)
 PLANT_SEEDS = 2_000
 """Several times what the plant that is hardest to find takes."""
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("start", range(0, 2_000, PIECE))
+@pytest.mark.parametrize("start", PIECES)
 def test_every_copy_is_the_function_of_its_log_prefix(start: int) -> None:
     outcome = run_seeds(range(start, start + PIECE))
     assert outcome.failures == {}, "see: python -m tests.simulation --seed N"

@@ -30,7 +30,7 @@ from muse_stream.streams.wire.ids import event_id_of, id_of
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reject
-from muse_stream.streams.wire.requests import BadRequest, Filters, RequestRules, parse_request
+from muse_stream.streams.wire.requests import BadRequest, Filters, Request, RequestRules, parse_request
 from muse_stream.streams.wire.users import UserRules, decode_profile, decode_users
 
 FOLDER = Path(__file__).parent
@@ -147,9 +147,16 @@ def _requests() -> Json:
                 "want": request.want,
                 "prefetch": request.prefetch,
                 **({"filters": _filters(request.filters)} if request.filters else {}),
+                **_explain_rows(request),
             }
         records.append({**_record(case), "expected": found})
     return {"partition_count": cases.PARTITION_COUNT, "spaces": cases.SPACES, "records": records}
+
+
+def _explain_rows(request: Request) -> Json:
+    """Which candidates are explained, where it is neither none nor all."""
+    rows = request.explain_rows.tolist()
+    return {"explain_rows": rows} if 0 < len(rows) < len(request.items) else {}
 
 
 def _filters(filters: Filters) -> Json:

@@ -191,4 +191,10 @@ REQUESTS = (
     Case("wrong partition", b"17850", b'{"request_id":"r10","candidates":[1]}', partition=0),
     Case("no key", None, b'{"request_id":"r11","candidates":[1]}'),
     Case("no value", b"17850", None),
+    Case(
+        "explain some",
+        b"17850",
+        b'{"request_id":"r13","candidates":[22423,"85123A",7,22423],"explain":[7,"85123A"]}',
+    ),
+    Case("explain no candidate", b"17850", b'{"request_id":"r14","candidates":[22423],"explain":["85123A"]}'),
 )

@@ -97,3 +97,14 @@ def test_a_running_worker_says_how_its_gpu_is() -> None:
 def test_a_finding_is_one_line_with_its_advice() -> None:
     assert line(Finding("broker", "wrong", "away", "start it")) == "WRONG broker: away -> start it"
     assert line(Finding("broker", "ok", "there")) == "ok    broker: there"
+
+
+def test_the_model_store_is_looked_at_where_there_is_one(tmp_path: Path) -> None:
+    assert list(checks.model_store(settings(tmp_path))) == []
+    (away,) = checks.model_store(settings(tmp_path, **{"model.store": str(tmp_path / "nothing")}))
+    assert away.verdict == "wrong"
+    assert "look at the address" in away.text
+    (tmp_path / "models" / "half").mkdir(parents=True)
+    found = list(checks.model_store(settings(tmp_path, **{"model.store": str(tmp_path / "models")})))
+    assert [(one.name, one.verdict) for one in found] == [("model store", "ok"), ("model", "note")]
+    assert "half-written" in found[1].text

@@ -76,6 +76,17 @@ def test_a_request_is_shown_ranked(stage: Stage) -> None:
     assert "muse-1" in output
 
 
+def test_a_score_is_explained(stage: Stage) -> None:
+    user = str(int(stage.retail.behaviours.user[0]))
+    output = run(stage, "request", "--user", user, "85123A", "--explain").output
+    assert "85123A, score" in output
+    assert "retrieved_simtier" in output
+    answer = run_json(stage, "request", "--user", user, "85123A", "--explain")
+    assert isinstance(answer["explanation"], dict)
+    assert isinstance(answer["behaviours"], dict)
+    assert len(answer["explanation"]["candidates"]) == 1
+
+
 def test_a_refused_request_fails_with_the_workers_words(stage: Stage) -> None:
     result = run(stage, "request", "--user", "17850", "85123A", "--k", "100000")
     assert result.exit_code == 1

@@ -26,7 +26,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing() -> None:
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
 def test_the_demo_stores_and_answers_everything_it_sends() -> None:
-    command = [sys.executable, "-m", "muse_stream.streams.cli", "demo", "--once", "--json", "--rate", "8000"]
+    command = [sys.executable, "-m", "muse_stream.streams.cli", "demo", "--once", "--json", "--rate", "4000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     *_, before_last, last = done.stdout.splitlines()

@@ -1,4 +1,10 @@
+import time
+
+import pytest
+
 from muse_stream.streams.demo.requester import Asked, OpenRequests
+from muse_stream.streams.errors import DeliveryError
+from muse_stream.streams.kafka.producer import Written
 from muse_stream.streams.wire.answers import Answer, AnswerError, Status, encode_answer
 
 
@@ -55,3 +61,31 @@ def test_giving_up_wakes_whoever_waits() -> None:
     requests.give_up()
     assert asked.done.is_set()
     assert asked.answer is None
+
+
+class Refused:
+    """A request that the broker does not take."""
+
+    def done(self) -> bool:
+        return True
+
+    def exception(self) -> DeliveryError | None:
+        return DeliveryError("1 record(s) not acknowledged: too large")
+
+    def result(self, timeout: float | None = None) -> Written:
+        raise DeliveryError
+
+
+def test_who_waits_for_a_request_that_the_broker_refused_is_told_at_once() -> None:
+    asked = OpenRequests().add()
+    asked.pending = Refused()
+    with pytest.raises(DeliveryError, match="not acknowledged"):
+        asked.wait(time.monotonic() + 60)
+
+
+def test_waiting_ends_with_the_answer_or_in_time() -> None:
+    requests = OpenRequests()
+    asked = requests.add()
+    assert not asked.wait(time.monotonic())
+    requests.settle(answer(asked), 1.0)
+    assert asked.wait(time.monotonic())

@@ -16,16 +16,14 @@ from muse_stream.streams.export.tape import Tapes
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.wire import answers as wire
 from muse_stream.streams.wire.answers import encode_answer
+from muse_stream.streams.wire.features import Behaviours, CandidateFeatures, Features
 from tests.streams.export.logs import SHAPE, START_MS, ListReader, Logs, shown
 
 
 def answer(request: str, user: str = "7", **more: Any) -> wire.Answer:
-    """Candidates 1 and 2, a history of three."""
-    made = [
-        wire.CandidateFeatures([item, 10 * item, 0], [4, 3], [9, 8], [0, 1], [0.5, 0.25], [0.5, 0.0], [True, False])
-        for item in (1, 2)
-    ]
-    history = wire.FeatureHistory(3, [8, 9, 9], [1, 0, 2], [100, 200, 300], [1, 1, 4])
+    """Candidates 1 and 2, a history of three, and one behaviour older than it."""
+    made = [CandidateFeatures([item, 10 * item, 0], [2, 0], [0.5, 0.25], [0.5, 0.0], [1]) for item in (1, 2)]
+    told = Behaviours([2, 3, 4, 5], [6, 8, 9, 9], [7, 1, 0, 2], [50, 100, 200, 300], [1, 1, 1, 4])
     names = list(SHAPE.spec.candidate_names), list(SHAPE.spec.user_names)
     return wire.Answer(
         request_id=request,
@@ -34,9 +32,30 @@ def answer(request: str, user: str = "7", **more: Any) -> wire.Answer:
         candidates=[1, 2],
         positions=wire.Positions(wire.PartitionOffset(1, 50), 60, 70),
         window=wire.Window(0, 6),
-        features=wire.Features(*names, [1, 2], history, made),
+        behaviours=told,
+        features=Features(*names, [1, 2], 3, made),
         **more,
     )
+
+
+def former(request: str) -> bytes:
+    """The same answer in the form before behaviours stood in one table."""
+    value = msgspec.to_builtins(answer(request))
+    del value["behaviours"]
+    history = {"start": 3, "item": [8, 9, 9], "category": [1, 0, 2], "time_ms": [100, 200, 300], "action": [1, 1, 4]}
+    candidate = {
+        "position": [4, 2],
+        "item": [9, 6],
+        "category": [0, 7],
+        "cosine": [0.5, 0.25],
+        "recent_cosine": [0.5, 0.0],
+        "recent_present": [True, False],
+    }
+    features = value["features"]
+    del features["history_rows"]
+    features["history"] = history
+    features["candidates"] = [{"values": one["values"], **candidate} for one in features["candidates"]]
+    return msgspec.json.encode(value)
 
 
 def taken(values: list[bytes | None], requests: list[str], rows: list[tuple[Any, Any, int]], length: int = 2) -> Any:
@@ -51,15 +70,17 @@ def taken(values: list[bytes | None], requests: list[str], rows: list[tuple[Any,
     return Columns(SHAPE, "own").table(mine, shows).to_pylist() if mine else [], left_out
 
 
-def test_a_sample_is_what_its_answer_carried() -> None:
+@pytest.mark.parametrize("value", [encode_answer(answer("a")), former("a")], ids=["table", "former"])
+def test_a_sample_is_what_its_answer_carried(value: bytes) -> None:
     rows = [(7, 2, 5), (7, 3, 5), (8, 1, 5), (7, 1, 5)]
-    samples, left_out = taken([b"poison", None, encode_answer(answer("a"))], ["a", "a", "a", "b"], rows)
+    samples, left_out = taken([b"poison", None, value], ["a", "a", "a", "b"], rows)
     assert left_out == dict.fromkeys([1, 2, 3], "not_served")
     (sample,) = samples
     assert (sample["user"], sample["item"], sample["category"], sample["user.band"]) == (7, 2, 20, 2)
     assert (sample["history_start"], sample["history_item"], sample["history_category"]) == (4, [9, 9], [0, 2])
     assert (sample["history_time_ms"], sample["history_action"]) == ([200, 300], [1, 4])
-    assert (sample["retrieved_position"], sample["retrieved_cosine"]) == ([4, 3], [0.5, 0.25])
+    assert (sample["retrieved_position"], sample["retrieved_cosine"]) == ([4, 2], [0.5, 0.25])
+    assert (sample["retrieved_item"], sample["retrieved_category"]) == ([9, 6], [0, 7])
     assert (sample["recent_cosine"], sample["recent_cosine_present"]) == ([0.5, 0.0], [True, False])
     positions = ("behaviours_partition", "behaviours_position", "users_position", "items_position")
     assert [sample[name] for name in positions] == [1, 50, 60, 70]
@@ -69,6 +90,18 @@ def test_the_first_of_several_answers_counts() -> None:
     later = msgspec.structs.replace(answer("a"), window=wire.Window(1, 7))
     samples, _ = taken([encode_answer(answer("a")), encode_answer(later)], ["a"], [(7, 1, 5)])
     assert [sample["window_start"] for sample in samples] == [0]
+
+
+def test_features_that_name_rows_beyond_the_table_give_nothing() -> None:
+    whole = answer("a")
+    assert whole.behaviours is not None
+    assert whole.features is not None
+    cut = Behaviours(*(getattr(whole.behaviours, name)[:2] for name in whole.behaviours.__struct_fields__))
+    uneven = msgspec.structs.replace(whole.behaviours, action=[1])
+    many = msgspec.structs.replace(whole.features, history_rows=5)
+    for broken in ({"behaviours": None}, {"behaviours": cut}, {"behaviours": uneven}, {"features": many}):
+        value = encode_answer(msgspec.structs.replace(whole, **broken))
+        assert taken([value], ["a"], [(7, 1, 5)]) == ([], {0: "not_served"})
 
 
 def test_answers_without_features_and_reserved_users_give_nothing() -> None:

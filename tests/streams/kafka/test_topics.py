@@ -44,7 +44,10 @@ def test_specs_say_what_the_design_asks() -> None:
         assert spec.configs["min.compaction.lag.ms"] == "1000"
         assert spec.configs["delete.retention.ms"] == "1000"
     stamped = {role for role, spec in specs.items() if spec.configs.get("message.timestamp.type") == "LogAppendTime"}
-    assert stamped == {"behaviours", "users", "items", "requests"}
+    assert stamped == {"behaviours", "users", "items", "requests", "models"}
+    assert specs["models"].partitions == 1
+    assert specs["models"].configs["cleanup.policy"] == "compact"
+    assert "min.compaction.lag.ms" not in specs["models"].configs
     assert "min.insync.replicas" not in specs["users"].configs
     assert topic_specs(replication=3)[0].configs["min.insync.replicas"] == "2"
 

@@ -51,17 +51,18 @@ class World:
     def live(self) -> Live:
         return Live(self.table.space, self.engine, self.table, self.catalogue, self.scorer)
 
-    def pipeline(self) -> Pipeline:
-        return Pipeline(
-            Parts(
-                lease=self.lease,
-                live=self.live,
-                inverse_norms=inverse_norms,
-                profile=decode_profile,
-                items_moment=self.items_moment,
-                damaged=lambda partition, error: self.damage.append((partition, error)),
-            )
+    def parts(self) -> Parts:
+        return Parts(
+            lease=self.lease,
+            live=self.live,
+            inverse_norms=inverse_norms,
+            profile=decode_profile,
+            items_moment=self.items_moment,
+            damaged=lambda partition, error: self.damage.append((partition, error)),
         )
+
+    def pipeline(self) -> Pipeline:
+        return Pipeline(self.parts())
 
     def close_and_open(self, rules: Rules) -> None:
         """Let the store go on with other rules, and the engine with what it has in memory."""

@@ -1,14 +1,17 @@
 """The desk: every way in which a request can end, each with its defined answer."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from muse_stream.streams.serving.cost import SEED
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
+from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
 from muse_stream.streams.wire.answers import Answer, Status, decode_answer
 from muse_stream.streams.wire.encode import candidate_with, encode_request
 from muse_stream.streams.wire.requests import NotBefore, RequestValue
@@ -21,6 +24,7 @@ LIMITS = Limits(
     ready_wait_ms=50,
     answer_max_bytes=1_000_000,
     queue_max=100,
+    pass_ms_max=20.0,
     batch_candidates_max=4_000,
     batch_window_ms=0.0,
 )
@@ -104,8 +108,8 @@ def test_a_full_answer_names_its_moment(world: World) -> None:
     assert (answer.space, answer.history_length, answer.watermark_ms) == ("v1", 3, 5_000_000)
     assert {"decode", "queue", "state_read", "gsu", "features", "esu"} <= set(answer.stages_ms)
     assert answer.explanation is not None
-    assert [sum(tiers) for tiers in answer.explanation["retrieved_tiers"]] == [2, 2]
-    assert [sum(tiers) for tiers in answer.explanation["recent_tiers"]] == [3, 3]
+    assert [len(one.tier) for one in answer.explanation.candidates] == [3, 3], "what the score was computed from"
+    assert [len(one.recent_tier) for one in answer.explanation.candidates] == [3, 3]
 
 
 def test_scores_alone_and_retrieved_alone(world: World) -> None:
@@ -209,3 +213,136 @@ def test_a_fault_of_ours_is_an_answer_too(world: World, caplog: pytest.LogCaptur
     answer = answer_to(desk_of(world))
     assert answer.status is Status.ERROR
     assert "a read failed" in caplog.text
+
+
+@dataclass
+class Counted:
+    """What the desk told monitoring."""
+
+    passes: list[tuple[int, float, float]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+
+    def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
+        self.passes.append((requests, seconds, predicted_seconds))
+
+    def shed(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def overdue(self, stage: str) -> None:
+        self.stages.append(stage)
+
+
+class Held(Pipeline):
+    """A pipeline whose passes end when the test lets them."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.gate = threading.Event()
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Found | Exception]:
+        answers = super().__call__(asks)
+        self.gate.wait(10)
+        return answers
+
+
+def behind(
+    world: World,
+    *requests: RequestValue,
+    held_ms: float = 0.0,
+    first_deadline_ms: int | None = None,
+    **limits: Any,
+) -> tuple[list[Answer], Counted]:
+    """Answers to requests that come while a pass of a second's prediction is in flight, and what was counted."""
+    pipeline, counted = Held(world.parts()), Counted()
+    desk = Desk(
+        pipeline,
+        Copies(),
+        rules(),
+        replace(LIMITS, **limits),
+        has_model=lambda: True,
+        watch=counted,
+        now_ms=lambda: NOW_MS,
+    )
+    desk.costs.begin(SEED._replace(find=SEED.find._replace(passes=1_000.0)))
+
+    async def scenario() -> list[Reply | None]:
+        desk.start()
+        replies = []
+        first = RequestValue(request_id="first", candidates=[9], deadline_ms=first_deadline_ms)
+        for value in (first, *requests):
+            pair = encode_request(1, value)
+            reply = desk.answer(*pair, partition=PARTITION, broker_time_ms=NOW_MS)
+            replies.append(asyncio.create_task(reply))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await asyncio.sleep(held_ms / 1e3)
+        pipeline.gate.set()
+        found = await asyncio.gather(*replies)
+        await desk.stop()
+        return found
+
+    replies = asyncio.run(scenario())
+    assert len(replies) == 1 + len(requests)
+    return [decode_answer(reply.body) for reply in replies[1:] if reply], counted
+
+
+def test_who_would_be_late_is_answered_at_once(world: World) -> None:
+    hurried = RequestValue(request_id="hurried", candidates=[9], deadline_ms=500)
+    (answer,), counted = behind(world, hurried)
+    assert answer.status is Status.OVERLOAD
+    assert answer.error is not None
+    assert answer.error.code == "overload"
+    assert answer.error.retry_after_ms is not None
+    assert 0 < answer.error.retry_after_ms <= 510
+    assert "its turn would come in" in answer.error.message
+    assert counted.reasons == ["predicted_late"]
+    assert [requests for requests, _, _ in counted.passes] == [1]
+
+
+def test_who_has_time_waits(world: World) -> None:
+    (answer,), counted = behind(world, RequestValue(request_id="patient", candidates=[9]))
+    assert answer.status is Status.OK
+    assert (counted.reasons, counted.stages) == ([], [])
+    assert [requests for requests, _, _ in counted.passes] == [1, 1]
+    assert all(predicted >= 0.5 for _, _, predicted in counted.passes)
+
+
+def test_a_prefetch_that_would_wait_is_shed_first(world: World) -> None:
+    prefetch = RequestValue(request_id="prefetch", candidates=[], prefetch=True)
+    (answer, other), counted = behind(world, prefetch, RequestValue(request_id="r", candidates=[9]))
+    assert (answer.status, other.status) == (Status.OVERLOAD, Status.OK)
+    assert counted.reasons == ["prefetch"]
+
+
+def test_who_waits_beyond_a_wrong_prediction_expires(world: World) -> None:
+    short = RequestValue(request_id="short", candidates=[9], deadline_ms=1_050)
+    (answer,), counted = behind(world, short, held_ms=1_100)
+    assert answer.status is Status.EXPIRED
+    assert counted.reasons == ["expired"]
+    assert counted.stages == ["queue"]
+
+
+def test_a_full_queue_is_counted(world: World) -> None:
+    (answer, other), counted = behind(
+        world, *(RequestValue(request_id=name, candidates=[9]) for name in ("waits", "too many")), queue_max=1
+    )
+    assert (answer.status, other.status) == (Status.OK, Status.OVERLOAD)
+    assert other.error is not None
+    assert other.error.retry_after_ms is not None
+    assert counted.reasons == ["queue_full"]
+
+
+def test_a_deadline_that_passed_before_is_counted(world: World) -> None:
+    counted = Counted()
+    desk = Desk(
+        world.pipeline(), Copies(), rules(), LIMITS, has_model=lambda: True, watch=counted, now_ms=lambda: NOW_MS
+    )
+    assert answer_to(desk, age_ms=20_000).status is Status.EXPIRED
+    assert counted.stages == ["arrival"]
+
+
+def test_a_deadline_that_passes_in_the_pass_is_counted_and_answered_all_the_same(world: World) -> None:
+    _, counted = behind(world, first_deadline_ms=60, held_ms=100)
+    assert (counted.reasons, counted.stages) == ([], ["answer"])
+    assert len(counted.passes) == 1

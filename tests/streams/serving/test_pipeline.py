@@ -12,7 +12,8 @@ from muse_stream.state.moment import Moment
 from muse_stream.state.rules import Rules
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving.filters import allowed_rows
-from muse_stream.streams.serving.pipeline import Ask, ExpiredError, Found
+from muse_stream.streams.serving.pipeline import Ask, Found
+from muse_stream.streams.serving.shed import ExpiredError
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.encode import candidate_with, encode_request
 from muse_stream.streams.wire.requests import FilterFields, Filters, Request, RequestValue, parse_request

@@ -14,6 +14,13 @@ from muse_stream.streams.wire.answers import (
     decode_answer,
     encode_answer,
 )
+from muse_stream.streams.wire.features import (
+    Behaviours,
+    CandidateExplanation,
+    CandidateFeatures,
+    Explanation,
+    Features,
+)
 
 FULL = Answer(
     request_id="r",
@@ -29,7 +36,14 @@ FULL = Answer(
     history_length=8,
     watermark_ms=9,
     stages_ms={"retrieve": 1.5},
-    explanation={"a": [1]},
+    behaviours=Behaviours([3, 7], [5, 5], [0, 2], [4, 6], [1, 1]),
+    explanation=Explanation(
+        [1, 0],
+        [CandidateExplanation(0, [1], [0.5], [15], [15, -1], [1.0], [-0.25], [0.5, 0.5], [0.0, 0.125])],
+        ["user", "candidate"],
+    ),
+    features=Features(["item"], ["country"], [3], 1, [CandidateFeatures([1], [1], [0.5], [0.5], [0])]),
+    left_out=["features"],
 )
 
 

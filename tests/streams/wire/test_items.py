@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import quantise
+from muse_stream.streams.wire.encode import encode_item
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.rejects import Reason
@@ -45,6 +46,28 @@ def test_columns() -> None:
     assert items.vectors["wide"][1].tolist() == [[1, 2, 3, -4]]
 
 
+def test_an_item_has_a_vector_in_each_space() -> None:
+    values = [
+        {"vector": [1, 2, 3], "more_int8": {"wide": packed(4, 5, 6, 7)}},
+        {"space": "wide", "more_int8": {"v1": packed(7, 8, 9)}},
+        {"more_int8": {}},
+    ]
+    items, rejects = decode_items(batch([json.dumps(value).encode() for value in values], topic="items"), RULES)
+    items.check()
+    assert not rejects
+    assert items.vectors["v1"][0].tolist() == [0, 1]
+    assert items.vectors["v1"][1].tolist() == [[1, 2, 3], [7, 8, 9]]
+    assert items.vectors["wide"][0].tolist() == [0]
+    assert items.vectors["wide"][1].tolist() == [[4, 5, 6, 7]]
+
+
+def test_both_vectors_of_an_item_that_was_encoded_arrive() -> None:
+    one, other = np.array([1, 2, 3], np.int8), np.array([4, 5, 6, 7], np.int8)
+    key, value = encode_item("mug", vector=one, more={"wide": other})
+    items, _ = decode_items(batch([value], [key], topic="items"), RULES)
+    assert [items.vectors[space][1].tolist() for space in ("v1", "wide")] == [[one.tolist()], [other.tolist()]]
+
+
 def test_nothing_in_nothing_out() -> None:
     items, rejects = decode_items(batch([], topic="items"), RULES)
     items.check()
@@ -65,6 +88,11 @@ def test_nothing_in_nothing_out() -> None:
         ('{"category":9223372036854775808}', Reason.ID_OUT_OF_RANGE),
         ('{"features":{"other":""}}', Reason.BAD_ID),
         ('{"space":"v9"}', Reason.UNKNOWN_SPACE),
+        ('{"more_int8":{"v9":"AQID"}}', Reason.UNKNOWN_SPACE),
+        ('{"more_int8":{"v1":"AQI="}}', Reason.BAD_VECTOR),
+        ('{"more_int8":{"v1":"AAAA"}}', Reason.BAD_VECTOR),
+        ('{"more_int8":{"v1":[1,2,3]}}', Reason.BAD_TYPE),
+        ('{"vector":[1,2,3],"more_int8":{"v1":"AQID"}}', Reason.BAD_VECTOR),
         ('{"vector":[]}', Reason.BAD_VECTOR),
         ('{"vector":[1,2]}', Reason.BAD_VECTOR),
         ('{"vector":[1,2,3,4]}', Reason.BAD_VECTOR),

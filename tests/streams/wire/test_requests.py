@@ -35,7 +35,7 @@ def test_defaults() -> None:
     assert (request.k, request.want, request.space) == (50, "scores", "v1")
     assert request.own_vectors.shape == (0, 3)
     assert not request.prefetch
-    assert not request.explain
+    assert not len(request.explain_rows)
     assert (request.filters, request.not_before, request.deadline_ms) == (None, None, None)
 
 
@@ -68,12 +68,23 @@ def test_everything() -> None:
     assert request.context == {"hour": 13, "device": id_of("phone")}
     assert request.filters == Filters(5, None, (1, 200), exclude_candidate=True)
     assert request.not_before == NotBefore(1, 12)
+    assert request.explain_rows.tolist() == [0, 1, 2, 3]
     assert (request.k, request.want, request.deadline_ms) == (200, "both", 20)
 
 
 def test_candidates_are_not_excluded_unless_asked_for() -> None:
     request = parsed({"request_id": "r", "candidates": [1], "filters": {"until_ms": 9}})
     assert request.filters == Filters(None, 9, None, exclude_candidate=False)
+
+
+def test_some_candidates_may_be_named_to_be_explained() -> None:
+    request = parsed({"request_id": "r", "candidates": [1, "x", 3, 1], "explain": ["x", 1, "1"]})
+    assert request.explain_rows.tolist() == [0, 1, 3]
+    assert parsed({"request_id": "r", "candidates": [1], "explain": []}).explain_rows.shape == (0,)
+    found = refused({"request_id": "r", "candidates": [1], "explain": [1, "y"]})
+    assert found.code == "out_of_range"
+    assert "explain names 'y'" in found.message
+    assert refused({"request_id": "r", "candidates": [1], "explain": [0]}).code == "bad_id"
 
 
 def test_a_prefetch_needs_no_candidates() -> None:

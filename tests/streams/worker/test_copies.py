@@ -21,8 +21,8 @@ class Ingest:
         self.pending.append(Future())
         return self.pending[-1]
 
-    def states(self) -> dict[int, PartitionState]:
-        return {0: PartitionState(0, serving=True, phase=Phase.READY)}
+    def state(self, partition: int) -> PartitionState | None:
+        return {0: PartitionState(0, serving=True, phase=Phase.READY)}.get(partition)
 
     def note_request(self) -> None:
         self.noted += 1

@@ -104,10 +104,17 @@ def test_a_candidate_is_not_retrieved_for_itself_where_that_was_asked(world: Wor
 
 
 @pytest.mark.usefixtures("world")
-def test_an_explanation_counts_the_tiers(client: Client) -> None:
+def test_an_explanation_comes_with_what_it_speaks_of(client: Client) -> None:
     answer = client.ask(4, CANDIDATES, want="retrieved", k=9, explain=True)
     assert answer.explanation is not None
-    assert [sum(tiers) for tiers in answer.explanation["retrieved_tiers"]] == [9] * len(CANDIDATES)
+    assert answer.behaviours is not None
+    assert answer.retrieved is not None
+    positions = [[answer.behaviours.position[row] for row in one.row] for one in answer.explanation.candidates]
+    assert positions == [found.position for found in answer.retrieved]
+    assert [len(one.tier) for one in answer.explanation.candidates] == [9] * len(CANDIDATES)
+    scored = client.ask(4, CANDIDATES[:1], explain=True)
+    assert scored.explanation is not None
+    assert len(scored.explanation.candidates[0].change) == len(scored.explanation.candidates[0].row) > 0
 
 
 def test_a_candidate_s_own_vector_replaces_the_item_log_s(world: World, client: Client) -> None:

@@ -1,0 +1,1 @@
+"""The control topic: which model is active, and what each worker runs."""
