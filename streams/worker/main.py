@@ -96,7 +96,8 @@ def run(settings: Settings) -> None:
         settings.serving.k,
     )
     warm_up(*searches)
-    measure(service.desk.costs, service.live.scorer, searches)
+    if service.plane.live.model is not None:
+        measure(service.desk.costs, service.plane.live.model, searches)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust_app.create_app(settings)
