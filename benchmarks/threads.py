@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from itertools import product
 
 import numpy as np
 
@@ -41,7 +40,8 @@ def run(*, length: int = 10_000, candidates: int = 200, items: int = 120_000, ro
 
     """
     cores = len(os.sched_getaffinity(0))
-    pairs = list(product(sorted({1, cores}), repeat=2))
+    counts = sorted({1, cores})
+    pairs = [(searching, scoring) for searching in counts for scoring in counts]
     world = _World(length, items, candidates)
     passes = {pair: _Pass(world, *pair) for pair in pairs}
     rows = []

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from muse_stream.esu_scorer.kernels.jit import F32, Int, Real, inner
+from muse_stream.esu_scorer.kernels.jit import F32, Int, Real, cgutils, inner
 
 LOWEST, HIGHEST = -87.0, 88.0
 LAYER_NORM_EPS = np.float32(1e-12)  # as in `network.tower`

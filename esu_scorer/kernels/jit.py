@@ -20,6 +20,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import binding
+from numba.core import cgutils as numba_cgutils
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,8 +34,10 @@ Real = Any
 
 FEATURES = binding.get_host_cpu_features().flatten()
 
-_njit: Any = numba.njit  # its annotations leave out flags that it has
-_config: Any = numba.config
+_numba: Any = numba  # its annotations leave out flags and names that it has
+_njit, _config = _numba.njit, _numba.config
+carray = _numba.carray
+cgutils: Any = numba_cgutils
 _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 

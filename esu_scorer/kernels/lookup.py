@@ -10,10 +10,10 @@ Invariant: the same rows as `esu_scorer.vocabulary` gives. Whoever makes `featur
 from typing import Any
 
 import numpy as np
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
 
-from muse_stream.esu_scorer.kernels.jit import F32, I32, I64, Int, inner, kernel
+from muse_stream.esu_scorer.kernels.jit import F32, I32, I64, Int, carray, inner, kernel
 
 TABLE, WIDTH, IDS, COUNT, INDEX, SLOTS, BUCKETS = range(7)  # addresses: TABLE, IDS, INDEX
 COLUMNS = 7

@@ -9,16 +9,14 @@ result does not depend on how many others there are.
 
 # ruff: noqa: PLR0917 - kernels take their arrays one by one; numba knows no keyword-only arguments
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from muse_stream.esu_scorer.kernels.jit import F32, FEATURES, Int, inner
+from muse_stream.esu_scorer.kernels.jit import F32, FEATURES, Int, cgutils, inner
 
 # Outputs per panel: six rows of sums, one of weights, fill 28 of AVX-512's 32 registers, 14 of AVX2's 16.
 LANES = 64 if "+avx512f" in FEATURES else 16
@@ -84,7 +82,7 @@ class _Tile:
         return self.builder.call(function, [first, second, total])
 
 
-def _tile_of(rows: int) -> Callable[[Any], Any]:
+def _tile_of(rows: int) -> Any:  # noqa: ANN401 - an intrinsic, which has no type
     def typed(_context: Any, *arguments: Any) -> Any:  # noqa: ANN401
         def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:  # noqa: ANN401
             _Tile(builder, rows, values).write()

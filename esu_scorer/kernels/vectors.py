@@ -10,8 +10,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
+
+from muse_stream.esu_scorer.kernels.jit import cgutils
 
 BLOCK = 32
 """2D of the released network: the whole row in two registers of AVX-512."""

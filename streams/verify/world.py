@@ -14,7 +14,7 @@ from muse_stream.streams.models.opening import open_store
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.verify.models import Models, Shelf, Sources, unknown
 from muse_stream.streams.verify.rebuild import Rebuilder, tables_of
-from muse_stream.streams.worker.model import artefact_of, device_of
+from muse_stream.streams.worker.model import artefact_of, device_of, threads_of
 
 
 class VerifyWorld(LogWorld):
@@ -40,7 +40,7 @@ def shelf_of(settings: Settings, directories: Sequence[Path]) -> Shelf:
 
     Raises `StoreError`: the model store cannot be reached.
     """
-    device, threads, path = device_of(settings), settings.model.threads, settings.model.path
+    device, threads, path = device_of(settings), threads_of(settings), settings.model.path
     if directories:
         return Shelf(Sources(directories), device, threads)
     store = open_store(settings)

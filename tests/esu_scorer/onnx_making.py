@@ -8,12 +8,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muse_stream.esu_scorer import OnnxArtefact
 
+Value = tuple[str, int, list[int | str]]
 K, R = 5, 4
 FLOAT, INT64, BOOL, DOUBLE = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL, TensorProto.DOUBLE
-COSINES = ("retrieved_cosine", FLOAT, ["T", K])
-IDS = ("candidate_features", INT64, ["T", 3])
-PROBABILITY = ("probability", FLOAT, ["T"])
-Value = tuple[str, int, list[int | str]]
+COSINES: Value = ("retrieved_cosine", FLOAT, ["T", K])
+IDS: Value = ("candidate_features", INT64, ["T", 3])
+PROBABILITY: Value = ("probability", FLOAT, ["T"])
 
 
 def constant(name: str, *values: float, dtype: type = np.float32) -> Any:

@@ -9,7 +9,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,12 +32,9 @@ STEP = 5e-5
 
 def torch_scores(model: Artefact, batch: ScoreBatch) -> tuple[np.ndarray, np.ndarray]:
     """Torch's probabilities, and which of them are no toss-up."""
-    before: list[torch.Tensor] = []
-    scorer = Scorer(model)
-    last = scorer._model.network.tower.linears[-1]
-    last.register_forward_hook(lambda _module, _inputs, output: before.append(output))
-    probability = scorer.stages(batch).probability[:, 1]
-    return probability, (before[0][:, 0] - before[0][:, 1]).abs().numpy() > STEP
+    found = Scorer(model).stages(batch)
+    before = found.stages["before_step"]
+    return found.probability[:, 1], np.abs(before[:, 0] - before[:, 1]) > STEP
 
 
 def assert_equal(model: Artefact, batch: ScoreBatch, form: FusedForm | None = None) -> None:

@@ -14,7 +14,7 @@ from muse_stream.esu_scorer.errors import (
     FeatureError,
 )
 
-from .onnx_making import BOOL, COSINES, DOUBLE, FLOAT, IDS, INT64, K, R, external, graph, own_artefact
+from .onnx_making import BOOL, COSINES, DOUBLE, FLOAT, IDS, INT64, K, R, Value, external, graph, own_artefact
 
 SAVED = own_artefact()
 
@@ -114,7 +114,7 @@ def sigmoid(source: str, *, kind: str = "Sigmoid", domain: str = "") -> list[Any
     return [helper.make_node(kind, [source], ["probability"], domain=domain)]
 
 
-FLAT = ("retrieved_cosine", FLOAT, ["T"])
+FLAT: Value = ("retrieved_cosine", FLOAT, ["T"])
 WRONG = {
     "unknown input": (graph(inputs=(COSINES, IDS, ("age", INT64, ["T", 1]))), "has an input 'age'; expected some of"),
     "no input": (graph([helper.make_node("Identity", ["tenth"], ["probability"])], ()), "has no input"),

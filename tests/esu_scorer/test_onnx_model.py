@@ -22,7 +22,8 @@ def batch_of(seed: int = 1, counts: tuple[int, ...] = (3, 0, 4)) -> ScoreBatch:
 
 def expected(batch: ScoreBatch) -> np.ndarray:
     near = np.where(batch.retrieved_mask, batch.retrieved_cosine, 0).sum(axis=1)
-    return 1 / (1 + np.exp(-(near + 0.1 * (batch.candidate_features[:, 0] % 10))))
+    scores: np.ndarray = 1 / (1 + np.exp(-(near + 0.1 * (batch.candidate_features[:, 0] % 10))))
+    return scores
 
 
 def test_scores_are_the_graphs() -> None:
@@ -79,7 +80,8 @@ def near(batch: ScoreBatch) -> np.ndarray:
 
 
 def counted(batch: ScoreBatch) -> np.ndarray:
-    return batch.recent_cosine_present & near(batch)
+    both: np.ndarray = batch.recent_cosine_present & near(batch)
+    return both
 
 
 COLUMNS: dict[str, tuple[int, int, Callable[[ScoreBatch], np.ndarray]]] = {

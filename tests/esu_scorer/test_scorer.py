@@ -147,6 +147,7 @@ def test_stages_are_named_and_belong_to_the_scores() -> None:
         "sa_ta": (5, 32),
         "retrieved_weights": (5, 5),
         "tower_input": (5, 4 * 32 + 40 + 20 + 44),
+        "before_step": (5, 2),
     }
     np.testing.assert_allclose(result.probability[:, 1], SCORER.score(batch), atol=1e-6)
     assert result.logits.shape == (5, 2)

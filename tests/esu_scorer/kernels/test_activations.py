@@ -51,7 +51,7 @@ def test_silu_is_torchs() -> None:
 
 
 def test_softmax_is_torchs_and_of_nothing_nothing() -> None:
-    found = VALUES[:50].copy() / 7
+    found: F32 = VALUES[:50] / np.float32(7)
     wanted = torch.softmax(torch.from_numpy(found.copy()), 0).numpy()
     call_softmax(found)
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
