@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 
 from muse_stream.benchmarks.report import Row, lower_is_better
 from muse_stream.esu_scorer import Artefact, FeatureSpec, ScoreBatch, Scorer
@@ -41,18 +42,22 @@ ONE_CALL_EACH = "one call per behaviour"
 OWN_LISTS = "lists per candidate"
 
 
-def run(counts: tuple[int, ...] = CANDIDATE_COUNTS, giant: int = GIANT, repeats: int = REPEATS) -> list[Row]:
+def run(
+    counts: tuple[int, ...] = CANDIDATE_COUNTS, giant: int = GIANT, repeats: int = REPEATS, threads: int = 1
+) -> list[Row]:
     """Rows of milliseconds per explanation, and of bytes.
 
     Args:
         counts: Candidates explained.
         giant: Candidates of the request whose features are told.
         repeats: Timed runs of each case; the median is reported.
+        threads: Threads of the model, as a worker's `model.threads`.
 
     """
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
     ids = np.unique(rng.integers(1, ID_MAX, ITEMS))
-    scorer = Scorer(_artefact(ids))
+    scorer = Scorer(_artefact(ids), threads=threads)
     rows = [row for count in counts for row in _times(scorer, _subject(rng, ids, count), repeats)]
     return [*rows, _bytes(rng, ids, giant)]
 

@@ -9,6 +9,9 @@ before each call, and sets of users take turns. No question comes twice, so no a
 The best peer of a row is the fastest one that is exact and has found all of the K best; `fastest_peer` is the fastest
 of all, 16-bit floats among them. Ours must be right, and all of ours the same to the bit, or the run fails.
 
+The rows of small searches come first: they choose the way that "ours, CUDA" takes, by launches or by captured graphs.
+Beside it, "ours, CUDA by launches" and "ours, CUDA by graphs" always take the one or the other where there is one.
+
 Where no GPU can be used, the first row says why, and all figures are empty.
 
     python -m muse_stream.benchmarks.gpu --json     needs numpy and numba, and what is to be compared with
@@ -23,19 +26,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from muse_stream.benchmarks import gpu_append, gpu_limits, gpu_machine, performance
+from muse_stream.benchmarks import gpu_append, gpu_limits, gpu_machine, gpu_ways, performance
 from muse_stream.benchmarks.gpu_cases import Case, Group, cases, groups
 from muse_stream.benchmarks.gpu_cell import FIGURES, Taken, cell, line
 from muse_stream.benchmarks.gpu_clock import EventClock
 from muse_stream.benchmarks.gpu_device import Metered
 from muse_stream.benchmarks.gpu_limits import Limits
-from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, open_metered
+from muse_stream.benchmarks.gpu_ours import ARRAY, CPU, CUDA, Ours, by_one_way, open_metered
 from muse_stream.benchmarks.gpu_peer import Peer, Place
 from muse_stream.benchmarks.gpu_peers import PEERS, make_peers
 from muse_stream.benchmarks.gpu_rounds import WARM_UPS, check, take_turns, way_of_ours, way_of_peer
 from muse_stream.benchmarks.gpu_world import World
 from muse_stream.benchmarks.report import Line
+from muse_stream.gsu_engine.backends.cpu import CpuBackend
+from muse_stream.gsu_engine.backends.cuda import CudaBackend
 from muse_stream.gsu_engine.contract import Backend
+from muse_stream.gsu_engine.cuda.cupy_device import open_device
 
 ITEMS = 4_000_000  # their vectors are ten times the cache of an H200
 USERS = 64
@@ -59,6 +65,7 @@ class Plan:
         for group in self.groups:
             for case in cases(group, self.k):
                 yield from (cell(case, figure, Taken()) for figure in FIGURES)
+        yield from gpu_ways.empty()
         yield from gpu_append.empty()
 
 
@@ -119,8 +126,9 @@ def run(
         return [machine, *gpu_limits.rows(known, Limits()), *plan.empty()]
     place = Place("cuda", importlib.import_module("cupy"), EventClock())
     seen = gpu_limits.measured(place.clock)
-    ours: dict[str, str | Backend] = {CUDA: "cuda", ARRAY: "array-cuda", CPU: "cpu"}
     rows = [machine, *gpu_limits.rows(known, seen)]
+    rows += gpu_ways.measured(CudaBackend(CpuBackend(), open_device), dimension, k)
+    ours: dict[str, str | Backend] = {CUDA: "cuda", **by_one_way(open_device), ARRAY: "array-cuda", CPU: "cpu"}
     return rows + list(measured(plan, Rig(place, (known, seen), ours, open_metered)))
 
 

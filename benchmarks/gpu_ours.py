@@ -1,8 +1,9 @@
 """Our own searches: engines, and beside the CUDA engine one more whose device is metered.
 
 An engine's time is the whole call, from the checked batch to host arrays. Time on the device is that of the same
-search through the metered engine, from the start of its first launch to the end of its last one: marks cost time, so
-the engine whose calls are timed goes without.
+search through the metered engine, from the start of its first launch to the end of its last one, or, where a captured
+graph does it, from the start of that to its end, copies included. Marks cost time, so the engine whose calls are timed
+goes without.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +20,11 @@ from muse_stream.gsu_engine.backends.cpu import CpuBackend
 from muse_stream.gsu_engine.backends.cuda import CudaBackend
 from muse_stream.gsu_engine.contract import Backend
 from muse_stream.gsu_engine.cuda.cupy_device import open_device
+from muse_stream.gsu_engine.cuda.device import Device
+from muse_stream.gsu_engine.cuda.ways import THREE_LAUNCHES, Way, Ways
 
 CUDA, ARRAY, CPU = "ours, CUDA", "ours, CuPy arrays", "ours, CPU"
+WAYS = {"ours, CUDA by launches": THREE_LAUNCHES, "ours, CUDA by graphs": Way(graph=True)}
 CAP = 1 << 20
 POOL_BYTES = 2 << 30  # all users of a run, five hundred of the longest
 RECENT = 0
@@ -44,7 +48,7 @@ class Ours:
 
     @classmethod
     def of(cls, world: World, backend: str | Backend, open_metered: Callable[[], Metered] | None = None) -> "Ours":
-        """Engines with room for all users of a run; made once, since an index never forgets an engine."""
+        """Engines with room for all users of a run; made once, since users have to come to them."""
         engine = _engine(world, backend)
         if open_metered is None:
             return cls(world, engine)
@@ -87,6 +91,11 @@ def _engine(world: World, backend: str | Backend) -> GsuEngine:
         gpu_bytes=POOL_BYTES,
         backend=backend,
     )
+
+
+def by_one_way(open_one: Callable[[], Device]) -> dict[str, Backend]:
+    """Backends that always take one way, by the name of their rows."""
+    return {name: CudaBackend(CpuBackend(), open_one, Ways(always=way)) for name, way in WAYS.items()}
 
 
 def open_metered() -> Metered:

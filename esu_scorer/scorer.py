@@ -20,7 +20,7 @@ from muse_stream.esu_scorer.artefact import Artefact
 from muse_stream.esu_scorer.batch import Float32, Int64, ScoreBatch
 from muse_stream.esu_scorer.columns import check_columns, with_cosines
 from muse_stream.esu_scorer.config import blocks_of
-from muse_stream.esu_scorer.devices import CPU, Column, Cosines, adopt, device_named, upload
+from muse_stream.esu_scorer.devices import CPU, Cosines, adopt, device_named, upload
 from muse_stream.esu_scorer.errors import BatchError, ScoreError
 from muse_stream.esu_scorer.features import CATEGORY, ITEM, FeatureSpec
 from muse_stream.esu_scorer.fused import FusedForm
@@ -101,10 +101,10 @@ class Scorer:
 
     def _score_torch(self, batch: ScoreBatch, cosines: Cosines | None) -> Float32:
         with torch.inference_mode():
-            rows = to_rows(batch, self._spec, self._vocabularies, self._device)
+            rows = to_rows(batch, self._spec, self._vocabularies, self._device, cosines)
             fine = torch.ones(1, device=self._device)
             if cosines is not None:
-                rows, fine = _with_cosines(rows, cosines)
+                rows, fine = _with_finite_cosines(rows)
             result: Forward = self._model(rows)
             found = _numpy(torch.cat((result.probability[:, CLICK], fine)))  # the one wait for a GPU
         if not found[-1]:
@@ -136,45 +136,58 @@ class Scorer:
 
 
 def to_rows(
-    batch: ScoreBatch, spec: FeatureSpec, vocabularies: Mapping[str, Lookup], device: torch.device = CPU
+    batch: ScoreBatch,
+    spec: FeatureSpec,
+    vocabularies: Mapping[str, Lookup],
+    device: torch.device = CPU,
+    cosines: Cosines | None = None,
 ) -> RowBatch:
-    """Replace every id of `batch` by its table row, as tensors. Raises `BatchError`: the columns are not `spec`'s."""
+    """Replace every id of `batch` by its table row, as tensors; `cosines` stand in the place of the batch's own.
+
+    Raises `BatchError`: the columns are not `spec`'s, or `cosines` are not on the device or not of the batch's shape.
+    """
     check_columns(batch, spec)
     item, category = vocabularies[ITEM], vocabularies[CATEGORY]
 
     def put(column: npt.NDArray[np.generic]) -> Tensor:
         return upload(column, device)
 
+    if cosines is None:
+        recent_cosine, retrieved_cosine = put(batch.recent_cosine), put(batch.retrieved_cosine)
+    else:
+        recent_cosine = adopt("recent_cosine", cosines.recent, batch.recent_cosine.shape, device)
+        retrieved_cosine = adopt("retrieved_cosine", cosines.retrieved, batch.retrieved_cosine.shape, device)
     return RowBatch(
         user_features=put(_feature_rows(batch.user_features, spec.user_names, vocabularies)),
         recent_item=put(item.rows(batch.recent_item)),
         recent_category=put(category.rows(batch.recent_category)),
         recent_mask=put(batch.recent_mask),
         candidate_features=put(_feature_rows(batch.candidate_features, spec.candidate_names, vocabularies)),
-        recent_cosine=put(batch.recent_cosine),
+        recent_cosine=recent_cosine,
         recent_cosine_present=put(batch.recent_cosine_present),
         retrieved_item=put(item.rows(batch.retrieved_item)),
         retrieved_category=put(category.rows(batch.retrieved_category)),
-        retrieved_cosine=put(batch.retrieved_cosine),
+        retrieved_cosine=retrieved_cosine,
         retrieved_mask=put(batch.retrieved_mask),
         owners=put(batch.owners()),
         bounds=tuple(batch.bounds.tolist()),
     )
 
 
-def _with_cosines(rows: RowBatch, cosines: Cosines) -> tuple[RowBatch, Tensor]:
-    """The rows with these cosines, and on the device whether all that are present are finite, `[1] float32` 1 or 0."""
-    recent, recent_fine = _finite("recent_cosine", cosines.recent, rows.recent_cosine_present)
-    retrieved, retrieved_fine = _finite("retrieved_cosine", cosines.retrieved, rows.retrieved_mask)
+def _with_finite_cosines(rows: RowBatch) -> tuple[RowBatch, Tensor]:
+    """The rows with 0 for cosines that are no number, and whether all that are present are, `[1] float32` 1 or 0.
+
+    A number that is not finite would count beyond the tiers, and lies on the device, where nothing has looked at it.
+    """
+    recent, recent_fine = _finite(rows.recent_cosine, rows.recent_cosine_present)
+    retrieved, retrieved_fine = _finite(rows.retrieved_cosine, rows.retrieved_mask)
     fine = (recent_fine & retrieved_fine).to(torch.float32).reshape(1)
     return replace(rows, recent_cosine=recent, retrieved_cosine=retrieved), fine
 
 
-def _finite(name: str, column: Column, present: Tensor) -> tuple[Tensor, Tensor]:
-    """A column with 0 where it is not finite (that would count beyond the tiers), and whether none such is present."""
-    tensor = adopt(name, column, tuple(present.shape), present.device)
-    finite = tensor.isfinite()
-    return tensor.masked_fill(~finite, 0.0), (finite | ~present).all()
+def _finite(column: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    finite = column.isfinite()
+    return column.masked_fill(~finite, 0.0), (finite | ~present).all()
 
 
 def _feature_rows(columns: Int64, names: tuple[str, ...], vocabularies: Mapping[str, Lookup]) -> Int64:

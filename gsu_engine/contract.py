@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import F32, I8, I32, I64, U32, Flags, plain
+from muse_stream.gsu_engine.columns import DeviceColumns
 from muse_stream.gsu_engine.errors import BatchError
 from muse_stream.gsu_engine.kernels import checks
 from muse_stream.gsu_engine.kernels.forms import Form
@@ -30,6 +31,21 @@ BROKEN = {
     checks.WINDOWS: "a window must have 0 <= start <= stop",
     checks.NORMS: "inv_norms must be 1 / |vector| of an int8 vector, or 0 for a candidate without one",
 }
+
+
+class Wanted(NamedTuple):
+    """What is asked of every candidate.
+
+    Attributes:
+        k: Results.
+        recent: Recent scores.
+        on_device: Whether scores stay on the device too, where one answers the whole batch.
+
+    """
+
+    k: int
+    recent: int
+    on_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,8 @@ class SearchResult:
         count: `[T] int32` how many were found: fewer than K where the window has fewer rows with a vector.
         recent_scores: `[T, R] float32`; column j = position `stop-1-j`, newest first; 0 where not present.
         recent_present: `[T, R] bool`; False before `start`, or where item or candidate has no vector.
+        device: Scores and recent scores on the device as well; None where that was not asked for, or the CPU answered
+            some of the batch, or the device took it in several parts.
 
     """
 
@@ -152,6 +170,7 @@ class SearchResult:
     count: I32
     recent_scores: F32
     recent_present: Flags
+    device: DeviceColumns | None = None
 
     @classmethod
     def room(cls, candidates: int, k: int, recent: int) -> "SearchResult":

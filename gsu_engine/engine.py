@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.arrays import I8, I64, U32, Flags, plain
 from muse_stream.gsu_engine.backends import choose
-from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch, SearchResult, Work
+from muse_stream.gsu_engine.contract import Backend, HistorySource, SearchBatch, SearchResult, Wanted, Work
 from muse_stream.gsu_engine.dropped import LatelyDropped
 from muse_stream.gsu_engine.errors import WindowError
 from muse_stream.gsu_engine.kernels.packing import Packed
@@ -48,8 +48,7 @@ class _Pass:
     """One search.
 
     Attributes:
-        k: Results per candidate.
-        recent: Recent scores per candidate.
+        wanted: What is asked of every candidate.
         source: Where users are loaded from.
         loaded: Those that were.
         refusals: Those that the device did not take, and why.
@@ -58,8 +57,7 @@ class _Pass:
 
     """
 
-    k: int
-    recent: int
+    wanted: Wanted
     source: HistorySource
     loaded: dict[int, _Loaded] = field(default_factory=dict)
     refusals: Refusals = field(default_factory=dict)
@@ -198,7 +196,7 @@ class GsuEngine:
         who = np.array([user], np.int64)
         if self._pool.resident(who)[0] or (self._offload and self._offload.residence.resident(who)[0]):
             return
-        self._load(user, _Pass(0, 0, source))
+        self._load(user, _Pass(Wanted(0, 0), source))
         self._tidy()
 
     def resident(self, *, on_device: bool = False) -> tuple[I64, I64, I64]:
@@ -232,7 +230,9 @@ class GsuEngine:
         """Take vectors away between searches."""
         self.table.forget(items)
 
-    def search(self, batch: SearchBatch, k: int, recent: int, source: HistorySource) -> SearchResult:
+    def search(
+        self, batch: SearchBatch, k: int, recent: int, source: HistorySource, *, on_device: bool = False
+    ) -> SearchResult:
         """The K best behaviours of each candidate within its user's window, and the scores of the R newest.
 
         Args:
@@ -240,6 +240,7 @@ class GsuEngine:
             k: Results per candidate, 1..1000.
             recent: Recent scores per candidate, 0..1000.
             source: Supplies users that are not resident, or whose held run does not cover the window.
+            on_device: Whether scores are to stay on the device too (see `SearchResult.device`).
 
         Raises:
             BatchError: The batch breaks its contract.
@@ -247,7 +248,7 @@ class GsuEngine:
 
         """
         batch = batch.checked(self.table.dimension, k, recent)
-        pass_ = _Pass(k, recent, source)
+        pass_ = _Pass(Wanted(k, recent, on_device), source)
         self._load_missing(batch, pass_)
         began = time.perf_counter()
         with self.index.shared():
@@ -288,7 +289,7 @@ class GsuEngine:
             return self._by_cpu(batch, pass_)
         excluded = self._excluded(batch)
         return self._offload.answer(
-            batch, excluded, pass_.k, pass_.recent, pass_.refusals, lambda part: self._by_cpu(part, pass_)
+            batch, excluded, pass_.wanted, pass_.refusals, lambda part: self._by_cpu(part, pass_)
         )
 
     def _by_cpu(self, batch: SearchBatch, pass_: _Pass) -> SearchResult:
@@ -307,8 +308,8 @@ class GsuEngine:
             inv_norms=batch.inv_norms,
             allowed=_allowed(batch, views.offsets),
             excluded=self._excluded(batch),
-            k=pass_.k,
-            recent=pass_.recent,
+            k=pass_.wanted.k,
+            recent=pass_.wanted.recent,
         )
         return self._backend.search(work)
 
@@ -317,13 +318,14 @@ class GsuEngine:
         windows = list(zip(batch.users.tolist(), batch.starts.tolist(), batch.stops.tolist(), strict=True))
         copies = self._copies(windows, batch.allowed)
         froms = [
-            start if copy is None else max(start, min(copy.stop, stop - pass_.recent))
+            start if copy is None else max(start, min(copy.stop, stop - pass_.wanted.recent))
             for (_, start, stop), copy in zip(windows, copies, strict=True)
         ]
         ends = [0, *accumulate(stop - low for (_, _, stop), low in zip(windows, froms, strict=True))]
         offsets: I64 = np.array(ends, np.int64)
         slots = self._windows(batch, froms, offsets, pass_)
-        packed = self._pack(windows, copies, batch.allowed, [slots[low:high] for low, high in pairwise(ends)], pass_.k)
+        parts = [slots[low:high] for low, high in pairwise(ends)]
+        packed = self._pack(windows, copies, batch.allowed, parts, pass_.wanted.k)
         return _Views(slots, offsets, packed, sum(stop - start for _, start, stop in windows))
 
     def _copies(self, windows: list[_Window], allowed: Masks | None) -> list[PackedCopy | None]:

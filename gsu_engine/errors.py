@@ -7,6 +7,7 @@ GsuError
 ├── BudgetError     a byte budget is too small to work with, or larger than the machine
 ├── BackendError    no such backend, or it cannot run on this machine
 └── DeviceError     the GPU
+    ├── CaptureError        it does not capture a sequence of calls; it works on without
     ├── DeviceMemoryError   it has not enough memory left for what was asked
     └── DeviceLostError     it failed: nothing works on it again within this process
 """
@@ -41,6 +42,10 @@ class BackendError(GsuError):
 
 class DeviceError(GsuError):
     """Something about the GPU."""
+
+
+class CaptureError(DeviceError):
+    """The driver does not capture a sequence of calls as a graph; searches go on without graphs."""
 
 
 class DeviceMemoryError(DeviceError):

@@ -12,7 +12,6 @@ resident, so a flood has to be aimed at active users; what it costs them is a re
 
 import os
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from muse_stream.gsu_engine.arrays import I64, U8, U32, Flags, plain, reserve
 from muse_stream.gsu_engine.errors import BudgetError
 from muse_stream.gsu_engine.gate import Gate
 from muse_stream.gsu_engine.kernels import hashing
+from muse_stream.gsu_engine.listeners import Listener, Listeners
 from muse_stream.gsu_engine.stats import IndexStats
 
 MAX_ITEMS = 1 << 24  # 16.8 million items, 400 MB when full; the address space alone is reserved
@@ -55,7 +55,7 @@ class ItemIndex:
         self._counters[hashing.NEXT] = 1
         self._counters[hashing.SEED] = int.from_bytes(os.urandom(8), "little", signed=True)  # ids can be anyone's
         self._holders: list[SlotHolder] = []
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._listeners = Listeners()
         self._refused_at_last_reclaim = 0
 
     @property
@@ -107,15 +107,18 @@ class ItemIndex:
         """From now on `reclaim` keeps the slots that `holder` needs."""
         self._holders.append(holder)
 
-    def on_reclaim(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when slots have been freed: it must forget every slot that no holder keeps."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
+    def on_reclaim(self, listener: Listener) -> None:
+        """Call `listener` when slots have been freed: it must forget every slot that no holder keeps.
 
-    def off_reclaim(self, listener: Callable[[], None]) -> None:
+        A bound method does not keep its object (see `listeners`).
+        """
+        with self._lock:
+            self._listeners.add(listener)
+
+    def off_reclaim(self, listener: Listener) -> None:
         """Call `listener` no more."""
         with self._lock:
-            self._listeners = tuple(one for one in self._listeners if one != listener)
+            self._listeners.remove(listener)
 
     def crowded(self) -> bool:
         """Whether items were refused a slot, enough of them since the last `reclaim` for another one to pay."""
@@ -131,8 +134,7 @@ class ItemIndex:
         """The same, for a caller that is inside `gate.exclusive()`."""
         freed = self._free_unheld()
         if freed:
-            for listener in self._listeners:
-                listener()
+            self._listeners.tell()
         return freed
 
     def _free_unheld(self) -> int:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import U32, Flags
-from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult
+from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult, Wanted
 from muse_stream.gsu_engine.cuda.residence import Residence, Started
 from muse_stream.gsu_engine.dropped import LatelyDropped
 from muse_stream.gsu_engine.errors import BackendError
@@ -40,6 +40,10 @@ class DeviceBackend(Backend, Protocol):
 
     def residence(self, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
         """The device with room for histories of that size; raises BackendError where there is none for them."""
+        ...
+
+    def tune(self, dimension: int, k: int) -> None:
+        """Find out what is fastest on this device; never raises."""
         ...
 
 
@@ -94,21 +98,20 @@ class Offload:
         if why_not is not None:
             refusals[user] = why_not
 
-    def answer(  # noqa: PLR0917 - a search, and who does the rest
-        self, batch: SearchBatch, excluded: U32 | None, k: int, recent: int, refusals: Refusals, by_cpu: ByCpu
+    def answer(
+        self, batch: SearchBatch, excluded: U32 | None, wanted: Wanted, refusals: Refusals, by_cpu: ByCpu
     ) -> SearchResult:
         """Answer a checked batch, inside `index.shared()`.
 
         Args:
             batch: The batch.
             excluded: `[T] uint32` slots, as in `contract.Work`.
-            k: Results per candidate.
-            recent: Recent scores per candidate.
+            wanted: What is asked of every candidate.
             refusals: Why users were not taken.
             by_cpu: Answers a part of the batch.
 
         """
-        started = self.residence.start(batch, excluded, k, recent)
+        started = self.residence.start(batch, excluded, wanted)
         rest, asked = ~started.found, started.asked
         found, parts = None, []
         try:
@@ -120,7 +123,7 @@ class Offload:
         if asked.any():
             parts.append((asked, by_cpu(batch.only(asked)) if found is None else found))
         self._count(batch, started, refusals, is_lost=found is None)
-        return _put_together(batch, parts, k, recent)
+        return _put_together(batch, parts, wanted)
 
     def _count(self, batch: SearchBatch, started: Started, refusals: Refusals, *, is_lost: bool) -> None:
         asked = int(np.count_nonzero(started.asked))
@@ -135,7 +138,7 @@ class Offload:
 
     def stats(self) -> DeviceStats:
         """Counts and bytes at this moment."""
-        histories, vector_bytes = self.residence.stats()
+        histories, vector_bytes, ways = self.residence.stats()
         with self._lock:
             return DeviceStats(
                 name=self.residence.name,
@@ -146,14 +149,15 @@ class Offload:
                 answered=self._answered,
                 elsewhere=dict(self._elsewhere),
                 wait_seconds=self.residence.wait_seconds,
+                ways=ways,
             )
 
 
-def _put_together(batch: SearchBatch, parts: list[tuple[Flags, SearchResult]], k: int, recent: int) -> SearchResult:
-    """One result from those of flagged pairs; nothing is found for the others."""
+def _put_together(batch: SearchBatch, parts: list[tuple[Flags, SearchResult]], wanted: Wanted) -> SearchResult:
+    """One result from those of flagged pairs; nothing is found for the others, and nothing stays on the device."""
     if len(parts) == 1 and parts[0][0].all():
         return parts[0][1]
-    whole = SearchResult.empty(len(batch.vectors), k, recent)
+    whole = SearchResult.empty(len(batch.vectors), wanted.k, wanted.recent)
     for pairs, result in parts:
         whole.put(batch.candidates_of(pairs), result)
     return whole

@@ -113,6 +113,24 @@ class PackedStats:
 
 
 @dataclass(frozen=True, slots=True)
+class WayStats:
+    """How small searches are done on the device.
+
+    Attributes:
+        chosen: By shape the way that was the fastest here, and what each took; empty before a rehearsal.
+        graphs: Captured graphs that are held.
+        replays: Searches, or parts of large ones, that a graph did.
+        refused: Why the driver captures none; None where it does.
+
+    """
+
+    chosen: Mapping[str, str]
+    graphs: int
+    replays: int
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceStats:
     """The device beside the CPU.
 
@@ -125,6 +143,7 @@ class DeviceStats:
         answered: Pairs that it answered.
         elsewhere: Pairs with rows and candidates that the CPU answered, by reason: `Elsewhere`.
         wait_seconds: Time that searches waited for it.
+        ways: How it does small ones.
 
     """
 
@@ -136,6 +155,7 @@ class DeviceStats:
     answered: int
     elsewhere: Mapping[str, int]
     wait_seconds: float
+    ways: WayStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ Changes wait for running searches and are applied between them.
 """
 
 from collections import deque
-from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from muse_stream.gsu_engine.contract import TableView
 from muse_stream.gsu_engine.errors import BudgetError, VectorError
 from muse_stream.gsu_engine.index import ItemIndex
 from muse_stream.gsu_engine.kernels import rows as kernels
+from muse_stream.gsu_engine.listeners import Listener, Listeners
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.gsu_engine.stats import TableStats
 
@@ -51,7 +51,7 @@ class VectorTable:
         self._view = TableView(self._row_of_slot, self._rows, self._inv_norms)
         self._changes: deque[tuple[int, U32]] = deque()
         self._changed = 0
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._listeners = Listeners()
         index.hold(self)
 
     def put(self, items: I64, vectors: I8) -> int:
@@ -78,7 +78,7 @@ class VectorTable:
         items, vectors = plain(items, np.int64), plain(vectors, np.int8)
         for low in range(0, len(items), STEP):
             self._put(items[low : low + STEP], vectors[low : low + STEP])
-        self._tell()
+        self._listeners.tell()
         return int(self._counters[kernels.REFUSED_ROWS]) - before
 
     def _put(self, items: I64, vectors: I8) -> None:
@@ -104,19 +104,18 @@ class VectorTable:
             slots = slots[slots != 0]
             nothing = np.zeros((len(slots), self.dimension), np.int8)
             self._write(slots, nothing, np.zeros(len(slots), np.float32))
-        self._tell()
+        self._listeners.tell()
 
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every change, from the thread that made it, when searches may run again."""
-        self._listeners = (*self._listeners, listener)
+    def on_change(self, listener: Listener) -> None:
+        """Call `listener` after every change, from the thread that made it, when searches may run again.
 
-    def off_change(self, listener: Callable[[], None]) -> None:
+        A bound method does not keep its object (see `listeners`).
+        """
+        self._listeners.add(listener)
+
+    def off_change(self, listener: Listener) -> None:
         """Call `listener` no more. One thread at a time calls this and `on_change`."""
-        self._listeners = tuple(one for one in self._listeners if one != listener)
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
+        self._listeners.remove(listener)
 
     def lookup(self, items: I64) -> tuple[I8, F32]:
         """Vectors `[n, d] int8` and inverse norms `[n] float32` of items; zeros where there is none."""

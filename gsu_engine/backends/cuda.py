@@ -1,6 +1,7 @@
 """NVIDIA GPUs: the device side of an engine, and array operations through CuPy."""
 
 import importlib
+import logging
 import os
 from collections.abc import Callable
 
@@ -9,13 +10,18 @@ from muse_stream.gsu_engine.contract import Backend, SearchResult, Work
 from muse_stream.gsu_engine.cuda import cupy_device
 from muse_stream.gsu_engine.cuda.device import Device
 from muse_stream.gsu_engine.cuda.histories import DeviceHistories
+from muse_stream.gsu_engine.cuda.measure import measure
 from muse_stream.gsu_engine.cuda.residence import Residence
 from muse_stream.gsu_engine.cuda.search import DeviceSearch
 from muse_stream.gsu_engine.cuda.sources import WIDTHS
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
-from muse_stream.gsu_engine.errors import BackendError, BudgetError, DeviceLostError, DeviceMemoryError
+from muse_stream.gsu_engine.cuda.ways import Shape, Ways
+from muse_stream.gsu_engine.errors import BackendError, BudgetError, DeviceError, DeviceLostError, DeviceMemoryError
 from muse_stream.gsu_engine.table import VectorTable
 
+log = logging.getLogger(__name__)
+
+WAYS: dict[tuple[str, int], Ways] = {}  # by device and width, for all engines of the process: one rehearsal measures
 GROWTH = 2  # vectors may take so many times their size: room doubles, and what it grew out of stays in CuPy's pool
 
 
@@ -30,15 +36,20 @@ class CudaBackend:
 
     name = "cuda"
 
-    def __init__(self, cpu: Backend, open_device: Callable[[], Device]) -> None:
+    def __init__(self, cpu: Backend, open_device: Callable[[], Device], ways: Ways | None = None) -> None:
         """Open the device; engines that share this backend get one stream each.
+
+        Args:
+            cpu: What searches beside it.
+            open_device: Opens the device, once for each engine.
+            ways: Which way small searches take; None: what this process has measured on the device.
 
         Raises:
             BackendError: There is none that can be used.
 
         """
         self.cpu, self.form = cpu, cpu.form
-        self._open_device = open_device
+        self._open_device, self._ways = open_device, ways
         self._spare: Device | None = open_device()
         self.device_name = self._spare.name
 
@@ -67,8 +78,25 @@ class CudaBackend:
             message = f"cuda: {device.name} fails at once ({error})"
             raise BackendError(message) from error
 
-    @staticmethod
-    def _with_room(device: Device, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
+    def tune(self, dimension: int, k: int) -> None:
+        """Measure which way each small shape is searched fastest, once per device and width in a process.
+
+        From then on all engines take those ways. Where that fails they go on as before, and a line in the log says why.
+        """
+        ways = ways_on(self.device_name, dimension)
+        if dimension not in WIDTHS or ways.measured:
+            return
+        try:
+            device, self._spare = self._spare or self._open_device(), None
+            ways.learn(measure(device, dimension, k, Shape.every()))
+            self._spare = device
+        except (BackendError, DeviceError) as error:
+            log.warning("%s: small searches are not measured, they take three launches: %s", self.device_name, error)
+            return
+        for shape, measured in ways.measured.items():
+            log.info("%s, vectors of %d, %s: %s", self.device_name, dimension, shape, measured)
+
+    def _with_room(self, device: Device, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
         free = device.free_bytes()
         has = f"{device.name} has {free:,} free"
         try:
@@ -76,13 +104,17 @@ class CudaBackend:
             if budget > free:
                 message = f"cuda: {budget:,} bytes wanted for histories, {has}"
                 raise BackendError(message)
-            histories = DeviceHistories(device, budget, cap)
-            return Residence(
-                device.name, histories, DeviceVectors(device, table), DeviceSearch(device, table.dimension)
-            )
+            histories, vectors = DeviceHistories(device, budget, cap), DeviceVectors(device, table)
+            search = DeviceSearch(device, table.dimension, self._ways or ways_on(device.name, table.dimension))
+            return Residence(device.name, histories, vectors, search)
         except (BudgetError, DeviceMemoryError) as error:
             message = f"cuda: too little memory ({error}), {has}"
             raise BackendError(message) from error
+
+
+def ways_on(device_name: str, width: int) -> Ways:
+    """What is known of that device in this process."""
+    return WAYS.setdefault((device_name, width), Ways())
 
 
 def budget_of(free_bytes: int, table: VectorTable) -> int:

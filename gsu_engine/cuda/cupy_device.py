@@ -4,7 +4,8 @@ Invariants:
 * All work goes to one non-blocking stream. CuPy's current device and stream belong to a thread, and so does each call.
 * Device memory comes from CuPy's pool, which keeps free memory by the stream that it was allocated on: what is dropped
   is given out again only to later work on that stream, so work that is queued may still use it.
-* A page-locked block is held until the event behind its copy has come, then goes back to a pool.
+* A page-locked block is held until the event behind its copy has come, then goes back to a pool. A graph's blocks are
+  its own, and held, with the graph, until the event behind its last replay has come.
 * Kernels are compiled when the device is opened, and kept on disk by CuPy (`CUPY_CACHE_DIR`).
 """
 
@@ -12,7 +13,7 @@ import contextlib
 import importlib
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -21,13 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.cuda import sources
-from muse_stream.gsu_engine.cuda.device import Buffer
+from muse_stream.gsu_engine.cuda.cupy_errors import NO_DEVICE, OLD_DRIVER, capture_translated, translated
+from muse_stream.gsu_engine.cuda.cupy_views import CupyColumn, CupyMark
+from muse_stream.gsu_engine.cuda.device import Buffer, Launch
+from muse_stream.gsu_engine.cuda.graph import StagedGraph
 from muse_stream.gsu_engine.errors import BackendError, DeviceLostError, DeviceMemoryError
 
 CAPABILITY = (8, 0)  # the first with cp.async and with mma.m16n8k32 on int8
 PIECE_BYTES = 1 << 24  # an upload goes through page-locked memory in pieces of this size
 UNDER_WAY_BYTES = 1 << 26  # with so much of it in use, the next copy waits for the oldest
-OUT_OF_MEMORY, OLD_DRIVER, NO_DEVICE = 2, 35, 100  # cudaError_t; 2 is the driver's CUresult as well
 COMPILING = threading.Lock()
 
 
@@ -57,7 +60,7 @@ class CupyCopy:
             DeviceLostError: The device failed before.
 
         """
-        with _translated():
+        with translated():
             self._event.synchronize()
         return self._content
 
@@ -73,16 +76,16 @@ class CupyDevice:
             DeviceLostError, DeviceMemoryError: The device fails at once.
 
         """
-        with _translated():
-            self._cuda = cupy.cuda
+        with translated():
+            self._cuda, self._array = cupy.cuda, cupy.ndarray
             self._device = cupy.cuda.Device()
             self._stream = cupy.cuda.Stream(non_blocking=True)
             self._memory = cupy.cuda.MemoryPool()
             self._host_memory = cupy.cuda.PinnedMemoryPool()
-            self._under_way: deque[tuple[Any, Any]] = deque()  # events and page-locked blocks, as asked
+            self._under_way: deque[tuple[Any, Any, int]] = deque()  # events, what they hold, and its bytes
             self._under_way_bytes = 0
             self.name, self.multiprocessors = _description(cupy), int(self._device.attributes["MultiProcessorCount"])
-        with self._asked():
+        with self.current():
             self._kernels = _compiled(cupy, int(self._device.attributes["MaxSharedMemoryPerBlockOptin"]))
 
     @property
@@ -92,13 +95,13 @@ class CupyDevice:
 
     def free_bytes(self) -> int:
         """Memory that can still be allocated, though perhaps not in one piece."""
-        with self._asked():
+        with self.current():
             free, _ = self._cuda.runtime.memGetInfo()
             return int(free) + int(self._memory.free_bytes())
 
     def allocate(self, size_bytes: int) -> CupyBuffer:
         """See `Device.allocate`."""
-        with self._asked():
+        with self.current():
             buffer = CupyBuffer(self._memory.malloc(size_bytes), size_bytes)
             buffer.memory.memset_async(0, size_bytes, self._stream)
         return buffer
@@ -106,35 +109,82 @@ class CupyDevice:
     def write(self, buffer: Buffer, at_bytes: int, data: NDArray[Any]) -> None:
         """See `Device.write`."""
         content = data.reshape(-1).view(np.uint8)
-        with self._asked():
+        with self.current():
             for low in range(0, len(content), PIECE_BYTES):
                 piece = content[low : low + PIECE_BYTES]
                 block, staged = self._block(len(piece))
                 staged[:] = piece
                 self._part(buffer, at_bytes + low).copy_from_host_async(block.ptr, len(piece), self._stream)
-                self._hold(block)
+                self._hold(block, block.size())
 
     def move(self, source: Buffer, target: Buffer, size_bytes: int) -> None:
         """See `Device.move`."""
-        with self._asked():
+        with self.current():
             self._part(target, 0).copy_from_device_async(self._part(source, 0), size_bytes, self._stream)
 
     def read(self, buffer: Buffer, at_bytes: int, size_bytes: int) -> CupyCopy:
         """See `Device.read`."""
-        with self._asked():
+        with self.current():
             block, content = self._block(size_bytes)
             self._part(buffer, at_bytes).copy_to_host_async(block.ptr, size_bytes, self._stream)
-            return CupyCopy(self._hold(block), content)
+            return CupyCopy(self._hold(block, block.size()), content)
 
     def launch(self, kernel: str, blocks: int, threads: int, shared_bytes: int, argument: int) -> None:
         """See `Device.launch`."""
-        with self._asked():
-            self._kernels[kernel]((blocks,), (threads,), (np.uint64(argument),), shared_mem=shared_bytes)
+        with self.current():
+            self._launch(Launch(kernel, blocks, threads, shared_bytes, argument))
+
+    def _launch(self, one: Launch) -> None:
+        grid, block = (one.blocks,), (one.threads,)
+        self._kernels[one.kernel](grid, block, (np.uint64(one.argument),), shared_mem=one.shared_bytes)
+
+    def capture(self, upload: Buffer, launches: Sequence[Launch], download: Buffer) -> StagedGraph:
+        """See `Device.capture`.
+
+        Copies are the runtime's own here: CuPy's refuse while its stream captures. The capture is relaxed, CuPy's
+        default: it records this stream alone, and nothing that other threads or Python's collector do meanwhile, not
+        even giving memory back to the driver, can make it fail.
+        """
+        runtime, stream = self._cuda.runtime, self._stream
+        with self.current():
+            up, staged = self._block(upload.bytes)
+            down, fetched = self._block(download.bytes)
+            with capture_translated():
+                stream.begin_capture()
+                try:
+                    runtime.memcpyAsync(upload.address, up.ptr, upload.bytes, runtime.memcpyHostToDevice, stream.ptr)
+                    for one in launches:
+                        self._launch(one)
+                    kind = runtime.memcpyDeviceToHost
+                    runtime.memcpyAsync(down.ptr, download.address, download.bytes, kind, stream.ptr)
+                except BaseException:
+                    with contextlib.suppress(RuntimeError):  # it ends all the same
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
+        return StagedGraph(lambda: self._replay(graph, up, down), staged, fetched)
+
+    def _replay(self, graph: Any, up: Any, down: Any) -> Any:  # noqa: ANN401 - cupy.cuda.Graph, blocks, cupy.cuda.Event
+        with self.current():
+            self._let_go()
+            graph.launch(self._stream)
+            return self._hold((graph, up, down), up.size() + down.size())
+
+    def mark(self) -> CupyMark:
+        """See `Device.mark`."""
+        with self.current():
+            return CupyMark(self._cuda, self._stream.record())
+
+    def column(self, buffer: Buffer, at_bytes: int, rows: int, width: int) -> CupyColumn:
+        """See `Device.column`."""
+        with self.current():
+            part = self._part(buffer, at_bytes)
+            return CupyColumn(self.current, self._array((rows, width), np.float32, part))
 
     @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
+    def current(self) -> Iterator[None]:
         """This device and its stream are the thread's own inside; errors leave as ours."""
-        with _translated(), self._device, self._stream:
+        with translated(), self._device, self._stream:
             yield
 
     def _part(self, buffer: Buffer, at_bytes: int) -> Any:  # noqa: ANN401 - cupy.cuda.MemoryPointer
@@ -145,19 +195,23 @@ class CupyDevice:
 
     def _block(self, size_bytes: int) -> tuple[Any, NDArray[np.uint8]]:
         """A page-locked block that nothing uses, and its first bytes as an array."""
-        while self._under_way and (self._under_way_bytes > UNDER_WAY_BYTES or self._under_way[0][0].done):
-            event, block = self._under_way.popleft()
-            event.synchronize()
-            self._under_way_bytes -= block.size()
+        self._let_go()
         block = self._host_memory.malloc(max(size_bytes, 1))  # it gives no block for 0 bytes
         return block, np.frombuffer(block, np.uint8)[:size_bytes]
 
-    def _hold(self, block: Any) -> Any:  # noqa: ANN401 - cupy.cuda.PinnedMemoryPointer to cupy.cuda.Event
-        """Keep a block from being reused until the copy that was asked for last has come; the event that tells."""
+    def _let_go(self) -> None:
+        """Of what the device has done with; of more, where too much is held."""
+        while self._under_way and (self._under_way_bytes > UNDER_WAY_BYTES or self._under_way[0][0].done):
+            event, _, size_bytes = self._under_way.popleft()
+            event.synchronize()
+            self._under_way_bytes -= size_bytes
+
+    def _hold(self, held: Any, size_bytes: int) -> Any:  # noqa: ANN401 - anything to cupy.cuda.Event
+        """Keep page-locked memory from going until what was asked for last is done; the event that tells."""
         # A thread that waits sleeps (block): spinning would take a core from the search of others.
         event = self._stream.record(self._cuda.Event(block=True, disable_timing=True))
-        self._under_way.append((event, block))
-        self._under_way_bytes += block.size()
+        self._under_way.append((event, held, size_bytes))
+        self._under_way_bytes += size_bytes
         return event
 
 
@@ -247,15 +301,3 @@ def _compiled(cupy: ModuleType, shared_bytes_max: int) -> dict[str, Any]:
         )
         raise BackendError(message) from error
     return kernels
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """CuPy's errors, as ours; the text stays."""
-    try:
-        yield
-    except MemoryError as error:
-        raise DeviceMemoryError(str(error)) from error
-    except RuntimeError as error:
-        kind = DeviceMemoryError if getattr(error, "status", None) == OUT_OF_MEMORY else DeviceLostError
-        raise kind(str(error)) from error

@@ -20,7 +20,7 @@ from muse_stream.gsu_engine import residents
 from muse_stream.gsu_engine.arrays import I64, U32, Flags, reserve
 from muse_stream.gsu_engine.cuda.device import Buffer, Device
 from muse_stream.gsu_engine.cuda.layout import APPEND, LINK, RUN
-from muse_stream.gsu_engine.cuda.parcel import Parcel
+from muse_stream.gsu_engine.cuda.parcel import Packed, Parcel
 from muse_stream.gsu_engine.errors import BudgetError
 from muse_stream.gsu_engine.kernels import hashing, rings
 from muse_stream.gsu_engine.kernels.residents import BEHAVIOURS, EVICTIONS, PAGE, USED_PAGES, holds_all
@@ -129,7 +129,7 @@ class DeviceHistories:
         parts = {"runs": work.runs[:runs], "slots": work.slots[: work.counts[SLOTS]], "links": work.links[:links]}
         blocks = min(-(-runs // WARPS), BLOCKS_EACH * self._device.multiprocessors)
         try:
-            self._device.launch("append", blocks, THREADS, 0, self._parcel.send(struct, parts))
+            self._device.launch("append", blocks, THREADS, 0, self._parcel.send(Packed.of(struct, parts)))
         except BaseException:
             rings.drop(self._rings, users)
             raise

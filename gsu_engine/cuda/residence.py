@@ -19,12 +19,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from muse_stream.gsu_engine.arrays import I64, U32, Flags
-from muse_stream.gsu_engine.contract import SearchBatch, SearchResult
+from muse_stream.gsu_engine.contract import SearchBatch, SearchResult, Wanted
 from muse_stream.gsu_engine.cuda.histories import DeviceHistories
 from muse_stream.gsu_engine.cuda.search import Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
 from muse_stream.gsu_engine.errors import DeviceError, DeviceLostError, DeviceMemoryError
-from muse_stream.gsu_engine.stats import Elsewhere, PoolStats
+from muse_stream.gsu_engine.stats import Elsewhere, PoolStats, WayStats
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,18 @@ class Running(Protocol):
 class Searching(Protocol):
     """Hands searches to the device: see `search.DeviceSearch`."""
 
-    def start(  # noqa: PLR0917 - a search, and where it finds everything
-        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
+    def start(
+        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, wanted: Wanted
     ) -> Running:
         """Begin one; raises DeviceMemoryError or DeviceLostError."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what is of no use once the device is lost."""
+        ...
+
+    def stats(self) -> WayStats:
+        """How it does small searches."""
         ...
 
 
@@ -142,14 +150,13 @@ class Residence:
 
         self._do(follow, None)
 
-    def start(self, batch: SearchBatch, excluded: U32 | None, k: int, recent: int) -> Started:
+    def start(self, batch: SearchBatch, excluded: U32 | None, wanted: Wanted) -> Started:
         """Hand the device all pairs whose windows it holds. Inside `index.shared()`, where `wait` has to be, too.
 
         Args:
             batch: A checked batch.
             excluded: `[T] uint32` slots, as in `contract.Work`.
-            k: Results per candidate.
-            recent: Recent scores per candidate.
+            wanted: What is asked of every candidate.
 
         """
         nothing = np.zeros(len(batch.users), np.bool_)
@@ -157,7 +164,7 @@ class Residence:
         def start() -> Started:
             found = self._find(batch.users, batch.starts, batch.stops)
             try:
-                return self._start(batch, excluded, found, k, recent)
+                return self._start(batch, excluded, found, wanted)
             except DeviceMemoryError:
                 return Started(nothing, nothing, why_not=Elsewhere.MEMORY)
 
@@ -176,13 +183,13 @@ class Residence:
             self.wait_seconds += time.perf_counter() - began
         return result
 
-    def stats(self) -> tuple[PoolStats, int]:
-        """Of the histories, and the bytes of the vectors; zeros once the device is lost."""
+    def stats(self) -> tuple[PoolStats, int, WayStats]:
+        """Of the histories, the bytes of the vectors (zeros once the device is lost), and of small searches."""
         with self._lock:
-            now = self._histories.stats()
+            now, ways = self._histories.stats(), self._search.stats()
             if self.lost is not None:
-                return PoolStats(0, 0, 0, now.budget_bytes, now.evictions), 0
-            return now, self._vectors.vectors.bytes + self._vectors.inv_norms.bytes
+                return PoolStats(0, 0, 0, now.budget_bytes, now.evictions), 0, ways
+            return now, self._vectors.vectors.bytes + self._vectors.inv_norms.bytes, ways
 
     def _find(self, users: I64, starts: I64, stops: I64) -> I64:
         """`[P] int64` record numbers; 0 for windows that are empty or not held."""
@@ -193,14 +200,14 @@ class Residence:
         records[wide] = self._histories.find(users[wide], starts[wide], stops[wide])
         return records
 
-    def _start(self, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int) -> Started:
+    def _start(self, batch: SearchBatch, excluded: U32 | None, records: I64, wanted: Wanted) -> Started:
         found = records != 0
         asked = found & (np.diff(batch.bounds) > 0)
         if not asked.any():
             return Started(found, asked)
         self._vectors.follow()
         limits = excluded if excluded is None or asked.all() else excluded[batch.candidates_of(asked)]
-        running = self._search.start(self._resident(), batch.only(asked), limits, records[asked], k, recent)
+        running = self._search.start(self._resident(), batch.only(asked), limits, records[asked], wanted)
         return Started(found, asked, running)
 
     def _resident(self) -> Resident:
@@ -221,4 +228,5 @@ class Residence:
         """Inside the lock."""
         if self.lost is None:
             self.lost = str(error)
+            self._search.forget()
             log.error("%s is lost, the CPU answers from now on: %s", self.name, error)

@@ -1,32 +1,38 @@
-"""A search on the device: one upload, three launches, one download.
+"""A search on the device: one upload, three launches, one download; or the same captured, and replayed at once.
 
 Scratch and results lie in buffers that are used again by the next search: everything happens in one order, and the copy
-of a search's results is asked for before the next search. A batch with more candidates than `SCRATCH_BYTES` have room
-for is searched in parts, one after the other.
+of a search's results is asked for before the next search. Results that are to stay on the device get memory of their
+own. A batch with more candidates than `SCRATCH_BYTES` have room for is searched in parts, one after the other.
+
+Who scores what was retrieved waits twice for the device, not once: for the results here, and for the scores later. The
+places of the behaviours have to come to the host in between, because what the network reads of a behaviour is not on
+the device: its item and category come from the user's stored sequence, and its embedding is looked up by the item's id
+in a vocabulary of the model's. To spare the first wait, histories with items and categories, and the model's
+vocabularies, would have to live on the device too: 16 bytes a behaviour more than the 4 that decide how many users fit.
+Cosines do not make the detour: see `columns`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.arrays import F32, I64, U8, U32
-from muse_stream.gsu_engine.contract import SearchBatch, SearchResult
-from muse_stream.gsu_engine.cuda.device import Buffer, Copy, Device
+from muse_stream.gsu_engine.arrays import I64, U8, U32
+from muse_stream.gsu_engine.contract import SearchBatch, Wanted
+from muse_stream.gsu_engine.cuda import results
+from muse_stream.gsu_engine.cuda.device import Buffer, Device
+from muse_stream.gsu_engine.cuda.graphs import Geometry, Graphs
+from muse_stream.gsu_engine.cuda.grid import Grid
 from muse_stream.gsu_engine.cuda.layout import SEARCH
-from muse_stream.gsu_engine.cuda.parcel import Parcel
-from muse_stream.gsu_engine.cuda.plan import BLOCKS_PER_MULTIPROCESSOR, MAXIMA, TILE, Lists, Plan, plan
+from muse_stream.gsu_engine.cuda.parcel import Packed, Parcel
+from muse_stream.gsu_engine.cuda.plan import MAXIMA, Lists, Plan, plan
+from muse_stream.gsu_engine.cuda.results import Fetch, Running
+from muse_stream.gsu_engine.cuda.ways import Way, Ways
+from muse_stream.gsu_engine.kernels.planning import Windows
+from muse_stream.gsu_engine.stats import WayStats
 
 SCRATCH_BYTES = 256 << 20  # lists of hits for 32 000 candidates at K <= 204
-THREADS, FINISH_THREADS = 256, 128  # of kernels/tiles.cuh and kernels/finish.cuh
-FINISH_BLOCKS_PER_MULTIPROCESSOR = 16  # 128 threads each: what a multiprocessor holds
-TILE_BYTES = 4_096  # TileMemory of kernels/tiles.cuh
-QUEUE_BYTES = 8 * 256 * 13  # 8 Queues of kernels/filter.cuh
-WORD_BYTES = 16
-FINISH_MEMORY_BYTES = 48  # FinishMemory of kernels/finish.cuh
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,57 +59,52 @@ class Resident:
 class _Part:
     """Pairs that are searched at once: all or some of a batch's, the first and last perhaps with some candidates."""
 
-    starts: I64
-    stops: I64
-    records: I64
-    bounds: I64
+    windows: Windows
     first: int  # candidate of the batch
     allowed: U8
-    allowed_at: I64
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A search that is under way."""
+class _Asked:
+    """A search: see `DeviceSearch.start`."""
 
-    starts: I64  # [T] first position of each candidate's window
-    k: int
-    recent: int
-    copies: Sequence[tuple[int, Copy]]  # candidates and results of each part
-
-    def wait(self) -> SearchResult:
-        """The results, once they are there. From any thread, without the device's lock.
-
-        Raises:
-            DeviceLostError: The device failed.
-
-        """
-        parts = [_unpacked(copy.wait(), count, self.k, self.recent) for count, copy in self.copies]
-        if not parts:
-            return SearchResult.empty(0, self.k, self.recent)
-        scores, places, found, recent_scores, recent_present = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        positions = np.where(places >= 0, places + self.starts[:, None], -1)
-        return SearchResult(scores, positions, found, recent_scores, recent_present.view(np.bool_))
+    resident: Resident
+    batch: SearchBatch
+    excluded: U32 | None
+    wanted: Wanted
+    lists: Lists
+    way: Way
 
 
 class DeviceSearch:
     """Searches what is resident. Not thread-safe: its owner keeps a lock, which `Running.wait` does not need."""
 
-    def __init__(self, device: Device, width: int) -> None:
+    def __init__(self, device: Device, width: int, ways: Ways | None = None) -> None:
+        """Prepare for vectors of that width; `ways` says which way a search takes, None: three launches."""
         self._device, self._width = device, width
+        self._ways = ways or Ways()
         self._parcel = Parcel(device)
+        self._graphs = Graphs(device, width)
         self._scratch: Buffer | None = None
         self._results: Buffer | None = None
 
     @property
     def bytes(self) -> int:
-        """Device memory for scratch and results."""
-        return sum(buffer.bytes for buffer in (self._scratch, self._results) if buffer is not None)
+        """Device memory for scratch, results and graphs."""
+        own = sum(buffer.bytes for buffer in (self._scratch, self._results) if buffer is not None)
+        return own + self._graphs.bytes
 
-    def start(  # noqa: PLR0917 - what a search is
-        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
+    def stats(self) -> WayStats:
+        """Which ways were measured and taken."""
+        chosen = {str(shape): str(measured) for shape, measured in self._ways.measured.items()}
+        return WayStats(chosen, len(self._graphs), self._graphs.replays, self._graphs.refused)
+
+    def forget(self) -> None:
+        """The device is lost: let go of its graphs."""
+        self._graphs.clear()
+
+    def start(
+        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, wanted: Wanted
     ) -> Running:
         """Ask for a search.
 
@@ -112,43 +113,64 @@ class DeviceSearch:
             batch: Pairs whose windows are resident.
             excluded: `[T] uint32` the slot that is not retrieved for a candidate, 0 = none; None = none for all.
             records: `[P] int64` records of the pairs' users.
-            k: Results per candidate.
-            recent: Recent scores per candidate.
+            wanted: What is asked of every candidate.
 
         Raises:
             DeviceMemoryError: There is no room for scratch and results.
             DeviceLostError: The device failed.
 
         """
-        lists = Lists.of(k)
-        copies = [
-            self._start_part(resident, batch, excluded, part, lists, k, recent)
-            for part in _parts(batch, records, SCRATCH_BYTES // (8 * lists.room))
-        ]
-        return Running(np.repeat(batch.starts, np.diff(batch.bounds)), k, recent, copies)
+        rows = int((batch.stops - batch.starts).max(initial=0))
+        way = self._ways.way(rows, len(batch.vectors))
+        lists = Lists.of(wanted.k, rows if way.whole else 0)
+        asked = _Asked(resident, batch, excluded, wanted, lists, way)
+        parts = _parts(batch, records, SCRATCH_BYTES // (8 * lists.room))
+        fetches = [self._start_part(asked, part, keep=wanted.on_device and len(parts) == 1) for part in parts]
+        return Running(np.repeat(batch.starts, batch.bounds[1:] - batch.bounds[:-1]), wanted, fetches)
 
-    def _start_part(  # noqa: PLR0917 - what a search is
-        self,
-        resident: Resident,
-        batch: SearchBatch,
-        excluded: U32 | None,
-        part: _Part,
-        lists: Lists,
-        k: int,
-        recent: int,
-    ) -> tuple[int, Copy]:
-        count = int(part.bounds[-1])
-        planned = plan(
-            part.starts,
-            part.stops,
-            part.bounds,
-            part.records,
-            resident.ring,
-            part.allowed_at,
-            k,
-            self._device.multiprocessors,
-        )
-        struct = np.zeros(1, SEARCH)
+    def _start_part(self, asked: _Asked, part: _Part, *, keep: bool) -> Fetch:
+        device, lists = self._device, asked.lists
+        planned = plan(part.windows, asked.resident.ring, lists, device.multiprocessors)
+        count = int(part.windows.bounds[-1])
+        packed = Packed.of(self._struct(asked, planned, count), _columns(asked, part, planned))
+        grid = Grid.of(planned.filter_items, count, lists, device.multiprocessors)
+        fetch = self._replay(asked, packed, grid, count, keep=keep) if asked.way.graph else None
+        return fetch or self._launch(asked, packed, grid, count, keep=keep)
+
+    def _launch(self, asked: _Asked, packed: Packed, grid: Grid, count: int, *, keep: bool) -> Fetch:
+        device, sizes = self._device, results.sizes(count, asked.wanted)
+        size_bytes = sum(sizes.values())
+        if keep:
+            buffer = device.allocate(size_bytes)
+        else:
+            buffer = self._results = self._grown(self._results, size_bytes)
+        _place(packed.struct, buffer, sizes)
+        for one in grid.launches(self._width, self._parcel.send(packed)):
+            device.launch(*one)
+        kept = results.columns(device, buffer, count, asked.wanted) if keep else None
+        return Fetch(count, device.read(buffer, 0, size_bytes), kept)
+
+    def _replay(self, asked: _Asked, packed: Packed, grid: Grid, count: int, *, keep: bool) -> Fetch | None:
+        """The same by a graph; None where there is none, or another search has it."""
+        device, sizes = self._device, results.sizes(count, asked.wanted)
+        size_bytes = sum(sizes.values())
+        captured = self._graphs.of(Geometry.of(grid, packed.bytes, size_bytes))
+        if captured is None:
+            return None
+        _place(packed.struct, captured.results, sizes)
+        copy = captured.replay(packed)
+        if copy is None:
+            return None
+        self._graphs.replays += 1
+        if not keep:
+            return Fetch(count, copy, None)
+        own = device.allocate(size_bytes)
+        device.move(captured.results, own, size_bytes)
+        return Fetch(count, copy, results.columns(device, own, count, asked.wanted))
+
+    def _struct(self, asked: _Asked, planned: Plan, count: int) -> NDArray[Any]:
+        """The parameters, but for the results' addresses and the parcel's own."""
+        struct, resident, lists = np.zeros(1, SEARCH), asked.resident, asked.lists
         for name in ("pages", "page_table", "vectors", "inv_norms"):
             struct[name] = getattr(resident, name).address
         for name, value in (
@@ -158,53 +180,37 @@ class DeviceSearch:
             ("sample_items", planned.sample_items),
             ("filter_items", planned.filter_items),
             ("room", lists.room),
-            ("k", k),
-            ("recent", recent),
+            ("k", lists.k),
+            ("recent", asked.wanted.recent),
             ("most_kept", lists.most_kept),
         ):
             struct[name] = value
-        self._place_scratch(struct, count, lists.room)
-        results = self._place_results(struct, count, k, recent)
-        rows = slice(part.first, part.first + count)
-        columns: dict[str, NDArray[Any]] = {
-            "pairs": planned.pairs,
-            "candidates": batch.vectors[rows],
-            "candidate_norms": batch.inv_norms[rows],
-            "allowed": part.allowed,
-            "done": np.zeros(planned.candidate_tiles, np.uint32),
-            "tickets": np.zeros(2, np.uint32),
-        }
-        if excluded is not None:
-            columns["excluded"] = excluded[rows]
-        self._launch(self._parcel.send(struct, columns), planned, count, lists)
-        return count, self._device.read(results, 0, _results_bytes(count, k, recent))
-
-    def _launch(self, argument: int, planned: Plan, count: int, lists: Lists) -> None:
-        width, launch = self._width, self._device.launch
-        blocks = BLOCKS_PER_MULTIPROCESSOR * self._device.multiprocessors
-        shared = 3 * TILE * width + TILE_BYTES
-        launch(f"threshold_{width}", blocks, THREADS, shared + WORD_BYTES, argument)
-        if planned.filter_items:
-            needed = min(planned.filter_items, blocks)
-            launch(f"filter_{width}", needed, THREADS, shared + QUEUE_BYTES + WORD_BYTES, argument)
-        blocks = min(count, FINISH_BLOCKS_PER_MULTIPROCESSOR * self._device.multiprocessors)
-        finish_shared = 8 * (lists.room + lists.most_kept) + FINISH_MEMORY_BYTES
-        launch(f"finish_{width}", blocks, FINISH_THREADS, finish_shared, argument)
-
-    def _place_scratch(self, struct: NDArray[Any], count: int, room: int) -> None:
-        sizes = {"hits": 8 * count * room, "maxima": 4 * count * MAXIMA, "thresholds": 4 * count, "counts": 4 * count}
+        sizes = {"hits": 8 * count * lists.room, "maxima": 4 * count * MAXIMA}
+        sizes |= {"thresholds": 4 * count, "counts": 4 * count}
         self._scratch = self._grown(self._scratch, sum(sizes.values()))
         _place(struct, self._scratch, sizes)
-
-    def _place_results(self, struct: NDArray[Any], count: int, k: int, recent: int) -> Buffer:
-        self._results = self._grown(self._results, _results_bytes(count, k, recent))
-        _place(struct, self._results, _result_sizes(count, k, recent))
-        return self._results
+        return struct
 
     def _grown(self, buffer: Buffer | None, size_bytes: int) -> Buffer:
         if buffer is not None and buffer.bytes >= size_bytes:
             return buffer
         return self._device.allocate(size_bytes + size_bytes // 4)
+
+
+def _columns(asked: _Asked, part: _Part, planned: Plan) -> dict[str, NDArray[Any]]:
+    """What the struct points to and travels with it."""
+    rows = slice(part.first, part.first + int(part.windows.bounds[-1]))
+    columns: dict[str, NDArray[Any]] = {
+        "pairs": planned.pairs,
+        "candidates": asked.batch.vectors[rows],
+        "candidate_norms": asked.batch.inv_norms[rows],
+        "allowed": part.allowed,
+        "done": np.zeros(planned.candidate_tiles, np.uint32),
+        "tickets": np.zeros(2, np.uint32),
+    }
+    if asked.excluded is not None:
+        columns["excluded"] = asked.excluded[rows]
+    return columns
 
 
 def _place(struct: NDArray[Any], buffer: Buffer, sizes: dict[str, int]) -> None:
@@ -215,45 +221,19 @@ def _place(struct: NDArray[Any], buffer: Buffer, sizes: dict[str, int]) -> None:
         at += size
 
 
-def _result_sizes(count: int, k: int, recent: int) -> dict[str, int]:
-    return {
-        "scores": 4 * count * k,
-        "places": 4 * count * k,
-        "found": 4 * count,
-        "recent_scores": 4 * count * recent,
-        "recent_present": count * recent,
-    }
-
-
-def _results_bytes(count: int, k: int, recent: int) -> int:
-    return sum(_result_sizes(count, k, recent).values())
-
-
-def _unpacked(data: NDArray[np.uint8], count: int, k: int, recent: int) -> tuple[NDArray[Any], ...]:
-    """The parts of a results buffer, as arrays."""
-    ends = np.cumsum([0, *_result_sizes(count, k, recent).values()]).tolist()
-    scores, places, found, recent_scores, present = (data[low:high] for low, high in pairwise(ends))
-    floats: F32 = scores.view(np.float32)
-    return (
-        floats.reshape(count, k),
-        places.view(np.int32).reshape(count, k),
-        found.view(np.int32),
-        recent_scores.view(np.float32).reshape(count, recent),
-        present.reshape(count, recent),
-    )
-
-
 def _parts(batch: SearchBatch, records: I64, most: int) -> list[_Part]:
     """The batch in parts of at most so many candidates; pairs on a cut are searched in two parts."""
     total = len(batch.vectors)
     allowed, allowed_at = _bitmaps(batch)
+    if total <= most:
+        return [_Part(Windows(batch.starts, batch.stops, batch.bounds, records, allowed_at), 0, allowed)] * (total > 0)
     parts = []
     for first in range(0, total, most):
         bounds = np.clip(batch.bounds, first, first + most) - first
         kept = np.flatnonzero(np.diff(bounds) > 0)
         own = np.append(bounds[kept], bounds[-1])
-        columns = (batch.starts[kept], batch.stops[kept], records[kept], own)
-        parts.append(_Part(*columns, first, allowed, allowed_at[kept]))
+        windows = Windows(batch.starts[kept], batch.stops[kept], own, records[kept], allowed_at[kept])
+        parts.append(_Part(windows, first, allowed))
     return parts
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from muse_stream.gsu_engine.arrays import U32
 from muse_stream.gsu_engine.cuda.device import Buffer, Device
 from muse_stream.gsu_engine.cuda.layout import FILL
-from muse_stream.gsu_engine.cuda.parcel import Parcel
+from muse_stream.gsu_engine.cuda.parcel import Packed, Parcel
 from muse_stream.gsu_engine.table import VectorTable
 
 FIRST_SLOTS = 1 << 12
@@ -85,4 +85,4 @@ class DeviceVectors:
         parts: dict[str, NDArray[Any]] = {"slots": slots, "rows": view.rows[chosen], "norms": view.inv_norms[chosen]}
         pieces = len(slots) * self._table.dimension // 16
         blocks = min(-(-pieces // THREADS), BLOCKS_EACH * self._device.multiprocessors)
-        self._device.launch("fill", blocks, THREADS, 0, self._parcel.send(struct, parts))
+        self._device.launch("fill", blocks, THREADS, 0, self._parcel.send(Packed.of(struct, parts)))

@@ -39,7 +39,7 @@ HOUR_MS = 3_600_000
     multiple=True,
     metavar="DIR",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Artefacts: DIR itself, or its children; repeatable. Default: model.path of the settings.",
+    help="Artefacts: DIR itself, or its children; repeatable. Default: model.path and model.store of the settings.",
 )
 @click.option("--last", type=click.FloatRange(min=0, min_open=True), metavar="HOURS", help="Only answers of so long.")
 @click.option(

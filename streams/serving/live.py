@@ -19,8 +19,10 @@ from muse_stream.streams.serving.gather import Catalogue, Ids
 class Engine(Protocol):
     """The part of the GSU engine that requests use."""
 
-    def search(self, batch: SearchBatch, k: int, recent: int, source: HistorySource) -> SearchResult:
-        """Retrieve for every pair of the batch."""
+    def search(
+        self, batch: SearchBatch, k: int, recent: int, source: HistorySource, *, on_device: bool = False
+    ) -> SearchResult:
+        """Retrieve for every pair of the batch; scores stay on a device too where that is wanted and can be."""
         ...
 
     def prefetch(self, user: int, source: HistorySource) -> None:

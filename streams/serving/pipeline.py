@@ -15,13 +15,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.esu_scorer import ScoreBatch
+from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
 from muse_stream.esu_scorer.explain import Explained
 from muse_stream.gsu_engine import SearchBatch, SearchResult
+from muse_stream.gsu_engine.columns import DeviceColumns
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.serving.columns import cosines_for, wants_columns
 from muse_stream.streams.serving.explaining import CANDIDATES_MAX, Explaining, can_explain, scored, unscored
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
@@ -159,6 +161,22 @@ class _Pass:
         return [number for number, ask in enumerate(self.asks) if self.live.model and ask.wants_scores]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Searched:
+    """Results per ask, `bounds [P+1]` of the asks' candidates, and cosines of all of them where they stay on a GPU."""
+
+    results: list[SearchResult]
+    bounds: Ids
+    columns: DeviceColumns | None = None
+
+    def cosines(self, model: ServedModel, to_score: list[int]) -> Cosines | None:
+        """Of the asks to score, for a model that is where the columns are."""
+        numbers = np.array(to_score)
+        first, last = int(self.bounds[numbers[0]]), int(self.bounds[numbers[-1] + 1])
+        count = int((self.bounds[numbers + 1] - self.bounds[numbers]).sum())
+        return cosines_for(model, self.columns, first, count, last - first)
+
+
 class SpaceError(Exception):
     """The ask brought vectors of another space than the one that this pass serves."""
 
@@ -226,9 +244,10 @@ class Pipeline:
         """Answer what could be read; `known` is what a search in the bundle's space has found before."""
         with self._parts.items_moment() as version:
             search = self._to_search(pass_)
-            results = known or self._search(pass_, search)
-            pass_.mark("gsu")
             to_score = pass_.to_score()
+            searched = _Searched(known, search.bounds) if known else self._search(pass_, search, to_score)
+            results = searched.results
+            pass_.mark("gsu")
             shares = self._shares(pass_, results, to_score)
             live = pass_.live
             widths = {"retrieved": live.retrieved, "recent": live.recent}
@@ -239,7 +258,7 @@ class Pipeline:
         probabilities: dict[int, NDArray[np.float32]] = {}
         if batch is not None and live.model is not None:
             pass_.mark("features")
-            scores = live.model.score(batch)
+            scores = live.model.score(batch, searched.cosines(live.model, to_score))
             parts = zip(to_score, batch.bounds[:-1], batch.bounds[1:], strict=True)
             probabilities = {number: scores[first:last] for number, first, last in parts}
             pass_.mark("esu")
@@ -277,15 +296,17 @@ class Pipeline:
             excluded=excluded_items([ask.request for ask in asks]),
         )
 
-    def _search(self, pass_: _Pass, batch: SearchBatch) -> list[SearchResult]:
-        """Results per ask, at least as wide as the model's K where scores are wanted."""
+    def _search(self, pass_: _Pass, batch: SearchBatch, to_score: list[int]) -> _Searched:
+        """Results at least as wide as the model's K where scores are wanted."""
         asks, live = pass_.asks, pass_.live
         for ask in asks:
             if ask.request.prefetch:
                 live.engine.prefetch(ask.request.user, pass_)
         widest = max(live.retrieved, *(ask.request.k for ask in asks), 1)
-        result = live.engine.search(batch, widest, live.recent, pass_)
-        return [cut(result, int(first), int(last)) for first, last in pairwise(batch.bounds)]
+        on_device = bool(to_score) and wants_columns(live.model)
+        result = live.engine.search(batch, widest, live.recent, pass_, on_device=on_device)
+        results = [cut(result, int(first), int(last)) for first, last in pairwise(batch.bounds)]
+        return _Searched(results, batch.bounds, result.device)
 
     def _candidate_vectors(self, asks: list[Ask], live: Live) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         requests = [ask.request for ask in asks]

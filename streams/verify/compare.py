@@ -83,8 +83,8 @@ def compare(exchange: Exchange, rebuilt: Rebuilt) -> Verdict:
         steep, flat = _scores(exchange, rebuilt)
         differences += flat
         near_step += steep
-    unknown = answer.scores is not None and rebuilt.model is None
-    if answer.scores is None and exchange.request.want != "retrieved" and len(exchange.request.items):
+    unknown = exchange.digest is not None and rebuilt.model is None
+    if not answer.scores and exchange.request.want != "retrieved" and len(exchange.request.items):
         differences.append(Difference("scores", "scores", "as many as candidates", None))
     return Verdict(exchange, frozenset(compared), differences, near_step, unknown)
 

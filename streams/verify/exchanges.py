@@ -42,8 +42,8 @@ class Exchange:
 
     @property
     def digest(self) -> str | None:
-        """The model that scored; None without scores."""
-        return self.answer.model.digest if self.answer.model and self.answer.scores is not None else None
+        """The model that scored; None where nothing was scored."""
+        return self.answer.model.digest if self.answer.model and self.answer.scores else None
 
 
 def request_rules(settings: Settings) -> RequestRules:

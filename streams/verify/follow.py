@@ -74,7 +74,8 @@ class Follower:
     _positions: dict[Partition, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._live = LiveVerifier(state_of(self.settings, self.models, self.sample.share), *self._pace())
+        state = state_of(self.settings, self.models, self.sample.share)
+        self._live = LiveVerifier(state, self.sample.share, self.sample.hold_seconds)
         self.metrics = VerificationMetrics(reasons=Unknown, read=self.reading)
 
     def run(self, go_on: Callable[[], bool]) -> Report:
@@ -88,6 +89,9 @@ class Follower:
         begun = time.monotonic()
         if self._catch_up(go_on):
             self._follow(go_on)
+        for reason in self._live.end():
+            self._count(reason)
+        self.report.answers = self.report.computed
         self.report.finish(time.monotonic() - begun)
         return self.report
 
@@ -105,9 +109,6 @@ class Follower:
         """What each topic is for, by its full name."""
         topics = self.settings.topics
         return {getattr(topics, role): role for role in ("behaviours", "users", "items", "requests", "scores")}
-
-    def _pace(self) -> tuple[float, float]:
-        return self.sample.share, self.sample.hold_seconds
 
     def _catch_up(self, go_on: Callable[[], bool]) -> bool:
         """Read the logs of the state to their ends as they are now; False where that was given up."""
@@ -154,12 +155,20 @@ class Follower:
             for records in batches:
                 self._read(records, now)
             if now - looked > LOOK_SECONDS:
-                looked, self._ends = now, self.reader.end_offsets(list(self._positions))
+                looked, self._ends = now, self._look()
             for found in self._live.turn(now, self._ends):
                 self._count(found)
             if now - told > SUMMARY_SECONDS:
                 told = now
                 self._summarise()
+
+    def _look(self) -> Mapping[Partition, int]:
+        """Where the logs end; as last known while the brokers are away."""
+        try:
+            return self.reader.end_offsets(list(self._positions))
+        except Exception:
+            log.warning("the brokers do not say where the logs end; asking again", exc_info=True)
+            return self._ends
 
     def _read(self, records: RecordBatch, now: float) -> None:
         for reason in self._live.read(records, now):

@@ -126,6 +126,12 @@ class LiveVerifier:
         items.let_go(now - self._hold_seconds, floor)
         room.forget(now)
 
+    def end(self) -> list[Unknown]:
+        """Nothing more comes: what becomes of those that wait."""
+        left = list(self._state.room)
+        self._state.room.leave(left)
+        return [Unknown.ENDED for _ in left]
+
     def _sorted(
         self, now: float, ends: Mapping[Partition, int]
     ) -> tuple[list[Waiting], list[tuple[Waiting, Unknown]], list[Waiting]]:

@@ -28,6 +28,8 @@ class Unknown(StrEnum):
     """Running mode: the answer came after its moment had been let go of."""
     NO_ROOM = "no_room"
     """Running mode: more answers waited than there is room for."""
+    ENDED = "ended"
+    """Running mode: the process was ended while the answer waited."""
 
 
 ADVICE = {

@@ -99,6 +99,9 @@ def _gpu(device: DeviceStats | None) -> dict[str, Any] | None:
         "vector_bytes": device.vector_bytes,
         "answered": device.answered,
         "elsewhere": dict(device.elsewhere),
+        "ways": dict(device.ways.chosen),
+        "graphs": device.ways.graphs,
+        "replays": device.ways.replays,
     }
 
 

@@ -1,7 +1,7 @@
 """Compiles or loads every kernel of the hot paths before the first behaviour and the first request need them.
 
-A small log of made-up records goes through the real path in a directory of its own: decode, store, engine, search.
-Numba keeps what it compiles on disk, so only a machine's first start takes long.
+A small log of made-up records goes through the real path in a directory of its own: decode, store, engine, search;
+then one score. Numba keeps what it compiles on disk, so only a machine's first start takes long.
 """
 
 import logging
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from muse_stream.esu_scorer import Artefact, FeatureSpec, Scorer
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable, rehearse
 from muse_stream.state.columns import BehaviourBatch
 from muse_stream.state.rules import Rules, StoreIdentity
@@ -19,11 +20,14 @@ from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire import encode
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.behaviours import warm_up as warm_up_decoders
+from muse_stream.streams.worker.model import warm_up_batch
 
 log = logging.getLogger(__name__)
 
 USERS, ROWS_PER_USER, ITEMS = 3, 400, 50
 """Enough rows per user for a merge of segments (256), and more rows than K, so that every branch is taken."""
+WIDTH = 16
+"""Of an embedding, as the released network has it."""
 GPU_BYTES = 1 << 22
 """Histories on a GPU, beside those of the engine proper, which has taken what it wants by then."""
 SLOW_SECONDS = 2.0
@@ -43,10 +47,18 @@ def warm_up(backend: str, threads: int | None, dimension: int, k: int) -> float:
             _retrieve(store, batch, _engine(backend, threads, dimension), k)
         finally:
             store.close()
+    _score()
     seconds = time.perf_counter() - began
     if seconds > SLOW_SECONDS:
         log.info("kernels are ready after %.1f s", seconds)
     return seconds
+
+
+def _score() -> None:
+    """One candidate through the network's compiled form, which is the same for every model."""
+    spec = FeatureSpec.of({"item": WIDTH, "category": WIDTH}, {})
+    scorer = Scorer(Artefact.untrained(spec, {}, seed=1, space="warm-up"))
+    scorer.score(warm_up_batch(scorer.info, 1))
 
 
 def _engine(backend: str, threads: int | None, dimension: int) -> GsuEngine:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from muse_stream.benchmarks import gpu, gpu_append, gpu_limits, gpu_machine, gpu_ours, gpu_rounds
+from muse_stream.benchmarks import gpu, gpu_append, gpu_limits, gpu_machine, gpu_ours, gpu_rounds, gpu_ways
 from muse_stream.benchmarks.gpu_cases import Group, cases, groups
 from muse_stream.benchmarks.gpu_cell import FIGURES, Cell, Taken, cell
 from muse_stream.benchmarks.gpu_clock import HostClock
@@ -23,9 +23,13 @@ from muse_stream.benchmarks.gpu_peer import Place
 from muse_stream.benchmarks.gpu_rounds import SLOW_ROUNDS, WARM_UPS, Times, Way, take_turns
 from muse_stream.benchmarks.gpu_world import Question, World
 from muse_stream.gsu_engine import SearchResult
+from muse_stream.gsu_engine.backends import cuda
 from muse_stream.gsu_engine.backends.cuda import CudaBackend
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
+from muse_stream.gsu_engine.cuda import measure, ways
 from muse_stream.gsu_engine.cuda.cupy_device import CupyDevice
+from muse_stream.gsu_engine.cuda.ways import THREE_LAUNCHES, Ways
+from muse_stream.gsu_engine.cuda.ways import Way as SearchWay
 from muse_stream.streams.cli import main
 from tests.gsu_engine.cuda import numpy_search  # noqa: F401 - brings its kernels
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
@@ -230,9 +234,10 @@ def open_stand_in() -> Metered:
     return Metered(NumpyDevice(memory_bytes=1 << 28), Ticks())
 
 
-def metered_engines(world: World, monkeypatch: pytest.MonkeyPatch) -> gpu_ours.Ours:
+def metered_engines(world: World, monkeypatch: pytest.MonkeyPatch, way: SearchWay = THREE_LAUNCHES) -> gpu_ours.Ours:
     monkeypatch.setattr(gpu_ours, "POOL_BYTES", 1 << 22)
     monkeypatch.setattr(gpu_ours, "CAP", 1_000)
+    monkeypatch.setattr(cuda, "WAYS", {("NumPy", 64): Ways(always=way)})
     backend = CudaBackend(ReferenceBackend(), open_stand_in)
     return gpu_ours.Ours.of(world, backend, open_stand_in)
 
@@ -249,6 +254,53 @@ def test_device_time_is_from_the_first_launch_to_the_last(world: World, monkeypa
         assert ours.search(question, 5).count.tolist() == [5] * 6
     assert ours.device.launches == ["threshold_64", "filter_64", "finish_64"]
     ours.require_device()
+
+
+def test_a_replay_is_metered_as_its_launches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = metered_engines(world, monkeypatch, SearchWay(graph=True))
+    (users,) = world.sets(Group("", (90, 70), (), 1))
+    ours.enter(users)
+    for _ in range(2):
+        assert ours.device_seconds(world.question(users, 3), 5) > 0  # type: ignore[operator]
+    assert ours.device
+    assert ours.device.launches == ["threshold_64", "filter_64", "finish_64"]
+    assert ours.metered
+    found = ours.metered.stats().device
+    assert found
+    assert found.ways.replays == 2
+    assert ours.device.column(ours.device.allocate(32), 0, 2, 4).__dlpack_device__()[1] == 0
+
+
+def test_launches_and_graphs_are_told_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_ours, "POOL_BYTES", 1 << 22)
+    monkeypatch.setattr(gpu_ours, "CAP", 1_000)
+    (users,) = world.sets(Group("", (90,), (), 1))
+    replays = {}
+    for name, backend in gpu_ours.by_one_way(lambda: NumpyDevice(memory_bytes=1 << 28)).items():
+        ours = gpu_ours.Ours.of(world, backend)
+        ours.enter(users)
+        ours.search(world.question(users, 1), 5)
+        found = ours.engine.stats().device
+        assert found
+        replays[name] = found.ways.replays
+    assert replays == {"ours, CUDA by launches": 0, "ours, CUDA by graphs": 1}
+
+
+def test_the_ways_of_small_searches_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "ROWS", (30,))
+    monkeypatch.setattr(ways, "CANDIDATES", (1, 2))
+    monkeypatch.setattr(measure, "ITEMS", 64)
+    monkeypatch.setattr(cuda, "WAYS", {})
+    backend = CudaBackend(ReferenceBackend(), lambda: NumpyDevice(memory_bytes=1 << 28))
+    rows = [row for row in gpu_ways.measured(backend, 64, 5) if isinstance(row, gpu_ways.WayRow)]
+    assert [row.case for row in rows] == [row.case for row in gpu_ways.empty()]
+    assert [row.case for row in rows] == [f"small search, rows <= 30, candidates <= {count}" for count in (1, 2)]
+    for row in rows:
+        assert (row.way, row.ours) == ("sampled, launches", 0.0), "the stand-in's clock stands still"
+        assert len(row.medians_ms) == 4
+    monkeypatch.setattr(cuda, "WAYS", {})
+    full = CudaBackend(ReferenceBackend(), lambda: NumpyDevice(memory_bytes=5))
+    assert [row.ours for row in gpu_ways.measured(full, 64, 5)] == [None, None], "it cannot measure: no figure"
 
 
 def test_what_the_cpu_answered_is_no_figure_of_the_device(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

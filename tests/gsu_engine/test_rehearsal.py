@@ -68,3 +68,4 @@ def test_a_device_and_the_cpu_beside_it_are_both_rehearsed() -> None:
     assert searched == [1] * 12
     assert set(backend.devices[0].launches) == {"append", "fill"}
     assert backend.searches[0].count == 12
+    assert backend.tuned == [(64, 5)]

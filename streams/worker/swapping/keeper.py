@@ -18,6 +18,7 @@ from muse_stream.gsu_engine import GsuError
 from muse_stream.monitoring import ReloadMetrics
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.worker.swapping.attempt import Attempt, Means
+from muse_stream.streams.worker.swapping.memory import give_back
 from muse_stream.streams.worker.swapping.slot import Slot
 from muse_stream.streams.worker.swapping.target import (
     Outcome,
@@ -154,6 +155,8 @@ class Keeper:
             self._slot.refusal = Refusal(target, reason)
         self._changed()
         self._means.engines.close_unused()
+        if outcome is not Outcome.SWAPPED:
+            give_back()
 
     def _let_go(self) -> None:
         """Empty the slot, where it may be; a slot that answers keeps what it has."""
@@ -169,11 +172,13 @@ class Keeper:
             self._gone.append(weakref.ref(self._slot.running.live))
 
     def _release(self) -> None:
-        """Close the engines of bundles whose last pass is over."""
+        """Close the engines of bundles whose last pass is over, and give their memory back."""
         left = [bundle for bundle in self._gone if bundle() is not None]
-        if len(left) < len(self._gone):
-            self._means.engines.close_unused()
+        is_less = len(left) < len(self._gone)
         self._gone = left
+        if is_less:
+            self._means.engines.close_unused()
+            give_back()
 
     def _pause(self, seconds: float, number: int) -> bool:
         """Wait so long; False as soon as something else is wanted."""

@@ -1,8 +1,10 @@
-"""The stand-ins for a GPU, as tests ask for one."""
+"""A GPU and the stand-ins for one, as tests ask for them."""
 
+import functools
 import shutil
 from typing import Any, Protocol
 
+from muse_stream.gsu_engine.cuda.cupy_device import open_device
 from muse_stream.gsu_engine.cuda.device import Device
 from tests.gsu_engine.cuda.emulator.device import EmulatedDevice
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
@@ -22,6 +24,18 @@ def numpy_device(*, memory_bytes: int = 1 << 30, multiprocessors: int = 2) -> De
 
 def emulated_device(*, memory_bytes: int = 1 << 30, multiprocessors: int = 2) -> Device:
     return EmulatedDevice(memory_bytes=memory_bytes, multiprocessors=multiprocessors)
+
+
+@functools.cache
+def _the_gpu() -> Device:
+    """One stream for all tests: they come one after the other."""
+    return open_device()
+
+
+def real_device(*, memory_bytes: int = 0, multiprocessors: int = 0) -> Device:
+    """The GPU of this machine, as large as it is."""
+    assert memory_bytes == multiprocessors == 0
+    return _the_gpu()
 
 
 class OtherGrid:

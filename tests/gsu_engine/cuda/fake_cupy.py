@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 OUT_OF_MEMORY = 2
+CAPTURE_UNSUPPORTED, CAPTURE_INVALIDATED = 900, 901
+HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 
 
 class StatusError(RuntimeError):
@@ -54,14 +56,27 @@ class Gpu:
         self.blocks: weakref.WeakValueDictionary[int, PinnedMemoryPointer] = weakref.WeakValueDictionary()
         self.numbers = itertools.count(1)
         self.done = 0
+        self.capturing: Stream | None = None
+        self.captured: list[Callable[[], None]] = []
+        self.is_capture_broken = False
         self.local = threading.local()
 
     def check(self, kind: type[StatusError] = CUDARuntimeError) -> None:
         if self.failing:
             raise kind(self.failing)
 
+    def refuse_in_capture(self) -> None:
+        """What a stream that captures cannot take ends the capture, too."""
+        if self.capturing is not None:
+            self.is_capture_broken = True
+            raise CUDARuntimeError(CAPTURE_UNSUPPORTED)
+
     def enqueue(self, stream: "Stream", what: str, work: Callable[[], None]) -> int:
         assert stream.non_blocking
+        if self.capturing is not None:
+            assert stream is self.capturing, "work for another stream than the one that captures"
+            self.captured.append(work)
+            return 0
         self.asked.append(what)
         self.queue.append((what, work))
         return len(self.queue)
@@ -118,9 +133,25 @@ class Stream:
         assert not null
         assert not ptds
         self.non_blocking, self.priority = non_blocking, priority
+        self.ptr = next(GPU.numbers)
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        assert mode is None
+        GPU.check()
+        assert GPU.capturing is None
+        GPU.capturing, GPU.captured, GPU.is_capture_broken = self, [], False
+
+    def end_capture(self) -> "Graph":
+        assert GPU.capturing is self
+        GPU.capturing = None
+        GPU.check()
+        if GPU.is_capture_broken:
+            raise CUDARuntimeError(CAPTURE_INVALIDATED)
+        return Graph(GPU.captured)
 
     def record(self, event: "Event | None" = None) -> "Event":
         GPU.check()
+        assert GPU.capturing is None, "an event of a capture cannot be waited for"
         recorded = event or Event()
         recorded.behind = len(GPU.queue)
         GPU.asked.append("record")
@@ -133,6 +164,23 @@ class Stream:
 
     def __exit__(self, *args: object) -> None:
         GPU.local.streams.pop()
+
+
+class Graph:
+    def __init__(self, works: list[Callable[[], None]]) -> None:
+        self.works = works
+
+    def launch(self, stream: Stream | None = None) -> None:
+        GPU.check()
+        alive = weakref.ref(self)
+
+        def run() -> None:
+            graph = alive()
+            assert graph is not None, "the graph has gone before it ran"
+            for work in graph.works:
+                work()
+
+        GPU.enqueue(stream or GPU.current(), "graph", run)
 
 
 class Event:
@@ -148,6 +196,7 @@ class Event:
 
     def synchronize(self) -> None:
         assert self.behind is not None, "was never recorded"
+        GPU.refuse_in_capture()
         GPU.check()
         GPU.run(self.behind)
 
@@ -166,6 +215,7 @@ class PinnedMemoryPool:
         assert allocator is None
 
     def malloc(self, size: int) -> PinnedMemoryPointer:
+        GPU.refuse_in_capture()
         if GPU.pinned_status:
             raise CUDARuntimeError(GPU.pinned_status)
         block = PinnedMemoryPointer(b"\xee" * -(-size // 512) * 512)
@@ -194,6 +244,7 @@ class MemoryPool:
         rounded = -(-size // 512) * 512
         if self.free.get(rounded):
             return MemoryPointer(PooledMemory(self, self.free[rounded].pop(), rounded), 0)
+        GPU.refuse_in_capture()
         if self.total + rounded > GPU.free_memory:
             message = f"Out of memory allocating {size:,} bytes"
             raise OutOfMemoryError(message)
@@ -213,12 +264,21 @@ class MemoryPointer:
     def __add__(self, offset: int) -> "MemoryPointer":
         return MemoryPointer(self.mem, self.ptr - self.mem.ptr + offset)
 
+    @staticmethod
+    def refuse_in_capture() -> None:
+        """CuPy looks itself, and gives no status."""
+        if GPU.capturing is not None:
+            message = "the current stream is capturing, so synchronous API calls are disabled"
+            raise RuntimeError(message)
+
     def copy_from_host_async(self, mem: int, size: int, stream: Stream | None = None) -> None:
+        self.refuse_in_capture()
         to = self.ptr
         GPU.check()
         GPU.enqueue(stream or GPU.current(), f"up {size}", lambda: GPU.write(to, bytes(GPU.blocks[mem][:size])))
 
     def copy_to_host_async(self, mem: int, size: int, stream: Stream | None = None) -> None:
+        self.refuse_in_capture()
         of = self.ptr
 
         def copy() -> None:
@@ -236,6 +296,63 @@ class MemoryPointer:
         to = self.ptr
         GPU.check()
         GPU.enqueue(stream or GPU.current(), f"set {size}", lambda: GPU.write(to, bytes([value]) * size))
+
+
+class ndarray:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: Any = float,
+        memptr: MemoryPointer | None = None,
+        strides: object = None,
+        order: str = "C",
+    ) -> None:
+        assert memptr is not None
+        assert strides is None
+        assert order == "C"
+        GPU.current()
+        self.memory, self.shape, self.pitch = memptr, shape, shape[1]
+        self.dtype = dtype
+
+    def __getitem__(self, part: tuple[slice, slice]) -> "ndarray":
+        (low, high, _), (left, right, _) = (one.indices(length) for one, length in zip(part, self.shape, strict=True))
+        found = ndarray((high - low, right - left), self.dtype, self.memory + 4 * (low * self.pitch + left))
+        found.pitch = self.pitch
+        return found
+
+    def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
+        assert not options
+        return types.SimpleNamespace(array=self, behind=GPU.current(), stream=stream)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def get_elapsed_time(start_event: Event, end_event: Event) -> float:
+    """A millisecond for each piece of work."""
+    assert not start_event.disable_timing
+    assert not end_event.disable_timing
+    assert start_event.done
+    assert end_event.done
+    assert start_event.behind is not None
+    assert end_event.behind is not None
+    return float(end_event.behind - start_event.behind)
+
+
+def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
+    GPU.check()
+    host = src if kind == HOST_TO_DEVICE else dst
+    if host not in GPU.blocks:  # pageable
+        GPU.refuse_in_capture()
+    assert GPU.capturing is None or stream == GPU.capturing.ptr, "a copy on another stream"
+
+    def copy() -> None:
+        if kind == HOST_TO_DEVICE:
+            GPU.write(dst, bytes(GPU.blocks[src][:size]))
+        else:
+            GPU.blocks[dst][:size] = GPU.bytes_at(src, size)
+
+    GPU.enqueue(GPU.current(), f"copy {size}", copy)
 
 
 class RawKernel:
@@ -309,12 +426,16 @@ def module() -> types.ModuleType:
         getDeviceCount=_device_count,
         getDeviceProperties=_device_properties,
         memGetInfo=_memory_info,
+        memcpyAsync=memcpyAsync,
+        memcpyHostToDevice=HOST_TO_DEVICE,
+        memcpyDeviceToHost=DEVICE_TO_HOST,
     )
     cuda = types.SimpleNamespace(
         runtime=runtime,
         driver=types.SimpleNamespace(CUDADriverError=CUDADriverError),
         compiler=types.SimpleNamespace(CompileException=CompileException),
+        get_elapsed_time=get_elapsed_time,
         **{kind.__name__: kind for kind in (Device, Stream, Event, MemoryPool, PinnedMemoryPool)},
     )
-    vars(cupy).update(cuda=cuda, RawModule=RawModule)
+    vars(cupy).update(cuda=cuda, RawModule=RawModule, ndarray=ndarray)
     return cupy

@@ -8,14 +8,17 @@ The work inside one launch may happen in any order on a GPU, so the functions he
 
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muse_stream.gsu_engine.cuda.device import Launch
+from muse_stream.gsu_engine.cuda.graph import StagedGraph
 from muse_stream.gsu_engine.cuda.layout import APPEND, FILL, LINK, RUN
-from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
+from muse_stream.gsu_engine.errors import CaptureError, DeviceLostError, DeviceMemoryError
+from tests.gsu_engine.cuda.replays import Moment, captured
 
 ALIGNED_BYTES = 256
 PAGE = 512
@@ -48,6 +51,9 @@ class NumpyDevice:
     Attributes:
         launches: Names of the kernels that ran, in order.
         uploads: Calls of `write`.
+        captures: Graphs that were captured.
+        refuses_capture: Whether no more are.
+        seconds: The device's clock; nothing but a test moves it.
 
     """
 
@@ -55,7 +61,9 @@ class NumpyDevice:
         self.name = "NumPy"
         self.multiprocessors = multiprocessors
         self.launches: list[str] = []
-        self.uploads = 0
+        self.uploads = self.captures = 0
+        self.refuses_capture = False
+        self.seconds = 0.0
         self.rng = np.random.default_rng(0)
         self._memory_bytes = memory_bytes
         self._next = 1 << 40
@@ -109,6 +117,25 @@ class NumpyDevice:
         assert 0 <= shared_bytes <= 227 << 10
         self.launches.append(kernel)
         KERNELS[kernel](self, argument)
+
+    def capture(self, upload: Any, launches: Sequence[Launch], download: Any) -> StagedGraph:
+        self.step()
+        self.captures += 1
+        if self.refuses_capture:
+            message = "the test refuses"
+            raise CaptureError(message)
+        return captured(self, upload, launches, download)
+
+    def bytes_of(self, buffer: Any) -> NDArray[np.uint8]:
+        return self.view(buffer.address, np.uint8, buffer.bytes)
+
+    def mark(self) -> Moment:
+        self.step()
+        return Moment(self.seconds, self.step)
+
+    def column(self, buffer: Any, at_bytes: int, rows: int, width: int) -> Any:
+        self.step()
+        return self.view(buffer.address + at_bytes, np.float32, rows * width).reshape(rows, width)
 
     def view(self, address: int, dtype: Any, count: int) -> NDArray[Any]:
         """Memory of a live buffer as `[count]` of a dtype, not a copy."""

@@ -10,13 +10,15 @@ import numpy as np
 from muse_stream.gsu_engine import VectorTable
 from muse_stream.gsu_engine.arrays import I64, U32
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
-from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult, TableView, Work
+from muse_stream.gsu_engine.contract import Backend, SearchBatch, SearchResult, TableView, Wanted, Work
 from muse_stream.gsu_engine.cuda.histories import PAGE_BYTES, DeviceHistories
 from muse_stream.gsu_engine.cuda.residence import Residence
 from muse_stream.gsu_engine.cuda.search import DeviceSearch, Resident
 from muse_stream.gsu_engine.cuda.vectors import DeviceVectors
+from muse_stream.gsu_engine.cuda.ways import Ways
 from muse_stream.gsu_engine.errors import DeviceMemoryError
 from muse_stream.gsu_engine.kernels.residents import PAGE
+from muse_stream.gsu_engine.stats import WayStats
 from tests.gsu_engine.cuda import numpy_search  # noqa: F401 - brings its kernels
 from tests.gsu_engine.cuda.numpy_device import NumpyDevice
 
@@ -56,16 +58,23 @@ class StandInSearch:
     Attributes:
         is_short: Whether there is no memory for scratch.
         count: Searches so far.
+        forgot: How often it was told that the device is lost.
 
     """
 
     def __init__(self, device: NumpyDevice, width: int) -> None:
         self.device, self.width = device, width
         self.is_short = False
-        self.count = 0
+        self.count = self.forgot = 0
 
-    def start(  # noqa: PLR0917 - as the real one
-        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, k: int, recent: int
+    def forget(self) -> None:
+        self.forgot += 1
+
+    def stats(self) -> WayStats:
+        return WayStats({}, 0, 0, None)
+
+    def start(
+        self, resident: Resident, batch: SearchBatch, excluded: U32 | None, records: I64, wanted: Wanted
     ) -> StandInRunning:
         self.count += 1
         if self.is_short:
@@ -91,8 +100,8 @@ class StandInSearch:
             inv_norms=batch.inv_norms,
             allowed=_flags(batch),
             excluded=excluded,
-            k=k,
-            recent=recent,
+            k=wanted.k,
+            recent=wanted.recent,
         )
         return StandInRunning(self.device, ReferenceBackend().search(work))
 
@@ -132,20 +141,25 @@ class StandInBackend:
         devices: Those that were lent, one for each engine.
         searches: What searches on them.
         histories: What lies on them.
+        tuned: What `tune` was asked for.
 
     """
 
     name = "cuda"
 
-    def __init__(self, cpu: Backend, pages: int = 100, *, by_kernels: bool = False) -> None:
+    def __init__(self, cpu: Backend, pages: int = 100, *, by_kernels: bool = False, ways: Ways | None = None) -> None:
         self.cpu, self.form, self.pages = cpu, cpu.form, pages
-        self.by_kernels = by_kernels
+        self.by_kernels, self.ways = by_kernels, ways
         self.devices: list[CountingDevice] = []
         self.searches: list[StandInSearch] = []
         self.histories: list[DeviceHistories] = []
+        self.tuned: list[tuple[int, int]] = []
 
     def search(self, work: Work) -> SearchResult:
         return self.cpu.search(work)
+
+    def tune(self, dimension: int, k: int) -> None:
+        self.tuned.append((dimension, k))
 
     def residence(self, table: VectorTable, cap: int, budget_bytes: int | None) -> Residence:
         device = CountingDevice(memory_bytes=1 << 28)
@@ -154,7 +168,7 @@ class StandInBackend:
         self.devices.append(device)
         self.searches.append(search)
         self.histories.append(histories)
-        searching = DeviceSearch(device, table.dimension) if self.by_kernels else search
+        searching = DeviceSearch(device, table.dimension, self.ways) if self.by_kernels else search
         return Residence(device.name, histories, DeviceVectors(device, table), searching)
 
 

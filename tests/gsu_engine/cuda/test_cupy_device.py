@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from muse_stream.gsu_engine import BackendError
-from muse_stream.gsu_engine.cuda import cupy_device, sources
+from muse_stream.gsu_engine.cuda import cupy_device, cupy_errors, sources
 from muse_stream.gsu_engine.cuda.cupy_device import CupyDevice, open_device
 from muse_stream.gsu_engine.cuda.device import Buffer, Device
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
@@ -300,7 +300,8 @@ def test_the_stand_in_has_the_names_and_signatures_of_cupy() -> None:
     cuda, copies = cupy.cuda, ["copy_from_host_async", "copy_to_host_async", "copy_from_device_async", "memset_async"]
     for fake, real, names in [
         (fake_cupy.Event, cuda.Event, ["__init__", "synchronize"]),
-        (fake_cupy.Stream, cuda.Stream, ["__init__", "record"]),
+        (fake_cupy.Stream, cuda.Stream, ["__init__", "record", "begin_capture", "end_capture"]),
+        (fake_cupy.Graph, cuda.Graph, ["launch"]),
         (fake_cupy.MemoryPool, cuda.MemoryPool, ["malloc", "free_bytes"]),
         (fake_cupy.PinnedMemoryPool, cuda.PinnedMemoryPool, ["malloc"]),
         (fake_cupy.PinnedMemoryPointer, cuda.PinnedMemoryPointer, ["size"]),
@@ -310,9 +311,13 @@ def test_the_stand_in_has_the_names_and_signatures_of_cupy() -> None:
         for name in names:
             assert _parameters(getattr(fake, name)) == _parameters(getattr(real, name)), f"{real} {name}"
     assert _parameters(fake_cupy.RawModule) == _parameters(cupy.RawModule)
+    assert _parameters(fake_cupy.get_elapsed_time) == _parameters(cuda.get_elapsed_time)
+    assert _parameters(fake_cupy.memcpyAsync) == _parameters(cuda.runtime.memcpyAsync)
+    assert all(hasattr(cupy.ndarray, name) for name in ("__dlpack__", "__dlpack_device__", "__getitem__"))
     assert all(hasattr(cupy.RawKernel, name) for name in ("max_dynamic_shared_size_bytes", "shared_size_bytes"))
     assert all(hasattr(cuda.Device, name) for name in ("attributes", "__enter__", "__exit__"))
     assert all(hasattr(cuda.Stream, name) for name in ("__enter__", "__exit__"))
+    assert cuda.Stream.null.ptr == 0
     assert hasattr(cuda.Event, "done")
     assert all(hasattr(cuda.MemoryPointer, name) for name in ("ptr", "__add__"))
     assert hasattr(cuda.PinnedMemoryPointer, "ptr")
@@ -321,17 +326,21 @@ def test_the_stand_in_has_the_names_and_signatures_of_cupy() -> None:
 def test_cupy_has_the_errors_and_the_facts_that_are_asked_for() -> None:
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
     runtime = cupy.cuda.runtime
-    for name in vars(fake_cupy.module().cuda.runtime):
-        assert callable(getattr(runtime, name)), name
+    for name, fake in vars(fake_cupy.module().cuda.runtime).items():
+        real = getattr(runtime, name)
+        assert callable(real) if callable(fake) else real == fake, name
     assert issubclass(runtime.CUDARuntimeError, RuntimeError)
     assert issubclass(cupy.cuda.driver.CUDADriverError, RuntimeError)
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert issubclass(cupy.cuda.compiler.CompileException, Exception)
     assert all(hasattr(runtime, f"cudaDevAttr{name}") for name in GPU.attributes)
     words = {
-        cupy_device.OUT_OF_MEMORY: "cudaErrorMemoryAllocation",
-        cupy_device.OLD_DRIVER: "cudaErrorInsufficientDriver",
-        cupy_device.NO_DEVICE: "cudaErrorNoDevice",
+        cupy_errors.OUT_OF_MEMORY: "cudaErrorMemoryAllocation",
+        cupy_errors.OLD_DRIVER: "cudaErrorInsufficientDriver",
+        cupy_errors.NO_DEVICE: "cudaErrorNoDevice",
+        cupy_errors.NOT_SUPPORTED: "cudaErrorNotSupported",
+        cupy_errors.CAPTURE_FAILURES[0]: "cudaErrorStreamCaptureUnsupported",
+        cupy_errors.CAPTURE_FAILURES[-1]: "cudaErrorStreamCaptureWrongThread",
     }
     for status, name in words.items():
         error = runtime.CUDARuntimeError(status)

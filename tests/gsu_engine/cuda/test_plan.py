@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muse_stream.gsu_engine.cuda import plan, search, sources
+from muse_stream.gsu_engine.cuda import grid, plan, sources
+from muse_stream.gsu_engine.cuda.layout import PAIR
 from muse_stream.gsu_engine.cuda.plan import Lists, Plan
+from muse_stream.gsu_engine.kernels import planning
+from muse_stream.gsu_engine.kernels.planning import Windows
 from muse_stream.gsu_engine.kernels.residents import PAGE
+from tests.gsu_engine.cuda import numpy_plan
 
 RING = 198
 LENGTHS = st.one_of(st.integers(1, 5_000), st.integers(1, 10**6), st.sampled_from((127, 128, 129, 256, 257, 4_096)))
@@ -24,7 +28,25 @@ def planned(pairs: list[tuple[int, int, int]], k: int, multiprocessors: int = 13
     bounds = np.concatenate(([0], np.cumsum(candidates)))
     records = np.arange(1, len(pairs) + 1)
     nowhere = np.full(len(pairs), -1)
-    return plan.plan(starts, starts + lengths, bounds, records, RING, nowhere, k, multiprocessors)
+    windows = Windows(starts, starts + lengths, bounds, records, nowhere)
+    return plan.plan(windows, RING, Lists.of(k), multiprocessors)
+
+
+@given(PAIRS, RESULTS, st.sampled_from((1, 2, 132)), st.integers(0, 4_096))
+@settings(max_examples=300, deadline=None)
+def test_what_is_compiled_is_the_definition(
+    pairs: list[tuple[int, int, int]], k: int, multiprocessors: int, whole: int
+) -> None:
+    starts, lengths, candidates = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    bounds = np.concatenate(([0], np.cumsum(candidates)))
+    records, allowed_at = np.arange(len(pairs)) * 7, np.arange(len(pairs)) - 1
+    lists = Lists.of(k, whole)
+    made = plan.plan(Windows(starts, starts + lengths, bounds, records, allowed_at), RING, lists, multiprocessors)
+    expected = numpy_plan.plan(starts, starts + lengths, bounds, records, RING, allowed_at, lists, multiprocessors)
+    for name in PAIR.names or ():
+        np.testing.assert_array_equal(made.pairs[name], expected.pairs[name], name)
+    totals = ("sample_items", "filter_items", "candidate_tiles")
+    assert [getattr(made, name) for name in totals] == [getattr(expected, name) for name in totals]
 
 
 @given(PAIRS, RESULTS, st.sampled_from((1, 2, 132)))
@@ -53,8 +75,8 @@ def test_samples_fit_the_kernels(pairs: list[tuple[int, int, int]], k: int) -> N
     sampling = made.pairs[made.pairs["sampled"] > 0]
     whole = made.pairs[made.pairs["sampled"] == 0]
     assert (whole["length"] <= Lists.of(k).room).all()
-    assert (sampling["sampled"] <= np.minimum(sampling["length"], plan.SAMPLE_MOST)).all()
-    last = (sampling["sampled"].astype(np.int64) - 1) * sampling["sample_step"] >> plan.STEP_BITS
+    assert (sampling["sampled"] <= np.minimum(sampling["length"], planning.SAMPLE_MOST)).all()
+    last = (sampling["sampled"].astype(np.int64) - 1) * sampling["sample_step"] >> planning.STEP_BITS
     assert (last < sampling["length"]).all()
     lanes = 8 // sampling["groups"] * 4
     maxima = sampling["sample_parts"] * sampling["spans"] * lanes
@@ -81,7 +103,7 @@ def test_the_guess_holds_and_leaves_few_hits(length: int, k: int) -> None:
     """Rows in no order: enough of them reach the threshold, and the lists have room for all that do."""
     rng = np.random.default_rng(length + k)
     pair = planned([(0, length, 1)], k).pairs[0]
-    places = np.arange(int(pair["sampled"])) * int(pair["sample_step"]) >> plan.STEP_BITS
+    places = np.arange(int(pair["sampled"])) * int(pair["sample_step"]) >> planning.STEP_BITS
     hits = []
     for _ in range(200):
         scores = rng.standard_normal(length)
@@ -106,19 +128,19 @@ def test_lists_hold_what_a_cut_may_leave(k: int) -> None:
     lists = Lists.of(k)
     assert 5 * k / 4 <= lists.most_kept < 2 * max(5 * k / 4, 2)
     assert lists.most_kept & (lists.most_kept - 1) == 0
-    assert lists.room >= lists.most_kept + search.FINISH_THREADS
-    assert 8 * (lists.room + lists.most_kept) + search.FINISH_MEMORY_BYTES < 99 << 10
+    assert lists.room >= lists.most_kept + grid.FINISH_THREADS
+    assert 8 * (lists.room + lists.most_kept) + grid.FINISH_MEMORY_BYTES < 99 << 10
 
 
 def test_numbers_are_those_of_the_kernels() -> None:
     text = sources.text_of("search")
     defined = {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\b", text)}
-    assert defined["ROWS_PER_TILE"] == plan.TILE
+    assert defined["ROWS_PER_TILE"] == planning.TILE
     assert defined["PAGE_SLOTS"] == PAGE
-    assert defined["CANDIDATES_PER_WARP"] == plan.GROUP
-    assert defined["WARPS"] == plan.GROUPS_MOST
-    assert defined["SAMPLE_TILES_PER_ITEM"] == plan.SAMPLE_TILES
-    assert defined["SAMPLE_STEP_BITS"] == plan.STEP_BITS
+    assert defined["CANDIDATES_PER_WARP"] == planning.GROUP
+    assert defined["WARPS"] == planning.GROUPS_MOST
+    assert defined["SAMPLE_TILES_PER_ITEM"] == planning.SAMPLE_TILES
+    assert defined["SAMPLE_STEP_BITS"] == planning.STEP_BITS
     assert defined["MAXIMA"] == plan.MAXIMA
-    assert (defined["THREADS"], defined["FINISH_THREADS"]) == (search.THREADS, search.FINISH_THREADS)
-    assert f"__launch_bounds__(THREADS, {plan.BLOCKS_PER_MULTIPROCESSOR})" in text
+    assert (defined["THREADS"], defined["FINISH_THREADS"]) == (grid.THREADS, grid.FINISH_THREADS)
+    assert f"__launch_bounds__(THREADS, {planning.BLOCKS_PER_MULTIPROCESSOR})" in text

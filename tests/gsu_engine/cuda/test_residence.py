@@ -10,6 +10,7 @@ import pytest
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, SearchBatch, VectorTable
 from muse_stream.gsu_engine.arrays import I64
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
+from muse_stream.gsu_engine.contract import Wanted
 from muse_stream.gsu_engine.cuda.residence import Residence
 from muse_stream.gsu_engine.stats import Elsewhere
 from tests.gsu_engine.cuda.stand_in import CountingDevice, StandInBackend, StandInSearch
@@ -54,7 +55,7 @@ class Parts:
 
     def start(self, users: list[int], stops: list[int], candidates: list[int]) -> Any:
         with self.table.index.shared():
-            return self.residence.start(self.batch(users, stops, candidates), None, 5, 3)
+            return self.residence.start(self.batch(users, stops, candidates), None, Wanted(5, 3))
 
 
 def test_pairs_that_are_held_are_asked_and_those_without_candidates_need_nothing() -> None:
@@ -136,8 +137,9 @@ def test_once_lost_every_call_says_that_there_is_nothing(lose: Callable[[Parts],
     assert residence.slots_of(1, 0, 1) is None
     started = parts.start([1, 2], [1, 1], [1, 1])
     assert (started.running, started.why_not, started.found.any()) == (None, Elsewhere.LOST, False)
-    histories, vector_bytes = residence.stats()
+    histories, vector_bytes, _ = residence.stats()
     assert (histories.users, histories.bytes, vector_bytes) == (0, 0, 0)
+    assert parts.searching.forgot == 1
     assert parts.device.steps == steps, "a lost device is left alone"
 
 

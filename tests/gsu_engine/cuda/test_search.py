@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import SearchBatch, SearchResult
-from muse_stream.gsu_engine.cuda import plan, search
+from muse_stream.gsu_engine.cuda import search
 from muse_stream.gsu_engine.cuda.device import Device
+from muse_stream.gsu_engine.cuda.ways import THREE_LAUNCHES, Way, Ways
+from muse_stream.gsu_engine.kernels import planning
 from tests.gsu_engine.cuda.devices import MakeDevice
 from tests.gsu_engine.cuda.side import Side
 from tests.gsu_engine.oracle import History, assert_identical
@@ -26,8 +28,10 @@ def world_of(kind: str, seed: int, lengths: list[int], width: int = 128, items: 
     return World(width, vectors, histories, rng)
 
 
-def assert_right(device: Device, world: World, batch: SearchBatch, k: int, recent: int) -> SearchResult:
-    side = Side(device, world, world.table())
+def assert_right(  # noqa: PLR0917 - a search, where, and how
+    device: Device, world: World, batch: SearchBatch, k: int, recent: int, way: Way = THREE_LAUNCHES
+) -> SearchResult:
+    side = Side(device, world, world.table(), ways=Ways(always=way))
     result = side.search(batch, k, recent)
     assert_identical(result, side.expected(batch, k, recent))
     return result
@@ -41,8 +45,9 @@ def assert_right(device: Device, world: World, batch: SearchBatch, k: int, recen
     windows=st.booleans(),
     masks=st.booleans(),
     exclusions=st.booleans(),
+    way=st.builds(Way, st.booleans(), st.booleans()),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_any_batch(  # noqa: PLR0917 - hypothesis passes names
     make_device: MakeDevice,
     world: World,
@@ -52,6 +57,7 @@ def test_any_batch(  # noqa: PLR0917 - hypothesis passes names
     windows: bool,
     masks: bool,
     exclusions: bool,
+    way: Way,
 ) -> None:
     users = [user for user, history in world.histories.items() if history.items]
     assume(world.dimension in {64, 128} and users)
@@ -59,7 +65,7 @@ def test_any_batch(  # noqa: PLR0917 - hypothesis passes names
     candidates = [data.draw(st.sampled_from((0, 1, 3, 17, 65))) for _ in asked]
     batch = world.batch(asked, candidates, windows=windows, masks=masks, exclusions=exclusions)
     assume((batch.stops > batch.starts).all())
-    assert_right(make_device(), world, batch, k, recent)
+    assert_right(make_device(), world, batch, k, recent, way)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +97,9 @@ def misleading_world() -> World:
     good, poor = np.full((200, 128), 100, np.int8), rng.integers(-128, 128, (400, 128), np.int8)
     vectors = dict(zip(range(1, 601), np.concatenate([good, poor]), strict=True))
     items = rng.integers(201, 601, length)
-    sampled = np.arange(plan.SAMPLE_MOST) * ((length << plan.STEP_BITS) // plan.SAMPLE_MOST) >> plan.STEP_BITS
+    sampled = (
+        np.arange(planning.SAMPLE_MOST) * ((length << planning.STEP_BITS) // planning.SAMPLE_MOST) >> planning.STEP_BITS
+    )
     items[sampled[:4_000:100]] = 1
     return World(128, vectors, {1: History(7, items.tolist())}, rng)
 

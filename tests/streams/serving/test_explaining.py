@@ -187,6 +187,19 @@ def test_an_answer_leaves_out_features_then_the_explanation_and_says_so(world: W
         sizes.append(len(body))
 
 
+def test_a_giant_request_keeps_its_scores_and_its_explanation_within_the_limit(world: World) -> None:
+    world.behave(1, list(range(1, 30)) * 5)
+    value = RequestValue(request_id="r-1", candidates=[1 + n % 30 for n in range(2_000)], features=True, explain=True)
+    (body,) = bodies_of(desk_of(world), [encode_request(1, value)])
+    answer = decode_answer(body)
+    assert len(body) <= LIMITS.answer_max_bytes
+    assert answer.left_out == ["features"]
+    assert answer.scores is not None
+    assert len(answer.scores) == 2_000
+    assert answer.explanation is not None
+    assert len(answer.explanation.candidates) == explaining.CANDIDATES_MAX
+
+
 def test_a_failing_explanation_costs_no_answer(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.behave(1, [2, 9, 4])
     broken = mock.patch("muse_stream.streams.serving.explainer.explain", side_effect=ScoreError("not finite"))

@@ -198,9 +198,9 @@ def test_filters_see_the_one_moment_that_the_answer_names(world: World) -> None:
     world.behave(1, [2, 9, 4], action=1)
     search = world.engine.search
 
-    def late(*arguments: Any) -> Any:
+    def late(*arguments: Any, **options: Any) -> Any:
         world.behave(1, [9, 9], action=1)
-        return search(*arguments)
+        return search(*arguments, **options)
 
     with mock.patch.object(world.engine, "search", late):
         (found,) = found_by(world, ask(1, [9], filters=FilterFields(actions=[1], until_ms=10_000)))

@@ -192,6 +192,15 @@ def test_a_partition_without_its_beginning_is_not_rebuildable() -> None:
     assert following.turn(HOLD) == [Unknown.LOG_BEGINS_LATER]
 
 
+def test_what_waits_at_the_end_is_counted() -> None:
+    served = world()
+    following = Following(served).begin()
+    served.ask(1, [1])
+    following.feed_all()
+    assert following.live.end() == [Unknown.ENDED]
+    assert following.turn(HOLD) == []
+
+
 def test_only_the_share_of_users_is_taken() -> None:
     served = world()
     following = Following(served, share=1e-9).begin()

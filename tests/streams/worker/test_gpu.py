@@ -36,7 +36,9 @@ def test_a_gpu_that_fails_shows_in_metrics_health_and_status() -> None:
     answer = health.ready()
     assert answer.ok
     assert answer.body["checks"][0]["detail"].startswith("degraded: GPU lost, CPU answers (NumPy: the test took")
-    assert status_of(engine)["gpu"]["lost"] == "the test took the device away"
+    status = status_of(engine)["gpu"]
+    assert status["lost"] == "the test took the device away"
+    assert (status["ways"], status["graphs"], status["replays"]) == ({}, 0, 0)
     assert status_of(GsuEngine(table, backend="reference"))["gpu"] is None
 
 

@@ -6,15 +6,18 @@ and hardware may hide: see `KernelError`, and memory that was written outside of
 
 import threading
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.cuda import sources
-from muse_stream.gsu_engine.cuda.device import Buffer
+from muse_stream.gsu_engine.cuda.device import Buffer, Launch
+from muse_stream.gsu_engine.cuda.graph import StagedGraph
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
 from tests.gsu_engine.cuda.emulator.builder import KernelError, Library, build
+from tests.gsu_engine.cuda.replays import Moment, captured
 
 ALIGNED_BYTES = 256
 ZONE_BYTES = 1024
@@ -53,7 +56,7 @@ class EmulatedCopy:
 
     def wait(self) -> NDArray[np.uint8]:
         """The bytes, unless the device was lost."""
-        self._device._count()
+        self._device.step()
         return self._data
 
 
@@ -62,6 +65,7 @@ class EmulatedDevice:
 
     Attributes:
         launches: Kernels that ran, by name.
+        captures: Graphs that were captured.
 
     """
 
@@ -79,6 +83,7 @@ class EmulatedDevice:
         self.name = "emulated"
         self.multiprocessors = multiprocessors
         self.launches: dict[str, int] = {}
+        self.captures = 0
         self._seed = seed
         self._memory_bytes = memory_bytes
         self._shared_bytes_max = shared_bytes_max
@@ -93,7 +98,7 @@ class EmulatedDevice:
 
     def free_bytes(self) -> int:
         """Memory that can still be allocated."""
-        self._count()
+        self.step()
         return self._free()
 
     def allocate(self, size_bytes: int) -> Buffer:
@@ -104,7 +109,7 @@ class EmulatedDevice:
             DeviceLostError: It was lost on purpose.
 
         """
-        self._count()
+        self.step()
         if size_bytes > self._free():
             message = f"{size_bytes} bytes of {self._free()}"
             raise DeviceMemoryError(message)
@@ -114,18 +119,18 @@ class EmulatedDevice:
 
     def write(self, buffer: Buffer, at_bytes: int, data: NDArray[Any]) -> None:
         """Copy a contiguous array to the device."""
-        self._count()
+        self.step()
         assert data.flags.c_contiguous, "a copy of an array that is not contiguous"
         self._part(buffer, at_bytes, data.nbytes)[:] = data.reshape(-1).view(np.uint8)
 
     def move(self, source: Buffer, target: Buffer, size_bytes: int) -> None:
         """Copy the first bytes of one buffer to another."""
-        self._count()
+        self.step()
         self._part(target, 0, size_bytes)[:] = self._part(source, 0, size_bytes)
 
     def read(self, buffer: Buffer, at_bytes: int, size_bytes: int) -> EmulatedCopy:
         """Copy to the host."""
-        self._count()
+        self.step()
         return EmulatedCopy(self, self._part(buffer, at_bytes, size_bytes).copy())
 
     def launch(self, kernel: str, blocks: int, threads: int, shared_bytes: int, argument: int) -> None:
@@ -136,7 +141,7 @@ class EmulatedDevice:
             DeviceLostError: It was lost on purpose.
 
         """
-        self._count()
+        self.step()
         if shared_bytes > self._shared_bytes_max:
             message = f"kernel {kernel}: {shared_bytes} bytes of shared memory, of at most {self._shared_bytes_max}"
             raise KernelError(message)
@@ -147,6 +152,26 @@ class EmulatedDevice:
             library.set_buffers(self._ranges())
             library.launch(kernel, blocks, threads, shared_bytes, argument, seed=self._seed * 1_000_003 + order)
         self._check_zones(kernel)
+
+    def capture(self, upload: Buffer, launches: Sequence[Launch], download: Buffer) -> StagedGraph:
+        """See `replays`."""
+        self.step()
+        self.captures += 1
+        return captured(self, upload, launches, download)
+
+    def bytes_of(self, buffer: Buffer) -> NDArray[np.uint8]:
+        """The memory of a buffer."""
+        return self._part(buffer, 0, buffer.bytes)
+
+    def mark(self) -> Moment:
+        """A moment of no clock: nothing about time can be learnt here."""
+        self.step()
+        return Moment(0.0, self.step)
+
+    def column(self, buffer: Buffer, at_bytes: int, rows: int, width: int) -> Any:
+        """Rows, as a view."""
+        self.step()
+        return self._part(buffer, at_bytes, 4 * rows * width).view(np.float32).reshape(rows, width)
 
     def _library_of(self, kernel: str) -> Library:
         if self._library is not None:
@@ -172,7 +197,7 @@ class EmulatedDevice:
     def _free(self) -> int:
         return self._memory_bytes - sum(buffer.bytes for buffer in self._buffers)
 
-    def _count(self) -> None:
+    def step(self) -> None:
         if self._calls_left is None:
             return
         if self._calls_left <= 0:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from muse_stream.gsu_engine.cuda import sources
-from muse_stream.gsu_engine.cuda.parcel import Parcel
+from muse_stream.gsu_engine.cuda.parcel import Packed, Parcel
 from muse_stream.gsu_engine.errors import DeviceLostError, DeviceMemoryError
 from tests.gsu_engine.cuda.emulator.builder import BuildError, KernelError, build, compiler
 from tests.gsu_engine.cuda.emulator.device import EmulatedDevice
@@ -47,7 +47,7 @@ class Bench:
         struct = np.zeros(1, USE)
         struct["out"], struct["n"] = target.address, len(given)
         parcel = Parcel(device)
-        device.launch(f"probe{body}", blocks, threads, shared_bytes, parcel.send(struct, {"in": given}))
+        device.launch(f"probe{body}", blocks, threads, shared_bytes, parcel.send(Packed.of(struct, {"in": given})))
         return device.read(target, 0, out.nbytes).wait().view(out.dtype).reshape(out.shape)
 
 
