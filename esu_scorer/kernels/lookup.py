@@ -10,10 +10,11 @@ Invariant: the same rows as `esu_scorer.vocabulary` gives. Whoever makes `featur
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from muse_stream.esu_scorer.kernels.jit import F32, I32, I64, Int, carray, inner, kernel
+from muse_stream.esu_scorer.kernels.jit import F32, I32, I64, Int, carray, cgutils, inner, kernel
 
 TABLE, WIDTH, IDS, COUNT, INDEX, SLOTS, BUCKETS = range(7)  # addresses: TABLE, IDS, INDEX
 COLUMNS = 7
@@ -28,6 +29,22 @@ def _pointer(_context, address):  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
 pointer: Any = _pointer
+
+
+@intrinsic
+def _prefetch(_context, address):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:  # noqa: ANN401
+        place, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, keep, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        builder.call(function, [builder.inttoptr(values[0], place), read, keep, data])
+        return ir.Constant(ir.IntType(64), 0)
+
+    return types.int64(types.int64), emit
+
+
+prefetch: Any = _prefetch
 
 
 @inner
@@ -69,6 +86,25 @@ def row_of(feature: I64, identifier: Int) -> Int:
             return row
         slot = (slot + np.uint64(1)) & mask
     return np.int64(0)
+
+
+@inner
+def ask_index(feature: I64, identifier: Int) -> None:
+    """Ask memory for an id's slot, so that the misses of many ids overlap; nothing depends on it."""
+    if feature[COUNT] > 0:
+        prefetch(feature[INDEX] + 4 * np.int64(mix(identifier) & np.uint64(feature[SLOTS] - 1)))
+
+
+@inner
+def ask_row(feature: I64, identifier: Int) -> None:
+    """The same for the id and the embedding that the slot names: mostly they are the ones."""
+    if feature[COUNT] == 0:
+        return
+    index = carray(pointer(feature[INDEX]), (feature[SLOTS],), np.int32)
+    row = np.int64(index[mix(identifier) & np.uint64(feature[SLOTS] - 1)])
+    if row > 0:
+        prefetch(feature[IDS] + 8 * (row - 1))
+        prefetch(feature[TABLE] + 4 * row * feature[WIDTH])
 
 
 @inner

@@ -42,7 +42,7 @@ from muse_stream.esu_scorer.kernels.layout import (
     Columns,
     Network,
 )
-from muse_stream.esu_scorer.kernels.lookup import embed
+from muse_stream.esu_scorer.kernels.lookup import ask_index, ask_row, embed
 from muse_stream.esu_scorer.kernels.tile import LANES, multiply
 from muse_stream.esu_scorer.kernels.vectors import TIERS
 
@@ -88,6 +88,12 @@ def project_behaviours(network: Network, columns: Columns, arena: Arena, base: I
     )
     for first in range(0, count, TILE_ROWS):
         last = min(first + TILE_ROWS, count)
+        for number in range(first, last):
+            ask_index(network.features[ITEM], arena.item_of[number])
+            ask_index(network.features[CATEGORY], arena.category_of[number])
+        for number in range(first, last):
+            ask_row(network.features[ITEM], arena.item_of[number])
+            ask_row(network.features[CATEGORY], arena.category_of[number])
         for number in range(first, last):
             embed_behaviour(network, arena.item_of[number], arena.category_of[number], arena.behaviours[number])
         if network.shape[UNIT] > 0:
