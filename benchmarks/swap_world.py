@@ -7,7 +7,7 @@ one thread answers whatever waits, requests come at random, however long answers
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +72,7 @@ class World:
     captured: Captured = field(default_factory=Captured)
     metrics: Metrics = field(default_factory=lambda: Metrics(reasons=[], outcomes=[], version="benchmark"))
     targets: dict[str, Target] = field(default_factory=dict)
+    waiting: Callable[[], int] = lambda: 0
 
     def warm(self) -> None:
         """Ask about everybody until nothing is loaded or packed any more, with one set of questions."""
@@ -106,7 +107,7 @@ class World:
         """A shadow that takes every request."""
         model = load_model(self.directory / "other", device="cpu")
         self.beside.install("other", self.engines.bundle(model))
-        return Shadow(self.beside, Pipeline(self.parts()), self.metrics.shadow)
+        return Shadow(self.beside, Pipeline(self.parts()), self.metrics.shadow, lambda: self.waiting())  # noqa: PLW0108
 
 
 @contextmanager
@@ -184,6 +185,7 @@ class Load:
         self._random = np.random.default_rng(7)
         self._rules = _rules()
         self._waiting: queue.SimpleQueue[tuple[float, Ask] | None] = queue.SimpleQueue()
+        world.waiting = self._waiting.qsize
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=work) for work in (self._arrive, self._answer)]
 
