@@ -6,6 +6,7 @@ the quiet time of the same rounds. Requests are answered in this process, withou
 """
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ import numpy as np
 
 from muse_stream.benchmarks.report import Row, lower_is_better
 from muse_stream.benchmarks.swap_world import Load, Sizes, World, world
+from muse_stream.streams.worker.main import SWITCH_SECONDS
 from muse_stream.streams.worker.swapping.keeper import Keeper
 
 AFTER_SECONDS = 1.0
@@ -64,6 +66,7 @@ def run(
     """
     rounds, quiet_seconds = (2, 1.0) if quick else (rounds, quiet_seconds)
     sizes = Sizes(items, users, length, candidates, rate, threads)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with tempfile.TemporaryDirectory(prefix="muse-swap-") as directory, world(sizes, Path(directory)) as made:
         keeper = made.keeper()
         keeper.start()
