@@ -5,7 +5,7 @@ fills beside it, and the catalogue holds every feature that they name, so that a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable, quantise
@@ -156,11 +156,10 @@ def build(settings: Settings, observe: Callable[[BatchStats], None]) -> DataPlan
     restorer = _restorer(settings, log)
     ingest = IngestService(
         _partition_parts(settings, log, budget, engines.fan, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below
-        partial(make_consumer, settings.kafka.driver, _consumer(settings, "ingest")),
+        partial(make_consumer, settings.kafka.driver, behaviour_consumer(settings)),
         sink,
         observe=observe,
         sizer=BatchSizer(records_max=settings.ingest.batch_records_max),
-        poll_seconds=settings.ingest.poll_ms / 1e3,
         make_facts=partial(_facts, settings),
     )
     rules = ItemRules(spaces=settings.items.spaces, quantise=quantise, features=tuple(settings.features.item))
@@ -245,6 +244,11 @@ def _identify(settings: Settings) -> Log:
     finally:
         facts.close()
     return Log(settings.topics, cluster, {name: found.topic_id for name, found in topics.items()})
+
+
+def behaviour_consumer(settings: Settings) -> ConsumerOptions:
+    """How behaviours and users are read: a fetch waits at the broker for as long as the settings say."""
+    return replace(_consumer(settings, "ingest"), fetch_max_wait_ms=settings.ingest.poll_ms)
 
 
 def _consumer(settings: Settings, purpose: str) -> ConsumerOptions:
