@@ -18,6 +18,7 @@ from muse_stream.state.database import IDENTITY_KEY, Database
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.keys import profile_key, segment_key
 from muse_stream.state.meta import LAYOUT, OLDER_LAYOUTS, Progress, read_rules, read_start, read_undated
+from muse_stream.state.remembered import Remembered
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
 from muse_stream.state.segments import every_user, first_alive, first_start, last_segment, newest_arrival, require_whole
 
@@ -45,8 +46,14 @@ class Moment:
         self.kept_by = rules
         self._oldest = rules.oldest_seconds(progress.watermark_ms)
 
-    def sequence(self, user: int, last: int | None = None) -> Sequence:
+    def sequence(self, user: int, last: int | None = None, known: Remembered | None = None) -> Sequence:
         """The live behaviours of `user`, only the newest `last` if given; empty for an unknown or erased user.
+
+        Args:
+            user: Whose.
+            last: The newest so many; None: all.
+            known: What earlier reads of that user gave, from moments of the same open store; it is read on from there
+                and has everything afterwards. What it holds already is not looked for on disk.
 
         Raises:
             StoreClosedError: After close.
@@ -58,7 +65,7 @@ class Moment:
             raise ValueError(message)
         with self._database.gate, self._lock:
             count = self.kept_by.cap if last is None else min(last, self.kept_by.cap)
-            return _read_sequence(self._cursor, user, count, self._oldest)
+            return _read_sequence(self._cursor, user, count, self._oldest, known or Remembered())
 
     def profile(self, user: int) -> bytes | None:
         """The latest profile of `user` as it was put, or None."""
@@ -123,7 +130,7 @@ class StoreReader(Moment):
         self._database.close()
 
 
-def _read_sequence(cursor: Cursor, user: int, count: int, oldest: int) -> Sequence:
+def _read_sequence(cursor: Cursor, user: int, count: int, oldest: int, known: Remembered | None) -> Sequence:
     final = last_segment(cursor, user)
     if final is None:
         return Sequence(0, NO_BEHAVIOURS)
@@ -132,8 +139,28 @@ def _read_sequence(cursor: Cursor, user: int, count: int, oldest: int) -> Sequen
     if floor == stop or newest_arrival(cursor.value()) < oldest:
         return Sequence(stop, NO_BEHAVIOURS)
     start = first_start(cursor, user, floor)
+    rows = _rows_from(cursor, user, start, final) if known is None else _rows_known(cursor, user, start, final, known)
+    dead = max(floor - start, first_alive(rows, oldest))
+    if known is not None:
+        known.drop_before(start + dead)
+    return Sequence(start + dead, rows[dead:])
+
+
+def _rows_from(cursor: Cursor, user: int, start: int, final: tuple[int, int]) -> NDArray[np.void]:
+    """Rows from the segment that starts at `start` to the final one (start, rows)."""
     values = cursor.values(segment_key(user, start), segment_key(user, final[0]))
     rows = np.frombuffer(b"".join(values), BEHAVIOUR)
-    require_whole(cursor, user, start, stop, len(rows))
-    dead = max(floor - start, first_alive(rows, oldest))
-    return Sequence(start + dead, rows[dead:])
+    require_whole(cursor, user, start, sum(final), len(rows))
+    return rows
+
+
+def _rows_known(cursor: Cursor, user: int, start: int, final: tuple[int, int], known: Remembered) -> NDArray[np.void]:
+    """The same, of which what is known is not read again."""
+    if not known.holds(start, sum(final)):
+        known.replace(start, _rows_from(cursor, user, start, final))
+    elif known.stop < sum(final):
+        later = first_start(cursor, user, known.stop)
+        rows = _rows_from(cursor, user, later, final)
+        require_whole(cursor, user, known.stop, sum(final), len(rows) - max(known.stop - later, 0))
+        known.extend(rows[known.stop - later :])
+    return known.rows_from(start)

@@ -28,6 +28,7 @@ from muse_stream.streams.serving.explaining import CANDIDATES_MAX, Explaining, c
 from muse_stream.streams.serving.features import HISTORY_MAX, RequestFeatures, features_of
 from muse_stream.streams.serving.filters import allowed_rows, cut, excluded_items
 from muse_stream.streams.serving.gather import Ids, Scored, score_batch, user_features
+from muse_stream.streams.serving.histories import HISTORY_BYTES, Histories
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.shed import ExpiredError
 from muse_stream.streams.serving.stages import StageClock
@@ -107,6 +108,7 @@ class Parts:
         damaged: Told of a partition whose store a read found damaged.
         features_history: Newest behaviours that come with the features of a request.
         explain_candidates: Candidates explained of a request, the first ones.
+        history_bytes: Histories kept between requests, in all.
 
     """
 
@@ -118,6 +120,7 @@ class Parts:
     damaged: Callable[[int, DamagedStoreError], None] = lambda partition, error: None
     features_history: int = HISTORY_MAX
     explain_candidates: int = CANDIDATES_MAX
+    history_bytes: int = HISTORY_BYTES
 
 
 class MomentSource(Protocol):
@@ -186,6 +189,7 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._histories = Histories(parts.history_bytes)
 
     def __call__(self, asks: Sequence[Ask]) -> list["Found | Exception"]:
         """Answer each ask, or say why not.
@@ -219,7 +223,7 @@ class Pipeline:
             with self._parts.lease(partition) as store, store.moment() as moment:
                 profile = moment.profile(user)
                 return _Read(
-                    history=moment.sequence(user),
+                    history=self._histories.read(store, moment, partition, user),
                     profile=self._parts.profile(profile) if profile else {},
                     behaviours_position=moment.position,
                     users_position=moment.users_position,

@@ -53,6 +53,12 @@ class ServingSettings(Section):
         description="Share of users, by a hash of their ids, whose scored answers carry what the network read, as if "
         "the request said `features: true`: training data for `muse-stream export --served`.",
     )
+    history_cache_bytes: int = Field(
+        128 << 20,
+        ge=0,
+        description="Memory for histories of the users asked about last (29 bytes per behaviour and a quarter): "
+        "only what came since is read from disk. 0: every request reads the whole history.",
+    )
     explain_candidates: int = Field(
         20,
         ge=0,

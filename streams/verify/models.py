@@ -5,8 +5,9 @@ Invariant: a model is used under the digest that it has: loading computes it fro
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -40,9 +41,10 @@ class _OnlyDigest(msgspec.Struct):
     digest: str = ""
 
 
-def unknown(digest: str) -> None:
+def unknown(digest: str) -> Iterable[Path]:
     """Knows no digest."""
     del digest
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,12 @@ class Sources:
 
     Attributes:
         directories: An artefact itself each, or with artefacts as children.
-        elsewhere: Gives the directory of a digest that is in none of these; None: nobody knows it.
+        elsewhere: Gives directories of a digest that is in none of these, the likeliest first.
 
     """
 
     directories: Sequence[Path]
-    elsewhere: Callable[[str], Path | None] = unknown
+    elsewhere: Callable[[str], Iterable[Path]] = unknown
 
 
 class Shelf:
@@ -81,15 +83,24 @@ class Shelf:
         self._loaded[model.info.digest] = model
 
     def _look(self, digest: str) -> None:
+        """Take the first that is whole: a copy that was damaged does not hide another one."""
         try:
-            path = next((path for path in self._paths() if _named(path) == digest), None)
-            path = path or self._sources.elsewhere(digest)
-            model = path and load_model(path, device=self._device, threads=self._threads)
+            named = (path for path in self._paths() if _named(path) == digest)
+            for path in chain(named, self._sources.elsewhere(digest)):
+                if self._load(path, digest):
+                    return
         except (EsuError, OSError) as error:
-            log.warning("model %s… cannot be used: %s", digest[:16], error)
-            return
-        if model and model.info.digest == digest:
+            _refused(digest, error)
+
+    def _load(self, path: Path, digest: str) -> bool:
+        try:
+            model = load_model(path, device=self._device, threads=self._threads)
+        except (EsuError, OSError) as error:
+            _refused(digest, error)
+            return False
+        if model.info.digest == digest:
             self._loaded[digest] = model
+        return digest in self._loaded
 
     def _paths(self) -> Iterator[Path]:
         for directory in self._sources.directories:
@@ -97,6 +108,10 @@ class Shelf:
                 yield directory
             elif directory.is_dir():
                 yield from sorted(path for path in directory.iterdir() if (path / MANIFEST_FILE).is_file())
+
+
+def _refused(digest: str, error: Exception) -> None:
+    log.warning("model %s… cannot be used: %s", digest[:16], error)
 
 
 def _named(path: Path) -> str:

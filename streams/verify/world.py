@@ -3,11 +3,13 @@
 Invariant: nothing is changed: logs are read without a group; scratch stores lie in a temporary directory.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from muse_stream.esu_scorer import ModelStore, Scorer
+from muse_stream.esu_scorer.errors import StoreDigestError, StoreIncompleteError
 from muse_stream.streams.export.cluster import LogSetting, LogWorld, engine_of
 from muse_stream.streams.export.tape import TapeReader
 from muse_stream.streams.models.opening import open_store
@@ -15,6 +17,8 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.verify.models import Models, Shelf, Sources, unknown
 from muse_stream.streams.verify.rebuild import Rebuilder, tables_of
 from muse_stream.streams.worker.model import artefact_of, device_of, threads_of
+
+log = logging.getLogger(__name__)
 
 
 class VerifyWorld(LogWorld):
@@ -51,7 +55,11 @@ def shelf_of(settings: Settings, directories: Sequence[Path]) -> Shelf:
     return shelf
 
 
-def _fetched(store: ModelStore, digest: str) -> Path | None:
-    """The local directory of a model of the store."""
-    entry = store.by_digest(digest)
-    return store.fetch(entry.name, digest) if entry else None
+def _fetched(store: ModelStore, digest: str) -> Iterator[Path]:
+    """Local directories of the models of the store that claim the digest."""
+    for entry in store.entries():
+        if entry.digest == digest:
+            try:
+                yield store.fetch(entry.name, digest)
+            except (StoreDigestError, StoreIncompleteError) as error:
+                log.warning("model %s of the store cannot be used: %s", entry.name, error)

@@ -124,6 +124,7 @@ class WorkerService:
             items_moment=self.plane.items.moment,
             damaged=self.plane.ingest.report,
             explain_candidates=self._settings.serving.explain_candidates,
+            history_bytes=self._settings.serving.history_cache_bytes,
         )
 
     def _request_rules(self) -> RequestRules:

@@ -80,3 +80,15 @@ def test_a_model_without_stages_is_at_no_step() -> None:
         info, device, score = scorer.info, "cpu", scorer.score
 
     assert np.isinf(step_gaps(Plain(), batch)).all()
+
+
+@pytest.mark.parametrize("where", ["directory", "model store"])
+def test_a_damaged_copy_does_not_hide_a_whole_one(tmp_path: Path, where: str) -> None:
+    artefact = model(1)
+    for name in ("a", "b"):
+        artefact.save(tmp_path / name)
+    tensors = tmp_path / "a" / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1] + b"\x7f")
+    stored = settings_of(**{"model.store": str(tmp_path)}, **{"state.directory": str(tmp_path / "state")})
+    shelf = Shelf(Sources([tmp_path])) if where == "directory" else shelf_of(stored, ())
+    assert shelf(artefact.digest) is not None

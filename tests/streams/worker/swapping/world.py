@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.esu_scorer import Artefact, FeatureSpec, Scorer, ServedModel
+from muse_stream.esu_scorer import Artefact, FeatureSpec, Scorer, ServedModel, load_model
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import Metrics
@@ -86,7 +86,7 @@ class World:
     def means(self) -> Means:
         return Means(
             fetch=self.fetch,
-            load=lambda path: self.loaded(Scorer(Artefact.load(path))),
+            load=lambda path: self.loaded(load_model(path, device="cpu")),
             expected=Expected(SPACES, ("price", "band"), ("country",)),
             engines=self.engines,
             parts=self.parts(),
