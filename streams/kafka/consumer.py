@@ -35,8 +35,8 @@ class ConsumerOptions:
         connect_timeout_ms: How long the first answer of a broker may take.
         fetch_min_bytes: A broker answers a fetch when it has so much, with all that it has, or after
             `fetch_max_wait_ms`; so a reader that is behind gets full batches at once, whatever is set here. 8 KB
-            are about 130 small records; a megabyte would never come in time, and 2 KB cost kafka-python half as much
-            CPU again at 10 000 records/s in slices of 20 ms.
+            are about 130 small records; a megabyte would never come in time, and less costs kafka-python more of a
+            core in smaller fetches.
         fetch_max_wait_ms: The longest a single record waits at the broker, so the floor of freshness at low rates.
         max_partition_fetch_bytes: Bytes of one partition in one fetch: about 20 000 small records. It bounds memory
             (partitions times this), not record size: a larger record is still delivered, alone.
