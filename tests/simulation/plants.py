@@ -166,7 +166,7 @@ def reads_that_show_what_expired() -> Plant:
     """Expired behaviours show until they leave the disk."""
     read = vars(moment_module)["_read_sequence"]
     return mock.patch.object(
-        moment_module, "_read_sequence", lambda cursor, user, count, _: read(cursor, user, count, 0)
+        moment_module, "_read_sequence", lambda cursor, user, count, _, known: read(cursor, user, count, 0, known)
     )
 
 
