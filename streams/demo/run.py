@@ -25,10 +25,13 @@ from muse_stream.streams.demo.traffic import Load, Replay, Shop, model_of, stage
 from muse_stream.streams.demo.worker_process import READY_SECONDS
 from muse_stream.streams.errors import DemoError
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.wire.answers import Status
 
 LOOK_SECONDS = 0.25
 STORED_SECONDS = 30.0  # the stores may lag behind the replay on a busy machine, not for ever
 ANSWERED_SECONDS = 30.0
+SHED = (Status.EXPIRED, Status.OVERLOAD)
+"""Of a prefetch: what it prepares is not worth waiting for; asked again."""
 AT_ONCE = 200  # histories read back at once: well below the worker's queue
 LOOKS = 9  # events/s are over the last two seconds
 RECENT = 200  # requests whose times the live view shows
@@ -216,19 +219,23 @@ def read_back(requester: Requester, users: Sequence[int]) -> int:
         DemoError: A user's history could not be read.
 
     """
-    asked: list[Asked] = []
-    for start in range(0, len(users), AT_ONCE):
-        sent = [requester.send(user, [], prefetch=True) for user in users[start : start + AT_ONCE]]
+    until = time.monotonic() + ANSWERED_SECONDS
+    stops: list[int] = []
+    left = list(users)
+    while left:
+        now, left = left[:AT_ONCE], left[AT_ONCE:]
+        sent = [requester.send(user, [], prefetch=True) for user in now]
         requester.wait(sent, ANSWERED_SECONDS)
-        asked += sent
-    stored = 0
-    for user, one in zip(users, asked, strict=True):
-        if one.answer is None or one.answer.window is None:
-            reason = one.answer.error if one.answer else "no answer"
-            message = f"the history of user {user} could not be read back: {reason}"
-            raise DemoError(message)
-        stored += one.answer.window.stop
-    return stored
+        for user, one in zip(now, sent, strict=True):
+            if one.answer is not None and one.answer.window is not None:
+                stops.append(one.answer.window.stop)
+            elif one.answer is not None and one.answer.status in SHED and time.monotonic() < until:
+                left.append(user)
+            else:
+                reason = one.answer.error if one.answer else "no answer"
+                message = f"the history of user {user} could not be read back: {reason}"
+                raise DemoError(message)
+    return sum(stops)
 
 
 def dead_letters(settings: Settings) -> int:

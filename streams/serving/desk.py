@@ -212,7 +212,7 @@ class Desk:
         """What a pass gave, or that there is too much to do for one."""
         watch, prefetch = self._watch, not len(ask.request.items)
         try:
-            result = await self._batcher.submit(ask, self._predictions.claim(ask))
+            result = await self._batcher.submit(ask, self._predictions.claim(ask, time.perf_counter()))
             if isinstance(result, ExpiredError):
                 raise result
         except ShedError as error:

@@ -9,9 +9,9 @@ from muse_stream.streams.serving.cost import CostModel, HistoryLengths, Size, St
 from muse_stream.streams.serving.line import Claim
 from muse_stream.streams.serving.pipeline import Ask
 
-PREFETCH_WAIT_SECONDS = 0.1
+PREFETCH_WAIT_SECONDS = 0.25
 """The request that a prefetch prepares comes about 50 ms after it and would load the history itself; a prefetch that
-waits for longer than this does the work a second time."""
+waits for much longer does the work a second time."""
 FIND, SCORE = ("state_read", "gsu"), ("features", "esu")
 
 
@@ -41,11 +41,11 @@ class Predictions:
         self._costs = costs
         self._lengths = HistoryLengths()
 
-    def claim(self, ask: Ask) -> Claim:
-        """What an ask wants of the pass thread, and until when."""
+    def claim(self, ask: Ask, now: float) -> Claim:
+        """What an ask wants of the pass thread, and until when, if it begins to wait `now`, on the asks' clock."""
         candidates = len(ask.request.items)
         work_ms = self._costs.work_ms(size_of(ask, self._lengths.of(ask.request.user)))
-        useful = ask.deadline if candidates else min(ask.deadline, ask.clock.started + PREFETCH_WAIT_SECONDS)
+        useful = ask.deadline if candidates else min(ask.deadline, now + PREFETCH_WAIT_SECONDS)
         return Claim(work_ms, candidates, useful)
 
     def learn(self, asks: Sequence[Ask], lengths: Sequence[int | None], took_ms: float) -> None:

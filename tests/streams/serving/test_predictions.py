@@ -32,20 +32,21 @@ def test_a_size_counts_what_the_request_asks_for() -> None:
 
 def test_a_claim_grows_with_the_history_of_the_last_answer() -> None:
     predictions = Predictions(CostModel())
-    stranger = predictions.claim(ask(200))
+    stranger = predictions.claim(ask(200), 0.0)
     predictions.learn([ask(200)], [100_000], 50.0)
-    known, other = predictions.claim(ask(200)), predictions.claim(ask(200, user=2))
+    known, other = predictions.claim(ask(200), 0.0), predictions.claim(ask(200, user=2), 0.0)
     assert stranger.ms < other.ms < known.ms
-    assert (known.weight, predictions.claim(ask(0, prefetch=True)).weight) == (200, 0)
+    assert (known.weight, predictions.claim(ask(0, prefetch=True), 0.0).weight) == (200, 0)
 
 
 def test_a_prefetch_is_of_use_for_a_moment_only() -> None:
     predictions = Predictions(CostModel())
     usual, prefetch = ask(3), ask(0, prefetch=True)
-    assert predictions.claim(usual).deadline == usual.deadline
-    assert predictions.claim(prefetch).deadline == prefetch.clock.started + PREFETCH_WAIT_SECONDS
-    hurried = replace(prefetch, deadline=prefetch.clock.started)
-    assert predictions.claim(hurried).deadline == hurried.deadline
+    assert predictions.claim(usual, 5.0).deadline == usual.deadline
+    now = prefetch.deadline - 2 * PREFETCH_WAIT_SECONDS
+    assert predictions.claim(prefetch, now).deadline == now + PREFETCH_WAIT_SECONDS
+    hurried = replace(prefetch, deadline=now)
+    assert predictions.claim(hurried, now).deadline == now
 
 
 def test_passes_teach_by_stage_and_passes_that_computed_nothing_do_not() -> None:
@@ -57,4 +58,4 @@ def test_passes_teach_by_stage_and_passes_that_computed_nothing_do_not() -> None
     for _ in range(200):
         predictions.learn([slow, fast], [10_000, None], 90.0)
     assert costs.factors.score > 5
-    assert costs.stretch * (costs.overhead_ms + predictions.claim(slow).ms) == pytest.approx(90, rel=0.05)
+    assert costs.stretch * (costs.overhead_ms + predictions.claim(slow, 0.0).ms) == pytest.approx(90, rel=0.05)
