@@ -29,12 +29,11 @@ from muse_stream.esu_scorer.checks import check_expected, check_metrics, check_t
 from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT, MuseConfig, NetworkConfig
 from muse_stream.esu_scorer.errors import (
     ArtefactCorruptError,
-    ArtefactExistsError,
     ArtefactMissingError,
     VocabularyError,
 )
 from muse_stream.esu_scorer.features import FeatureSpec
-from muse_stream.esu_scorer.files import new_directory
+from muse_stream.esu_scorer.files import save_artefact
 from muse_stream.esu_scorer.lookups import lookup_of, lookup_tensors
 from muse_stream.esu_scorer.manifest import (
     DataSpan,
@@ -43,6 +42,7 @@ from muse_stream.esu_scorer.manifest import (
     decode_manifest,
     digest_of,
     digest_of_tensors,
+    encoded,
     plain_form,
 )
 from muse_stream.esu_scorer.network import Model
@@ -141,14 +141,7 @@ class Artefact:
 
     def save(self, path: Path) -> None:
         """Write to the new directory `path`, whole or not at all. Raises `ArtefactExistsError`, `OSError`."""
-        try:
-            with new_directory(path) as staging:
-                (staging / TENSORS_FILE).write_bytes(save_tensors(dict(self.tensors)))
-                manifest = msgspec.json.format(msgspec.json.encode(self.manifest)) + b"\n"
-                (staging / MANIFEST_FILE).write_bytes(manifest)
-        except FileExistsError as error:
-            msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
-            raise ArtefactExistsError(msg) from error
+        save_artefact(path, {TENSORS_FILE: save_tensors(dict(self.tensors)), MANIFEST_FILE: encoded(self.manifest)})
 
     def info(self) -> ModelInfo:
         """What serving has to know."""

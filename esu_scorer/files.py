@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from muse_stream.esu_scorer.errors import ArtefactExistsError
 
 
 @contextmanager
@@ -29,6 +31,17 @@ def new_directory(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     flush(path.parent)
+
+
+def save_artefact(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write these files, by name, into the new directory `path`. Raises `ArtefactExistsError`, `OSError`."""
+    try:
+        with new_directory(path) as staging:
+            for name, data in files.items():
+                (staging / name).write_bytes(data)
+    except FileExistsError as error:
+        msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
+        raise ArtefactExistsError(msg) from error
 
 
 def replace_file(path: Path, data: bytes) -> None:

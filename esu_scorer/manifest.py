@@ -137,6 +137,11 @@ def _add_tensors(total: hashlib._Hash, tensors: Mapping[str, Tensor]) -> None:
         total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
 
 
+def encoded(manifest: msgspec.Struct) -> bytes:
+    """A manifest as its file has it: readable JSON."""
+    return msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
+
+
 def plain_form(manifest: msgspec.Struct) -> dict[str, Any]:
     """Return the manifest as plain JSON values."""
     plain: dict[str, Any] = msgspec.to_builtins(manifest)

@@ -23,13 +23,12 @@ import msgspec
 from muse_stream.esu_scorer.config import RECENT_COUNT, RETRIEVED_COUNT
 from muse_stream.esu_scorer.errors import (
     ArtefactCorruptError,
-    ArtefactExistsError,
     ArtefactFormatError,
     ArtefactMissingError,
 )
 from muse_stream.esu_scorer.features import FeatureSpec
-from muse_stream.esu_scorer.files import new_directory
-from muse_stream.esu_scorer.manifest import canonical, decode_as, plain_form
+from muse_stream.esu_scorer.files import save_artefact
+from muse_stream.esu_scorer.manifest import canonical, decode_as, encoded, plain_form
 from muse_stream.esu_scorer.onnx_graph import check_graph
 from muse_stream.esu_scorer.served import ModelInfo
 
@@ -130,14 +129,7 @@ class OnnxArtefact:
 
     def save(self, path: Path) -> None:
         """Write to the new directory `path`, whole or not at all. Raises `ArtefactExistsError`, `OSError`."""
-        try:
-            with new_directory(path) as staging:
-                (staging / GRAPH_FILE).write_bytes(self.graph)
-                manifest = msgspec.json.format(msgspec.json.encode(self.manifest)) + b"\n"
-                (staging / MANIFEST_FILE).write_bytes(manifest)
-        except FileExistsError as error:
-            msg = f"{path} exists, and artefacts are never overwritten; choose a new name or remove it first"
-            raise ArtefactExistsError(msg) from error
+        save_artefact(path, {GRAPH_FILE: self.graph, MANIFEST_FILE: encoded(self.manifest)})
 
     def info(self) -> ModelInfo:
         """What serving has to know."""
