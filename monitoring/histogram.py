@@ -35,6 +35,9 @@ class ArrayHistogram:
         bounds: Upper bounds, rising; +Inf is implied.
         prepare: Done to arrays, all that wait at once, before they are counted.
 
+    Attributes:
+        before_reading: Called before a `snapshot`: brings what waits elsewhere.
+
     """
 
     def __init__(self, bounds: Sequence[float], prepare: Prepare | None = None) -> None:
@@ -43,6 +46,7 @@ class ArrayHistogram:
         self._counts = np.zeros(len(self.bounds) + 1, np.int64)
         self._sum = 0.0
         self._prepare = prepare
+        self.before_reading: Callable[[], None] = lambda: None
         self._waiting: list[Values] = []
         self._rows_waiting = 0
         self._lock = threading.Lock()
@@ -92,6 +96,7 @@ class ArrayHistogram:
 
     def snapshot(self) -> tuple[NDArray[np.int64], float]:
         """Return a copy of the counts per bucket `[bounds + 1] int64` (not cumulative) and the sum of values."""
+        self.before_reading()
         with self._lock:
             self._fold()
             return self._counts.copy(), self._sum

@@ -1,10 +1,11 @@
 """Metrics of requests and of what was retrieved and scored for them.
 
 Invariant: children are bound at the start; a request costs one counter, three histograms and one observation per stage
-that it went through, all its candidates' scores and cosines one call each.
+that it went through, all its candidates' scores and cosines one call each. They are counted beside those of others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,23 @@ from prometheus_client.registry import CollectorRegistry
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.histogram import ArrayHistogram, HistogramFamily
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
+from muse_stream.monitoring.later import Folds
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    outcome: str
+    seconds: float
+    stages: Mapping[str, float]
+    candidates: int | None
+    history: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Retrieved:
+    cosines: NDArray[np.floating]
+    counts: NDArray[np.integer]
+    without_vector: int
 
 
 class RequestMetrics:
@@ -20,11 +38,12 @@ class RequestMetrics:
 
     Args:
         registry: Where they are exported.
+        folds: Has counted later what is told.
         outcomes: All outcomes that an answer can have.
 
     """
 
-    def __init__(self, registry: CollectorRegistry, *, outcomes: Iterable[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, folds: Folds, *, outcomes: Iterable[str]) -> None:
         self._outcomes = counters(registry, c.REQUESTS, [*map(str, outcomes), c.OTHER])
         self.duration = HistogramFamily(registry, c.REQUEST_DURATION).only
         stages = HistogramFamily(registry, c.REQUEST_STAGE, [(stage,) for stage in c.REQUEST_STAGES])
@@ -37,6 +56,9 @@ class RequestMetrics:
         self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
+        self._later = folds.later(self._count)
+        for series in (self.duration, *self.stages.values()):
+            series.before_reading = self._later.fold
 
     def answered(
         self,
@@ -57,15 +79,18 @@ class RequestMetrics:
             history: Behaviours of the user; None where nothing was searched.
 
         """
-        self._outcomes.get((str(outcome),), self._outcomes[c.OTHER,]).inc()
-        self.duration.observe(seconds)
-        for stage, part in (stages or {}).items():
+        self._later.add(_Answered(outcome, seconds, stages or {}, candidates, history))
+
+    def _count(self, one: _Answered) -> None:
+        self._outcomes.get((str(one.outcome),), self._outcomes[c.OTHER,]).inc()
+        self.duration.observe(one.seconds)
+        for stage, part in one.stages.items():
             if stage in self.stages:
                 self.stages[stage].observe(part)
-        if candidates is not None:
-            self._candidates.observe(candidates)
-        if history is not None:
-            self._history.observe(history)
+        if one.candidates is not None:
+            self._candidates.observe(one.candidates)
+        if one.history is not None:
+            self._history.observe(one.history)
 
     def left_out(self, kinds: Iterable[str]) -> None:
         """Count what an answer came without, though it was asked for; kinds of `LEFT_OUT`."""
@@ -90,16 +115,21 @@ class RequestMetrics:
 class QualityMetrics:
     """What came out: scores and the retrieval behind them."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, folds: Folds) -> None:
         self._score = HistogramFamily(registry, c.MODEL_SCORE).only
         self._nonfinite = counter(registry, c.MODEL_NONFINITE)
         self._cosine = HistogramFamily(registry, c.RETRIEVAL_COSINE).only
         self._found = HistogramFamily(registry, c.RETRIEVAL_FOUND).only
         self._candidates = counter(registry, c.RETRIEVAL_CANDIDATES)
         self._no_vector = counter(registry, c.RETRIEVAL_NO_VECTOR)
+        self._scored = folds.later(self._count_scores)
+        self._retrieved = folds.later(self._count_retrieval)
 
     def scored(self, scores: NDArray[np.floating]) -> None:
         """Count the probabilities `[T]` of one pass."""
+        self._scored.add(scores, len(scores))
+
+    def _count_scores(self, scores: NDArray[np.floating]) -> None:
         finite = np.isfinite(scores)
         if not finite.all():
             self._nonfinite.inc(int(len(scores) - finite.sum()))
@@ -115,11 +145,14 @@ class QualityMetrics:
             without_vector: Candidates that have no vector.
 
         """
-        self._candidates.inc(len(counts))
-        self._no_vector.inc(without_vector)
-        self._found.observe_many(counts)
-        if cosines.shape[1]:
-            self._cosine.observe_many(cosines[counts > 0, 0])
+        self._retrieved.add(_Retrieved(cosines, counts, without_vector), len(counts))
+
+    def _count_retrieval(self, one: _Retrieved) -> None:
+        self._candidates.inc(len(one.counts))
+        self._no_vector.inc(one.without_vector)
+        self._found.observe_many(one.counts)
+        if one.cosines.shape[1]:
+            self._cosine.observe_many(one.cosines[one.counts > 0, 0])
 
 
 def watch_requests(
