@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
-from muse_stream.monitoring.histogram import FOLD_ROWS, HistogramFamily
+from muse_stream.monitoring.histogram import FOLD_ROWS, AgeHistogram, HistogramFamily
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
 from muse_stream.monitoring.lag import LagClock
 from muse_stream.monitoring.later import Folds
@@ -28,8 +28,8 @@ class FreshnessMetrics:
     """How old behaviours are when they can be retrieved."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.event = HistogramFamily(registry, c.FRESHNESS_EVENT, prepare=_seconds).only
-        self.broker = HistogramFamily(registry, c.FRESHNESS_BROKER, prepare=_seconds).only
+        self.event = HistogramFamily(registry, c.FRESHNESS_EVENT, kind=AgeHistogram).only
+        self.broker = HistogramFamily(registry, c.FRESHNESS_BROKER, kind=AgeHistogram).only
 
     def visible(self, at_ms: int, event_time_ms: NDArray[np.int64], broker_time_ms: NDArray[np.int64]) -> None:
         """Count behaviours `[n]` that became retrievable at that moment; clocks that run ahead count as age 0."""
@@ -37,10 +37,6 @@ class FreshnessMetrics:
             part = slice(first, first + FOLD_ROWS)
             self.event.observe_many(at_ms - event_time_ms[part])
             self.broker.observe_many(at_ms - broker_time_ms[part])
-
-
-def _seconds(ages_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(ages_ms, 0) * 1e-3
 
 
 class IngestMetrics:
