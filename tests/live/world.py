@@ -21,7 +21,7 @@ from tests.live.load import Load, Rates
 from tests.live.models import FIRST, SECOND, Models
 from tests.live.prometheus import Prometheus, Scraping
 from tests.live.query import Client
-from tests.streams.worker.installation import Installation, Worker, until
+from tests.streams.worker.installation import PROGRAM, Installation, Worker, until
 
 POOL_BYTES = 1 << 24
 SHADOW_SHARE = 0.5
@@ -38,6 +38,7 @@ class Plan:
         rules: Rule files of Prometheus.
         interval_seconds: Time between its scrapes, and between evaluations of the rules.
         shadow: Whether a second model scores beside the first.
+        program: What a worker is started with.
         sections: Settings of the workers that differ from the world's own.
 
     """
@@ -48,6 +49,7 @@ class Plan:
     rules: Sequence[Path] = ()
     interval_seconds: float = 1.0
     shadow: bool = True
+    program: Sequence[str] = PROGRAM
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -107,6 +109,7 @@ def live_world(plan: Plan, kafka: EmbeddedKafka, directory: Path) -> Iterator[Li
     models.add(SECOND, seed=2)
     with ExitStack() as stack:
         installation = stack.enter_context(_installation(plan, kafka, directory, models))
+        installation.program = plan.program
         settings = installation.settings
         _publish(settings, items)
         models.activate(settings, FIRST)
