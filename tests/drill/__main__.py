@@ -20,7 +20,9 @@ def main() -> int:
     options.add_argument("--json", action="store_true", help="print the report as one object at the end")
     options.add_argument("--keep", type=Path, help="keep stores, logs and rules in this directory")
     given = options.parse_args()
-    missing = [text for text, found in ((PROGRAM, program()), (f"one of {', '.join(COMPILERS)}", compiler())) if not found]
+    missing = [
+        text for text, found in ((PROGRAM, program()), (f"one of {', '.join(COMPILERS)}", compiler())) if not found
+    ]
     if missing:
         say(f"the drill needs {' and '.join(missing)}; on Debian: apt install prometheus gcc")
         return 2

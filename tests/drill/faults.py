@@ -13,8 +13,8 @@ from tests.live.load import Load, Rates
 from tests.live.models import FIRST
 from tests.live.world import LiveWorld
 
-POISON_PER_SECOND = 40.0
-"""As many as there are good ones."""
+POISON_PER_SECOND = 200.0
+"""Five times as many as there are good ones."""
 WRITE_MILLISECONDS = 150
 BROKEN = "broken"
 TENSORS = "tensors.safetensors"
@@ -89,18 +89,31 @@ def _start(scene: Scene) -> None:
     scene.world.fleet.start(scene.victim)
 
 
+def _stop_kafka(scene: Scene) -> None:
+    scene.world.kafka.stop()
+
+
+def _start_kafka(scene: Scene) -> None:
+    scene.world.kafka.start()
+
+
+BURNS = frozenset({"MuseAvailabilityBurn", "MuseLatencyBurn", "MuseFreshnessBurn", "MuseCanaryBurn"})
+"""Who waits for an answer or for what they did is hurt, and the pages say so."""
+HANDED_OVER = frozenset({"MusePartitionsWithoutOwner", "MuseRebalancing", "MuseCatchUpSlow", "MuseHealthCheckFails"})
+"""Partitions are nobody's until Kafka gives a silent worker up: six seconds, while a `for` of minutes lasts three."""
+
 FAULTS = (
-    Fault("worker killed", Declared(("MuseWorkerDown",)), _kill, _start),
+    Fault("worker killed", Declared(("MuseWorkerDown",), BURNS | HANDED_OVER), _kill, _start),
     Fault(
         "consumer paused",
-        Declared(("MuseIngestStalled",)),
+        Declared(("MuseBehavioursLate", "MusePartitionNotMoving"), BURNS),
         lambda scene: scene.switch(PAUSED),
         lambda scene: scene.switch_off(PAUSED),
     ),
-    Fault("poison flood", Declared(("MuseDeadLetters",)), _flood, _end_flood),
+    Fault("poison flood", Declared(("MusePoison", "MuseDeadLetters")), _flood, _end_flood),
     Fault(
         "slow disk",
-        Declared(("MuseStoreWritesSlow",)),
+        Declared(("MuseStoreSlow", "MuseStoreStalls"), BURNS),
         lambda scene: scene.switch(SLOW_DISK, str(WRITE_MILLISECONDS)),
         lambda scene: scene.switch_off(SLOW_DISK),
     ),
@@ -110,11 +123,6 @@ FAULTS = (
         _activate_broken,
         lambda scene: scene.world.models.activate(scene.world.settings, FIRST),
     ),
-    Fault(
-        "Kafka stopped",
-        Declared(("MuseBrokersAway",)),
-        lambda scene: scene.world.kafka.stop(),
-        lambda scene: scene.world.kafka.start() and None,
-    ),
+    Fault("Kafka stopped", Declared(("MuseBrokersUnreachable",), BURNS), _stop_kafka, _start_kafka),
 )
 """In the order of a drill."""

@@ -59,7 +59,8 @@ def test_times_count_from_the_fault_and_from_the_repair() -> None:
     watch.look(101.0, [])
     watch.look(104.0, [alert("WorkerDown", instance="a"), alert("WorkerDown", instance="b")])
     watch.look(105.0, [alert("WorkerDown"), alert("Burn", "ticket")])
-    assert watch.fired() == watch.firing() == {"WorkerDown", "Burn"}
+    assert watch.fired() == {"WorkerDown", "Burn"}
+    assert watch.firing() == {("WorkerDown", "page"), ("Burn", "ticket")}
     watch.look(109.0, [alert("WorkerDown")])
     watch.repaired = 110.0
     watch.look(117.0, [])

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from tests.drill.verdict import Episode
 from tests.live.query import Alert
 
+Key = tuple[str, str]
+"""Name and severity: a page and a ticket of one name are two alerts."""
+
 
 @dataclass
 class _Seen:
-    severity: str
     first: float
     last: float
     gone: float | None = None
@@ -30,30 +32,30 @@ class AlertWatch:
 
     began: float
     repaired: float | None = None
-    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _seen: dict[Key, _Seen] = field(default_factory=dict)
 
     def look(self, now: float, firing: Iterable[Alert]) -> None:
         """Note what fires now; the same alert on several targets is one."""
-        names = {alert.name: alert.labels.get("severity", "none") for alert in firing}
-        for name, severity in names.items():
-            seen = self._seen.setdefault(name, _Seen(severity, now, now))
+        keys = {(alert.name, alert.labels.get("severity", "none")) for alert in firing}
+        for key in keys:
+            seen = self._seen.setdefault(key, _Seen(now, now))
             seen.last, seen.gone = now, None
-        for name, seen in self._seen.items():
-            if name not in names and seen.gone is None:
+        for key, seen in self._seen.items():
+            if key not in keys and seen.gone is None:
                 seen.gone = now
 
     def fired(self) -> set[str]:
-        """All alerts that were seen."""
-        return set(self._seen)
+        """Names of all alerts that were seen."""
+        return {name for name, _ in self._seen}
 
-    def firing(self) -> set[str]:
+    def firing(self) -> set[Key]:
         """Those that the last look found."""
-        return {name for name, seen in self._seen.items() if seen.gone is None}
+        return {key for key, seen in self._seen.items() if seen.gone is None}
 
     def episodes(self) -> list[Episode]:
         """In the order in which they fired. One that was gone before the repair resolved 0 s after it."""
         ordered = sorted(self._seen.items(), key=lambda pair: pair[1].first)
-        return [Episode(name, one.severity, one.first - self.began, self._resolved(one)) for name, one in ordered]
+        return [Episode(*key, one.first - self.began, self._resolved(one)) for key, one in ordered]
 
     def _resolved(self, seen: _Seen) -> float | None:
         if seen.gone is None or self.repaired is None:
