@@ -2,7 +2,8 @@
 
 Invariant: a metric that is not defined here is not exported. Names are `muse_<subsystem>_<what>_<unit>`, in base units
 (seconds, bytes, ratio 0..1), counters end in `_total`, `_info` metrics are 1; no colons. Labels come from `LABELS` and
-have closed value sets: no user, item or request id, no address, no text of an error.
+have closed value sets: no user, item or request id, no address, no text of an error. What a canary does is in its own
+metrics and in those that count records of the log or time of a thread, in no other.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ LABELS = frozenset(
         *("stage", "topic", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets, lag and the canary's silence, `digest` and `version`
+only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
@@ -43,6 +45,8 @@ RELOAD_OUTCOMES = ("swapped", "refused", "unreachable", "superseded", "failed")
 """In service, not usable here, its location does not answer (tried again), another one wanted, a fault of ours."""
 SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
 """Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
+CANARY_MISSED_REASONS = ("not_taken", "no_answer", "not_ready", "overload", "expired", "absent", "error")
+"""The brokers did not take it, nothing came back in time, then the answer's status; `absent`: computed without it."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""
@@ -164,6 +168,30 @@ FRESHNESS_BROKER = _histogram(
     "muse_freshness_broker_visible_seconds",
     "From the broker's timestamp to the moment a behaviour can be retrieved: our part of the delay.",
     buckets.FRESHNESS_SECONDS,
+)
+
+CANARY_SENT = _counter(
+    "muse_canary_sent_total",
+    "Canaries: behaviours of a reserved user that the owner of a partition sends and reads back as a client would.",
+)
+CANARY_SEEN = _counter("muse_canary_seen_total", "Canaries that came back in an answer.")
+CANARY_MISSED = _counter(
+    "muse_canary_missed_total",
+    "Canaries that did not come back, by reason: the brokers did not take them, no answer came, or what the answer "
+    "said; absent means that it was computed and the behaviour was not in it.",
+    "reason",
+)
+CANARY_FRESHNESS = _histogram(
+    "muse_canary_freshness_seconds",
+    "From the moment a canary was produced to the moment the broker had the answer that contains it: what a client "
+    "sees of Kafka, ingest, search and answer together.",
+    buckets.FRESHNESS_SECONDS,
+)
+CANARY_UNSEEN = _gauge(
+    "muse_canary_unseen_seconds",
+    "How long ago the last canary that came back was sent, or since when the partition is owned, computed when "
+    "scraped: up to the interval while all is well, growing while nothing comes back. Aggregate with max.",
+    "partition",
 )
 
 REQUESTS = _counter("muse_requests_total", "Requests answered, by outcome.", "outcome")

@@ -31,6 +31,7 @@ TITLES = {
     "build": "Build",
     "ingest": "Ingest",
     "freshness": "Freshness",
+    "canary": "The canary",
     "requests": "Requests",
     "store": "Stores",
     "items": "Items",
@@ -59,6 +60,7 @@ OWN_VALUES = {
     c.GPU_ELSEWHERE.name: c.ELSEWHERE,
     c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+    c.CANARY_MISSED.name: c.CANARY_MISSED_REASONS,
     c.REQUESTS_SHED.name: c.SHED_REASONS,
     c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
 }

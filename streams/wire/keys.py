@@ -35,8 +35,8 @@ def check_keys(
     keys = parse_keys(records.keys)
     usable = keys.flag == idkernels.OK
     if accept_canary and partition_count is not None:
-        for row in np.flatnonzero(keys.flag == idkernels.RESERVED).tolist():
-            usable[row] = is_canary(records.keys[row], partition_count)
+        reserved = np.flatnonzero(keys.flag == idkernels.RESERVED)
+        usable[reserved] = [is_canary(records.keys[row], partition_count) for row in reserved.tolist()]
     faults = [_key_fault(int(row), records.keys[row], int(keys.flag[row])) for row in np.flatnonzero(~usable)]
     if partition_count is not None:
         partitions = partitions_of(keys.joined, partition_count)

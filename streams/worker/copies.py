@@ -52,10 +52,11 @@ class OwnedCopies:
         """Whether the owner's copy has reached the end of the log as read at its assignment, and items are loaded."""
         state = self._ingest.state(partition)
         caught_up = state is not None and state.ready and state.serving
-        ready = caught_up and partition in self.owned & self._taken and self._items_ready()
-        if ready:
-            self._ingest.note_request()
-        return ready
+        return caught_up and partition in self.owned & self._taken and self._items_ready()
+
+    def note_request(self) -> None:
+        """Let ingest leave room for requests for the next seconds."""
+        self._ingest.note_request()
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
         """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""

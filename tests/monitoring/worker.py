@@ -138,6 +138,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics = bare_metrics()
     metrics.watch_ingest(ingest)
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1)
+    metrics.watch_canary(lambda: {0: 2.5})
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
     metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])

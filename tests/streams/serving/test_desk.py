@@ -37,6 +37,10 @@ class Copies:
     served: bool = True
     caught_up: bool = True
     has_passed: bool = True
+    noted: int = 0
+
+    def note_request(self) -> None:
+        self.noted += 1
 
     def serves(self, partition: int) -> bool:
         return self.served and partition == PARTITION
