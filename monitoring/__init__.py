@@ -9,6 +9,7 @@ from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Pro
 from muse_stream.monitoring.metrics import Metrics
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
+    DiskReading,
     IngestReading,
     LagReading,
     ModelReading,
@@ -23,6 +24,7 @@ __all__ = [
     "Canaries",
     "CaughtUp",
     "CheckResult",
+    "DiskReading",
     "Health",
     "HealthAnswer",
     "Heartbeats",

@@ -67,6 +67,7 @@ OWN_VALUES = {
     c.CANARY_MISSED.name: c.CANARY_MISSED_REASONS,
     c.REQUESTS_SHED.name: c.SHED_REASONS,
     c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
+    c.RESTORES.name: c.RESTORE_OUTCOMES,
 }
 """Of metrics whose label has other values than the same label elsewhere."""
 

@@ -43,7 +43,7 @@ class ObservedPipeline(Pipeline):
     def _show(self, asks: Sequence[Ask], answers: Sequence[Found | Exception]) -> None:
         for found in answers:
             if isinstance(found, Found):
-                self._quality.retrieved(found.result.scores, found.result.count)
+                self._quality.retrieved(found.result.scores, found.result.count, found.without_vector)
                 if found.probabilities is not None:
                     self._quality.scored(found.probabilities)
         for seen in self._seen:
