@@ -80,6 +80,7 @@ class LogState:
         waiting: Why reading is held up (dead letters that the broker has not acknowledged); None while it is not.
         held_back: Offsets behind `end` that an open transaction holds back from every reader of committed records.
         held_since_ms: Since when, milliseconds since the epoch; None while nothing is held back.
+        replayed: Share read of what was unread at assignment; 1 once `target` is reached.
 
     """
 
@@ -91,6 +92,7 @@ class LogState:
     waiting: str | None
     held_back: int = 0
     held_since_ms: int | None = None
+    replayed: float = 1.0
 
     @property
     def lag_messages(self) -> int:

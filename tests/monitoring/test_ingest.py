@@ -143,3 +143,21 @@ def test_rebalances_are_counted() -> None:
     metrics = bare_metrics()
     metrics.ingest.rebalanced()
     assert value(metrics, "muse_ingest_rebalances_total") == 1
+
+
+def test_commits_and_rebalances_have_their_times() -> None:
+    metrics = bare_metrics()
+    metrics.ingest.committed(0.002)
+    metrics.ingest.settled(1.5)
+    assert value(metrics, "muse_ingest_commit_duration_seconds_bucket", le="0.0025") == 1
+    assert value(metrics, "muse_ingest_rebalance_duration_seconds_bucket", le="1.0") == 0
+    assert value(metrics, "muse_ingest_rebalance_duration_seconds_bucket", le="2.0") == 1
+
+
+def test_replay_acknowledgements_and_brokers_are_read_when_scraped() -> None:
+    metrics = bare_metrics()
+    reading = IngestReading(2, 0, 1, 0, [], waiting=1, replayed=0.25, broker_ok=False)
+    metrics.watch_ingest(lambda: reading)
+    assert value(metrics, "muse_ingest_replay_progress_ratio") == 0.25
+    assert value(metrics, "muse_ingest_partitions_waiting") == 1
+    assert value(metrics, "muse_ingest_broker_ok") == 0

@@ -314,3 +314,38 @@ def test_lag_counts_to_the_end_as_last_refreshed(bench: Bench) -> None:
 
 def test_partition_count_of_the_fakes_is_that_of_the_wire() -> None:
     assert {number for number in range(COUNT) if users_of(number, 1)} == set(range(COUNT))
+
+
+def test_the_share_read_of_what_was_unread_at_the_assignment(bench: Bench) -> None:
+    user = users_of(0, 1)[0]
+    for item in range(1, 5):
+        bench.log.behaviour(user, item)
+    cursor, profiles = bench.open(0)
+    assert (cursor.replayed, profiles.replayed) == (0.0, 1.0), "an empty log has nothing unread"
+    bench.turn()
+    assert cursor.replayed == 1.0
+    for item in range(5, 9):
+        bench.log.behaviour(user, item)
+    cursor.aim(8)
+    assert cursor.state().replayed == 0.0, "what was read before does not count"
+    cursor.aim(12)
+    bench.turn()
+    assert cursor.state().replayed == 0.5
+
+
+def test_the_time_of_a_commit_is_told_also_where_it_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    took: list[float] = []
+    hooks = PumpHooks(bench.stats.append, lambda _: None, bench.failed.__setitem__, took.append)
+    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep)
+    bench.pump = Pump(bench.reader, FakeAsks(bench.log), bench.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
+    bench.log.behaviour(users_of(0, 1)[0], 5)
+    bench.open(0)
+
+    def slow(_: object) -> None:
+        bench.time.sleep(2.5)
+        message = "no broker"
+        raise OSError(message)
+
+    monkeypatch.setattr(bench.reader, "commit", slow)
+    bench.turn()
+    assert took == [pytest.approx(2.5)]
