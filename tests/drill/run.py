@@ -52,8 +52,6 @@ def slow(alert: Alert) -> bool:
     It looks back over up to three days, so that any outage raises it and hours go by until it resolves: it says what
     became of the budget, not what is broken.
     """
-    if alert.name == "MuseCanaryAbsent":
-        return True
     return alert.name.endswith("Burn") and alert.labels.get("severity") == "ticket"
 
 

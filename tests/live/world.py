@@ -25,6 +25,7 @@ from tests.streams.worker.installation import PROGRAM, Installation, Worker, unt
 
 POOL_BYTES = 1 << 24
 SHADOW_SHARE = 0.5
+CANARY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _installation(plan: Plan, kafka: EmbeddedKafka, directory: Path, models: Mod
         "topics": {"partitions": plan.partitions},
         "items": {"spaces": {SPACE: DIMENSION}},
         "engine": {"pool_bytes": POOL_BYTES},
+        "canary": {"interval_seconds": CANARY_SECONDS},
         "model": {"store": str(models.location), "threads": 1},
     }
     for name, section in plan.sections.items():
