@@ -5,8 +5,9 @@ LAG_FIRST = (
     "(State & GPU). All workers: the broker, or more is written than read: compare on Ingest & freshness."
 )
 SLOW_FIRST = (
-    "See which stage grew on Serving. `queue`: too much load, add workers. `state_read`: disk, or histories that are "
-    "not resident. `gsu`, `esu`: more candidates or longer histories. `produce`: the broker."
+    "See which stage grew on Serving. `queue`: too much load, add workers. `accept`, `return`: the event loop is busy. "
+    "`catch_up`: partitions are restored. `state_read`: disk, or histories that are not resident. `gsu`, `esu`: more "
+    "candidates or longer histories. `produce`: the broker."
 )
 REFUSED_FIRST = (
     "Read the dead-letter topic: each letter has reason, detail and the record. Then find the producer that changed at "

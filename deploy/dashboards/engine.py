@@ -9,6 +9,7 @@ from deploy.dashboards.panels import lines, rows
 from deploy.dashboards.promql import busiest, fullest, per_second, share, total, worst
 
 CANDIDATES = per_second("muse_engine_search_candidates_total")
+BUILD = "version, commit, torch, cuda"
 
 
 def hits(kind: str) -> str:
@@ -95,16 +96,17 @@ def histories() -> Iterator[Panel]:
     )
     yield lines(
         About(
-            "Vectors and index",
+            "Memory of tables and caches",
             "bytes",
-            means="Bytes of the vector tables by space, of the item index, and of resident histories, of the worker "
-            "with the most: the bounds are settings, the sum must fit its memory.",
+            means="Bytes of the vector tables by space, of the item index and of each cache, of the worker with the "
+            "most: the bounds are settings, and the sum must fit its memory.",
             do="A table at its bound refuses vectors: see Model & retrieval quality; raise items.table_budget_bytes.",
         ),
         Query(worst("muse_engine_table_bytes", by="space"), "vectors {{space}}"),
         Query(worst("muse_engine_index_bytes"), "index"),
         Query(worst("muse_engine_pool_bytes"), "histories"),
         Query(worst("muse_engine_packed_bytes"), "packed rows"),
+        Query(worst("muse_store_block_cache_bytes"), "blocks of stores"),
         stacked=True,
     )
 
@@ -126,7 +128,8 @@ def search() -> Iterator[Panel]:
             "Candidates per second",
             "cps",
             means="Candidates that were searched for: the load of the search.",
-            do="Compare with time per candidate beside: more of the one or more of the other?",
+            do="If search is slow: this grew, or the time per candidate beside; add workers for the first, look there "
+            "for the second.",
             width=6,
         ),
         Query(CANDIDATES, "candidates"),
@@ -170,12 +173,12 @@ def search() -> Iterator[Panel]:
         About(
             "Versions",
             "none",
-            means="Which version of muse-stream runs on how many workers.",
-            do="Two outside a roll-out: it stopped half-way.",
+            means="What runs on how many workers: version and commit, Torch, and the CUDA that Torch was built for.",
+            do="Two lines outside a roll-out: it stopped half-way.",
             height=5,
             width=12,
         ),
-        Query("count by (version) (" + total("muse_build_info", by="version, instance") + ")", "{{version}}"),
-        "version",
+        Query(f"count by ({BUILD}) ({total('muse_build_info', by=f'{BUILD}, instance')})", "{{version}}"),
+        *BUILD.split(", "),
         value="workers",
     )

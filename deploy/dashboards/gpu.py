@@ -84,7 +84,7 @@ def gpu() -> Iterator[Panel]:
             "Resident on GPUs",
             "short",
             means="Users and behaviours on GPUs, and users that left for room per second.",
-            do="As beside.",
+            do="Many that leave for room: as beside the panel above, raise engine.gpu_bytes.",
             width=12,
         ),
         Query(total("muse_gpu_pool_users"), "users"),

@@ -10,7 +10,7 @@ from deploy.dashboards.assignment import assignment
 from deploy.dashboards.board import Board, Row
 from deploy.dashboards.common import BAD, WARN, About, Query
 from deploy.dashboards.panels import bars, heat, history, lines
-from deploy.dashboards.promql import buckets, in_range, per_second, quantile, series, within, worst
+from deploy.dashboards.promql import buckets, in_range, per_second, quantile, series, total, within, worst
 from deploy.dashboards.reading import reading, refused
 
 BROKER = "muse_freshness_broker_visible_seconds"
@@ -22,7 +22,7 @@ def board() -> Board:
     answers = "Are behaviours retrievable in time? Which partition is not, and is it reading, refusing or moving?"
     rows = [
         Row("Freshness", list(_freshness())),
-        Row("Partitions", list(_partitions())),
+        Row("Partition by partition", list(_partitions())),
         Row("Canary", list(_canary())),
         Row("Reading", list(reading())),
         Row("What is refused", list(refused())),
@@ -136,14 +136,19 @@ def _partitions() -> Iterator[Panel]:
     )
     yield lines(
         About(
-            "Stuck",
+            "Stuck, waiting, cut off",
             "none",
-            means="Partitions where work waits and nothing moves while the brokers answer, by what it waits for.",
-            do="Take the worker's stacks (py-spy dump) and its last log lines.",
+            means="Partitions where work waits and nothing moves while the brokers answer, by what it waits for; "
+            "partitions whose reading waits until the broker has their dead letters; workers that the brokers do not "
+            "answer.",
+            do="Stuck: take the worker's stacks (py-spy dump) and its last log lines. Waiting: does the dead-letter "
+            "topic exist and take writes? Cut off: network, or the brokers.",
             width=6,
             limits=((1, BAD),),
         ),
-        Query(f"sum by (reason) ({series('muse_watchdog_stuck_partitions')})", "{{reason}}"),
+        Query(total("muse_watchdog_stuck_partitions", by="reason"), "stuck: {{reason}}"),
+        Query(total("muse_ingest_partitions_waiting"), "waiting for dead letters"),
+        Query(f"sum (1 - {series('muse_ingest_broker_ok')})", "workers cut off"),
     )
 
 

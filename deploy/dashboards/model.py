@@ -18,8 +18,8 @@ def board() -> Board:
     """Make the board."""
     answers = "Are scores and retrieval what they were; which model answers, since when; would the next one differ?"
     rows = [
-        Row("Models", list(_models())),
-        Row("Scores", list(_scores())),
+        Row("Which model", list(_models())),
+        Row("What is answered", list(_scores())),
         Row("Retrieval", list(_retrieval())),
         Row("Shadow", list(shadow())),
         Row("Answers checked again", list(checked())),
@@ -134,7 +134,7 @@ def _scores() -> Iterator[Panel]:
         About(
             "Scores that are no number",
             "cps",
-            means="Must stay 0.",
+            means="Scores per second that were not finite; must stay 0.",
             do="Go back to the former model (`muse-stream models activate`), then look at the vectors that came last.",
             limits=((0.001, BAD),),
         ),

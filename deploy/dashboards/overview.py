@@ -9,7 +9,7 @@ from deploy.dashboards.advice import LAG_FIRST, SLOW_FIRST
 from deploy.dashboards.board import ALERTS, Board, Row
 from deploy.dashboards.common import BAD, GOOD, WARN, About, Query
 from deploy.dashboards.panels import bars, lines, rows, tile
-from deploy.dashboards.promql import emptiest, fullest, per_second, quantile, series, share, total, worst
+from deploy.dashboards.promql import emptiest, fullest, quantile, series, total, worst
 from deploy.dashboards.serving import answers_by_outcome, mean_by_stage
 
 
@@ -82,7 +82,8 @@ def _now() -> Iterator[Panel]:
         About(
             "Good answers",
             "percentunit",
-            means="Share of requests that were neither shed, late, nor failed by a fault of ours.",
+            means="Share of requests, over five minutes, that were answered with what they asked for; the client's "
+            "own mistakes and prefetches that were shed are left out.",
             do="Open Serving: `overload` or `expired` means too much load or slow passes; `not_ready` partitions that "
             "are being restored; `error` a fault, whose log line has the trace.",
             width=3,
@@ -90,7 +91,7 @@ def _now() -> Iterator[Panel]:
             limits=((0.99, WARN), (slo.OBJECTIVES["availability"], GOOD)),
             low=BAD,
         ),
-        Query(share(slo.good_per_second(), per_second("muse_requests_total")), "good"),
+        Query(slo.ratio("availability", "5m"), "good"),
         text="no traffic",
     )
     yield tile(

@@ -52,6 +52,11 @@ def share(part: str, whole: str) -> str:
     return f"{part} / ({whole} > 0)"
 
 
+def share_of_all(parts: str, whole: str) -> str:
+    """Several parts of one whole, each with its label."""
+    return f"{parts} / on () group_left () ({whole} > 0)"
+
+
 def mean(histogram: str, *matchers: str, by: str = "") -> str:
     """Mean of what a histogram saw."""
     return share(per_second(f"{histogram}_sum", *matchers, by=by), per_second(f"{histogram}_count", *matchers, by=by))

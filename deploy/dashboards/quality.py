@@ -6,9 +6,17 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.dashboards.common import BAD, WARN, About, Query
 from deploy.dashboards.panels import bars, lines
-from deploy.dashboards.promql import mean, per_second, quantile, share
+from deploy.dashboards.promql import mean, per_second, quantile, share, share_of_all
 
 DIFFERENCE, RANK = "muse_shadow_score_difference_ratio", "muse_shadow_rank_difference_ratio"
+
+
+def _verify(metric: str, by: str = "") -> str:
+    """Of `muse-stream verify-served --follow`, which is a job of its own and no worker."""
+    return f"sum{f' by ({by})' if by else ''} (rate({metric}[$__rate_interval]))"
+
+
+COMPARED = _verify("muse_verify_compared_total")
 
 
 def shadow() -> Iterator[Panel]:
@@ -48,11 +56,6 @@ def shadow() -> Iterator[Panel]:
     )
 
 
-def _verify(metric: str, by: str = "") -> str:
-    """Of `muse-stream verify-served --follow`, which is a job of its own and no worker."""
-    return f"sum{f' by ({by})' if by else ''} (rate({metric}[$__rate_interval]))"
-
-
 def checked() -> Iterator[Panel]:
     """What `verify-served --follow` found."""
     yield bars(
@@ -89,19 +92,8 @@ def checked() -> Iterator[Panel]:
             do="`docs/verify.md` has each reason; most mean that a log was cut or a model deleted.",
             width=6,
         ),
-        Query(
-            share(
-                _verify("muse_verify_not_rebuildable_total", by="reason"),
-                "on () group_left () sum (rate(muse_verify_compared_total[$__rate_interval]))",
-            ),
-            "{{reason}}",
-        ),
-        Query(
-            share(
-                _verify("muse_verify_model_not_here_total"), "sum (rate(muse_verify_compared_total[$__rate_interval]))"
-            ),
-            "model not here",
-        ),
+        Query(share_of_all(_verify("muse_verify_not_rebuildable_total", by="reason"), COMPARED), "{{reason}}"),
+        Query(share(_verify("muse_verify_model_not_here_total"), COMPARED), "model not here"),
     )
     yield lines(
         About(

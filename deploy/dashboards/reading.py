@@ -76,8 +76,8 @@ def reading() -> Iterator[Panel]:
         About(
             "Time of a commit",
             "s",
-            means="To commit positions to Kafka, about once a second; for lag tools only, nothing depends on them.",
-            do="Above 1 s: the brokers are slow or a coordinator moves; expect rebalances.",
+            means="To hand positions over to Kafka, about once a second; for lag tools only, nothing depends on them.",
+            do="Above 1 s: connections to the brokers cannot be had; expect rebalances.",
             limits=((1, WARN),),
         ),
         Query(quantile(0.5, "muse_ingest_commit_duration_seconds"), "half"),

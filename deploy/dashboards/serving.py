@@ -13,7 +13,7 @@ from deploy.dashboards.promql import (
     buckets,
     per_second,
     quantile,
-    share,
+    share_of_all,
     within,
 )
 from deploy.dashboards.waiting import asked, waiting
@@ -62,7 +62,7 @@ def mean_by_stage(width: int) -> Panel:
             do=SLOW_FIRST,
             width=width,
         ),
-        Query(f"{parts} / on () group_left () ({whole} > 0)", "{{stage}}"),
+        Query(share_of_all(parts, whole), "{{stage}}"),
         stacked=True,
     )
 
@@ -80,9 +80,9 @@ def _red() -> Iterator[Panel]:
             limits=((1 - slo.OBJECTIVES["availability"], BAD),),
         ),
         Query(
-            share(
+            share_of_all(
                 per_second("muse_requests_total", 'outcome!~"ok|prefetched"', by="outcome"),
-                f"on () group_left () {per_second('muse_requests_total')}",
+                per_second("muse_requests_total"),
             ),
             "{{outcome}}",
         ),

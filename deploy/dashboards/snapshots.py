@@ -11,6 +11,9 @@ from deploy.dashboards.promql import busiest, in_range, per_second, quantile, to
 DAY_SECONDS = 86_400
 BEHAVIOURS = 'topic="behaviours"'
 BEHAVIOURS = 'topic="behaviours"'
+BEHAVIOURS = 'topic="behaviours"'
+BEHAVIOURS = 'topic="behaviours"'
+BEHAVIOURS = 'topic="behaviours"'
 
 
 def copies() -> Iterator[Panel]:
@@ -67,6 +70,7 @@ def copies() -> Iterator[Panel]:
             means="Offsets between the end of the log and the position of a partition's latest snapshot: what a new "
             "machine has to replay. The five most.",
             do="More than the log keeps: a new machine could not start. Make a snapshot: `muse-stream snapshot save`.",
+            width=6,
         ),
         Query(_behind(), "{{partition}}"),
     )
@@ -87,8 +91,8 @@ def copies() -> Iterator[Panel]:
             means="To bring one store back from a snapshot, 99th percentile. No curve while none is restored.",
             do="Above ten minutes: users of that partition wait so long; smaller partitions, or a location that is "
             "near.",
-            width=6,
             limits=((600, BAD),),
+            width=5,
         ),
         Query(quantile(0.99, "muse_store_restore_duration_seconds"), "p99"),
     )
@@ -99,7 +103,7 @@ def copies() -> Iterator[Panel]:
             means="Copies on disk of partitions that the worker does not own any more: they make a return cheap, and "
             "are dropped when they are old.",
             do="Too much disk: lower state.stale_copy_hours.",
-            width=6,
+            width=5,
         ),
         Query(total("muse_store_stale_copy_bytes"), "bytes"),
     )
@@ -109,6 +113,7 @@ def copies() -> Iterator[Panel]:
             "short",
             means="How many there are now, and how many were dropped because of their age.",
             do="Nothing; many that come and go mean partitions wander: see rebalances.",
+            width=4,
         ),
         Query(total("muse_store_stale_copies"), "kept"),
         Query(in_range("muse_store_stale_copies_dropped_total"), "dropped in the time shown"),

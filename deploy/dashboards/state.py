@@ -9,7 +9,7 @@ from deploy.dashboards.common import BAD, WARN, About, Query
 from deploy.dashboards.engine import histories, search
 from deploy.dashboards.gpu import gpu
 from deploy.dashboards.panels import lines
-from deploy.dashboards.promql import emptiest, per_second, share, total, worst
+from deploy.dashboards.promql import busiest, emptiest, in_range, per_second, share, total, worst
 from deploy.dashboards.snapshots import copies
 from deploy.dashboards.workers import process, voices
 
@@ -72,22 +72,38 @@ def _disk() -> Iterator[Panel]:
 def _writing() -> Iterator[Panel]:
     yield lines(
         About(
-            "Writes held up",
-            "none",
-            means="Stores whose writes RocksDB delays, or has stopped, because compaction is behind. Ingest waits.",
-            do="Any stop: the disk cannot keep up with what is written. Look for a neighbour on the disk; a faster "
+            "Time in writes, busiest worker",
+            "percentunit",
+            means="Share of its time that the busiest worker spends in the database's writes, and of that what single "
+            "writes took beyond 0.1 s each. Nothing else in the worker runs meanwhile, so answers wait.",
+            do="Stalls: the disk cannot keep up with what is written. Look for a neighbour on the disk; take a faster "
             "one, or fewer partitions on this machine.",
-            limits=((1, BAD),),
+            limits=((1 / 300, BAD),),
+            width=6,
         ),
-        Query(total("muse_store_write_delayed"), "delayed"),
-        Query(total("muse_store_write_stopped"), "stopped"),
+        Query(busiest("muse_store_write_seconds_total", by=""), "writes"),
+        Query(busiest("muse_store_write_stall_seconds_total", by=""), "stalls"),
     )
     yield lines(
         About(
-            "Waiting for compaction",
+            "Stores slowed down, errors",
+            "none",
+            means="Stores whose writes the database slows down or has stopped, because merging is behind; and flushes "
+            "and merges that failed in the time shown, after which it refuses writes.",
+            do="Slowed down: as beside. Errors: the disk is full, read-only or damaged: docs/disk-trouble.md.",
+            limits=((1, BAD),),
+            width=6,
+        ),
+        Query(total("muse_store_write_delayed"), "slowed down or stopped"),
+        Query(in_range("muse_store_background_errors_total"), "errors in the time shown"),
+    )
+    yield lines(
+        About(
+            "Waiting to be merged",
             "bytes",
-            means="Bytes that compaction has still to rewrite, of the worker with the most.",
+            means="What the database estimates that it has still to merge, of the worker with the most.",
             do="Growing for hours: writes will be delayed, then stopped. As above.",
+            width=6,
         ),
         Query(worst("muse_store_pending_compaction_bytes"), "most"),
     )
@@ -97,6 +113,7 @@ def _writing() -> Iterator[Panel]:
             "bytes",
             means="Bytes handed to the database for each behaviour, merged chunks a second time; 29 are the behaviour.",
             do="A jump: users' tails are cold, see beside.",
+            width=6,
         ),
         Query(share(per_second("muse_store_written_bytes_total"), APPENDED), "per behaviour"),
     )
