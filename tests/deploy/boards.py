@@ -26,6 +26,7 @@ class Expression:
     board: str
     panel: str
     text: str
+    legend: str = ""
 
     @property
     def filled(self) -> str:
@@ -64,7 +65,7 @@ def _expressions() -> Iterator[Expression]:
     for name, board in boards().items():
         for panel in panels(board):
             for target in panel["targets"]:
-                yield Expression(name, panel["title"], target["expr"])
+                yield Expression(name, panel["title"], target["expr"], target["legendFormat"])
         for annotation in board["annotations"]["list"]:
             yield Expression(name, f"annotation {annotation['name']}", annotation["expr"])
         for choice in board["templating"]["list"]:

@@ -51,10 +51,16 @@ def series() -> dict[str, tuple[Definition, str]]:
 
 
 @cache
+def rules() -> list[dict[str, str]]:
+    """Every shipped rule, as written."""
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*.yml"))]
+    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
+
+
+@cache
 def recorded() -> dict[str, frozenset[str]]:
     """Name of each recorded series, to its labels: those that its outermost aggregation keeps."""
-    rules = [rule for path in sorted(RULES.glob("*.yml")) for rule in _rules(path)]
-    return {rule["record"]: frozenset({"job"}) for rule in rules if "record" in rule}
+    return {rule["record"]: frozenset({"job"}) for rule in rules() if "record" in rule}
 
 
 @cache
@@ -75,11 +81,6 @@ def values(name: str, label: str) -> frozenset[str]:
     if definition.name in OWN_VALUES:
         return frozenset(OWN_VALUES[definition.name])
     return frozenset(_VALUES[definition.name, label] if (definition.name, label) in _VALUES else VALUES[label])
-
-
-def _rules(path: Path) -> list[dict[str, str]]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def problems(expression: str) -> list[str]:
