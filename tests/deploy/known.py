@@ -1,9 +1,6 @@
 """Every series that expressions may read: labels by name, and the closed sets that labels take their values from."""
 
 from functools import cache
-from pathlib import Path
-
-import yaml
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION, Definition
@@ -11,9 +8,8 @@ from muse_stream.monitoring.reference import OWN_VALUES, VALUES
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.rejects import Reason
 from tests.deploy.promql import read
+from tests.deploy.rules import records
 
-ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy/prometheus/rules"
 TARGET = frozenset({"job", "instance"})
 """Labels that Prometheus puts on everything that it scrapes."""
 FOREIGN = {
@@ -51,16 +47,9 @@ def series() -> dict[str, tuple[Definition, str]]:
 
 
 @cache
-def rules() -> list[dict[str, str]]:
-    """Every shipped rule, as written."""
-    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*.yml"))]
-    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
-
-
-@cache
 def recorded() -> dict[str, frozenset[str]]:
-    """Name of each recorded series, to its labels: those that its outermost aggregation keeps."""
-    return {rule["record"]: frozenset({"job"}) for rule in rules() if "record" in rule}
+    """Name of each recorded series, to its labels: goals have none, everything else is put together by job."""
+    return {name: frozenset({"job"} if name.startswith("job:") else ()) for name in records()}
 
 
 @cache

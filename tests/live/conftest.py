@@ -1,6 +1,6 @@
 """One world for all tests of this directory: two workers under load, and a Prometheus that scrapes them.
 
-Snapshots are made, some records are refused, and the shipped rules run, in a tenth of their time, so that as much of
+Snapshots are made, some records are refused, and the shipped rules run, in a thirtieth of their time, so that as much of
 what boards and rules ask for as can be is there.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.prometheus.shorten import shortened
-from tests.deploy.known import RULES
+from tests.deploy.rules import FILES
 from tests.live.load import Rates
 from tests.live.world import LiveWorld, Plan, live_world
 
@@ -37,7 +37,7 @@ def world(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> I
 def shortened_rules(directory: Path) -> list[Path]:
     """The shipped rules with shorter times, as files."""
     made = []
-    for path in sorted(RULES.glob("*.yml")):
+    for path in FILES:
         text = shortened(path.read_text(encoding="utf-8"), SHORTER, window_seconds_min=WINDOW_SECONDS_MIN)
         made.append(directory / path.name)
         made[-1].write_text(text, encoding="utf-8")

@@ -29,8 +29,5 @@ PANELS_MAY_BE_EMPTY = {
 }
 """Board, panel and, where only one of its queries is meant, its legend; or an annotation of every board."""
 
-RULES_MAY_BE_EMPTY = {
-    "muse_verify_": _NO_VERIFY,
-    "offset": _YOUNG,
-}
-"""Beginnings of metrics, or words of an expression."""
+SERIES_MAY_BE_EMPTY = {"muse_verify_": _NO_VERIFY, "muse_gpu_": _NO_GPU}
+"""Beginnings of the names of series that alerts read."""

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.deploy.boards import Expression, expressions, filled
-from tests.deploy.known import rules
 from tests.deploy.promql import Selector, read
-from tests.live.expectations import PANELS_MAY_BE_EMPTY, RULES_MAY_BE_EMPTY
+from tests.deploy.rules import alerts, groups, records
+from tests.live.expectations import PANELS_MAY_BE_EMPTY, SERIES_MAY_BE_EMPTY
 from tests.live.prometheus import needs_prometheus
 from tests.live.query import Client
 from tests.live.world import LiveWorld
 from tests.streams.worker.installation import until
 
-pytestmark = [pytest.mark.kafka, needs_prometheus]
+pytestmark = [pytest.mark.kafka, needs_prometheus, pytest.mark.timeout(300)]
 
 
 def names(one: Expression) -> list[str]:
@@ -63,11 +63,11 @@ def test_excuses_are_of_panels_that_there_are() -> None:
 
 
 def excused(expression: str) -> bool:
-    return any(word in expression for word in RULES_MAY_BE_EMPTY)
+    return any(word in expression for word in SERIES_MAY_BE_EMPTY)
 
 
 def test_every_recording_rule_gives_something(world: LiveWorld, tell: Callable[[str], None]) -> None:
-    asked = {str(rule["record"]): str(rule["expr"]) for rule in rules() if "record" in rule}
+    asked = records()
     wait_for_data(world, asked, "every recording rule gives something")
     wait_for_data(world, {name: name for name in asked}, "Prometheus has recorded what they give")
     tell(f"{len(asked)} recording rules have data")
@@ -80,19 +80,18 @@ def text_of(selector: Selector) -> str:
 
 def test_every_alert_looks_at_series_that_there_are(world: LiveWorld, tell: Callable[[str], None]) -> None:
     """Its expression is empty while all is well, so each series that it reads is asked for."""
-    alerts = {f"{rule['alert']}: {rule['expr']}": str(rule["expr"]) for rule in rules() if "alert" in rule}
     asked = {}
-    for name, expression in alerts.items():
-        world.query.query(expression)
-        for selector in read(expression).selectors:
-            if not excused(text_of(selector)):
-                asked[f"{name}: {text_of(selector)}"] = text_of(selector)
+    for alert in alerts():
+        world.query.query(alert.expr)
+        for text in map(text_of, read(alert.expr).selectors):
+            if not excused(text):
+                asked[f"{alert}: {text}"] = text
     wait_for_data(world, asked, "every series that an alert reads is there")
-    tell(f"{len(alerts)} alerts look at {len(asked)} series that are there")
+    tell(f"{len(alerts())} alerts look at {len(asked)} series that are there")
 
 
 def test_prometheus_evaluates_every_rule(world: LiveWorld) -> None:
-    wanted = len(rules())
+    wanted = sum(len(group["rules"]) for group in groups())
     until(lambda: all(one.health != "unknown" for one in world.query.rules()), "every rule ran", *world.workers)
     found = world.query.rules()
     assert len(found) == wanted

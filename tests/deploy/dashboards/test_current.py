@@ -4,8 +4,8 @@ import json
 
 from deploy.dashboards import slo
 from deploy.dashboards.boards import files
-from tests.deploy.boards import DIRECTORY, boards
-from tests.deploy.known import ROOT, RULES
+from tests.deploy.boards import DIRECTORY, ROOT, boards
+from tests.deploy.rules import alerts, records
 
 HEIGHT_MAX = 21
 """Grid units of 38 pixels that a browser of 1920 x 1080 shows below Grafana's and its own bars: 798 of 1080."""
@@ -30,11 +30,16 @@ def test_a_board_has_no_id_and_no_version_but_a_name_for_good() -> None:
 
 
 def test_the_lines_are_where_the_rules_have_the_objectives() -> None:
-    text = (RULES / "recording.yml").read_text(encoding="utf-8")
-    for sli, objective in slo.OBJECTIVES.items():
-        assert f"record: muse:{sli}:objective\n        expr: vector({objective})" in text
-    for bound in (slo.FAST_SECONDS, slo.FRESH_SECONDS, slo.CANARY_SECONDS):
-        assert f'le="{bound}"' in text
+    assert {sli: records()[f"muse:{sli}:objective"] for sli in slo.OBJECTIVES} == {
+        sli: f"vector({objective})" for sli, objective in slo.OBJECTIVES.items()
+    }
+    for sli, bound in (("latency", slo.FAST_SECONDS), ("freshness", slo.FRESH_SECONDS), ("canary", slo.CANARY_SECONDS)):
+        assert f'le="{bound}"' in records()[f"job:{sli}:bad_rate5m"]
+
+
+def test_every_alert_leads_to_a_board() -> None:
+    there = {f"/d/{board['uid']}" for board in boards().values()}
+    assert {alert.annotations["dashboard_url"] for alert in alerts()} <= there
 
 
 def test_every_board_is_told_about() -> None:

@@ -1,8 +1,6 @@
 """What boards ask Prometheus: series that exist, put together over workers, in words that Prometheus takes."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +10,7 @@ import yaml
 from tests.deploy.boards import VARIABLES, Expression, expressions
 from tests.deploy.known import FOREIGN, TARGET, problems, recorded, series
 from tests.deploy.promql import read
-
-PROMTOOL = shutil.which("promtool")
-SECONDS_MAX = 60
-
+from tests.deploy.promtool import needs_promtool, promtool
 
 Problems = dict[str, list[str]]
 """Board and panel, to what is wrong there."""
@@ -67,15 +62,14 @@ def test_series_that_are_no_metric_of_ours_are_few() -> None:
     assert foreign <= set(FOREIGN) | set(recorded())
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="needs the program promtool: on Debian, apt install prometheus")
+@needs_promtool
 def test_prometheus_takes_all_of_them(tmp_path: Path) -> None:
-    rules = [{"record": f"try:{at}", "expr": one.filled} for at, one in enumerate(expressions())]
+    made = [{"record": f"try:{at}", "expr": one.filled} for at, one in enumerate(expressions())]
     path = tmp_path / "boards.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "boards", "rules": rules}]}), encoding="utf-8")
-    command = [str(PROMTOOL), "check", "rules", "--lint=none", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    assert done.returncode == 0, done.stderr
-    assert f"{len(rules)} rules found" in done.stdout
+    path.write_text(yaml.safe_dump({"groups": [{"name": "boards", "rules": made}]}), encoding="utf-8")
+    fine, said = promtool("check", "rules", "--lint=none", path)
+    assert fine, said
+    assert f"{len(made)} rules found" in said
 
 
 def test_a_variable_that_nobody_fills_is_noticed() -> None:
