@@ -14,8 +14,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
 
-import msgspec
-
 import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
@@ -46,6 +44,7 @@ from muse_stream.streams.wire.users import decode_profile
 from muse_stream.streams.worker import data_plane, memory_check, readings
 from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
+from muse_stream.streams.worker.scored import LEFT, Scored, scored
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
@@ -55,18 +54,6 @@ from muse_stream.streams.worker.users import user_document
 from muse_stream.streams.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
-
-HTTP_STATUS = {
-    Status.OK: 200,
-    Status.PREFETCHED: 200,
-    Status.MALFORMED: 400,
-    Status.TOO_LARGE: 413,
-    Status.OVERLOAD: 503,
-    Status.NOT_READY: 503,
-    Status.EXPIRED: 504,
-    Status.ERROR: 500,
-}
-
 
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
@@ -89,7 +76,10 @@ class WorkerService:
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
         self.models.begin(self._following.first() if self._following else None)
         self.copies = OwnedCopies(
-            self.plane.ingest, lambda: self.plane.items.state().ready, self.metrics_registry.ingest.rebalanced
+            self.plane.ingest,
+            lambda: self.plane.items.state().ready,
+            self.metrics_registry.ingest.rebalanced,
+            late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
         self._stale = StaleCopies(
@@ -148,6 +138,7 @@ class WorkerService:
             batch_candidates_max=serving.batch_candidates_max,
             batch_window_ms=serving.batch_window_ms,
             features_share=serving.features_share,
+            stale_max_seconds=serving.stale_max_seconds,
         )
 
     def _make_snapshots(self) -> Snapshots | None:
@@ -242,29 +233,38 @@ class WorkerService:
             self._following.close()
         await self.desk.stop()
         self.models.close()
-        await self.copies.suspended()
+        self.copies.close()
         self._stale.close()
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        may_stand_in: bool = False,
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
+        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in}
         self._in_flight += 1
         try:
-            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
+            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms, **more)
         finally:
             self._in_flight -= 1
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply) -> None:
         """Count an answer that the client has, or the broker for it."""
-        stages = {**reply.stages, "produce": produce_seconds}
-        seconds = reply.seconds + produce_seconds
+        stages, seconds = reply.clock.seconds, reply.clock.elapsed()
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
         self.metrics_registry.requests.left_out(reply.left_out)
+        if reply.stale_seconds is not None:
+            self.metrics_registry.requests.stale()
         self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
@@ -295,14 +295,19 @@ class WorkerService:
         """Base URL of the owner; empty for this worker, None for nobody."""
         return "" if self.copies.serves(partition) else self.owner_of(partition)
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+    def stands_in(self, partition: int) -> bool:
+        """Whether this worker may answer for a partition that nobody owns at this moment."""
+        late_max = self._settings.serving.stale_max_seconds
+        return late_max > 0 and self.copies.stands_in(partition) and self.copies.late_seconds(partition) <= late_max
+
+    async def score(self, user: str, body: bytes, arrived: float) -> Scored:
         """Answer a request that came over HTTP."""
-        reply = await self.answer(user.encode(), body, self.partition_of_user(user), time.time() * 1e3)
+        at, now_ms = self.partition_of_user(user), time.time() * 1e3
+        reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True)
         if reply is None:
-            error = {"code": "not_ready", "message": "the partition has just left this worker; ask again"}
-            return 503, msgspec.json.encode({"status": "not_ready", "error": error})
-        self.answered(reply, 0.0)
-        return HTTP_STATUS[reply.status], reply.body
+            return LEFT
+        self.answered(reply)
+        return scored(reply)
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
         """Profile and last behaviours of a user, with titles."""
