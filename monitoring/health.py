@@ -71,7 +71,7 @@ class Health:
         self._checks: list[_Named] = []
         self._clock = clock
         self._started_at: float | None = None
-        self._draining = False
+        self.draining = False
 
     def add(self, name: str, probe: Probe, look: Callable[[], CheckResult]) -> None:
         """Add a check; `look` returns at once.
@@ -86,7 +86,7 @@ class Health:
 
     def drain(self) -> None:
         """Say no to `ready` from now on: the worker is about to stop and finishes what it has."""
-        self._draining = True
+        self.draining = True
 
     def live(self) -> HealthAnswer:
         """Answer `/health/live`."""
@@ -97,7 +97,7 @@ class Health:
         answer = self._answer(self._checks)
         if answer.ok and self._started_at is None:
             self._started_at = self._clock()
-        if self._draining:
+        if self.draining:
             return HealthAnswer(HTTPStatus.SERVICE_UNAVAILABLE, {**answer.body, "status": "draining"})
         return answer
 

@@ -47,6 +47,10 @@ class Service(Protocol):
     def owner(self, partition: int) -> str | None:
         """Base URL of the partition's owner; empty for this worker, None for nobody."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to stop."""
+
     def stands_in(self, partition: int) -> bool:
         """Whether this worker may answer for a partition that nobody owns at this moment."""
 
@@ -128,9 +132,12 @@ class _Routes:
 
         async def here() -> web.StreamResponse:
             found = await self._service.score(str(user), body, arrived)
-            return web.Response(
+            response = web.Response(
                 body=found.body, status=found.status, content_type="application/json", headers=found.headers
             )
+            if self._service.draining:  # the client's next request had better go to another worker
+                response.force_close()
+            return response
 
         if self._service.stands_in(self._service.partition_of_user(str(user))):
             return await here()

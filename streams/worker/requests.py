@@ -87,6 +87,16 @@ class Requests:
         self._partitions: dict[int, _InOrder] = {}
         self._early: list[tuple[Any, float]] = []
         self._moved: Counter[int] = Counter()
+        self._draining = False
+
+    @property
+    def open(self) -> int:
+        """How many events are taken and not answered."""
+        return len(self._tasks)
+
+    def drain(self) -> None:
+        """Take nothing more: what comes is left to the next owner."""
+        self._draining = True
 
     def moved(self, partition: int) -> int:
         """How many events of a partition were taken and how many answered, together; any thread."""
@@ -106,10 +116,12 @@ class Requests:
         self._early = []
 
     async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
-        """Begin to answer one event; waits while too many are open."""
+        """Begin to answer one event; waits while too many are open, and for good once this worker drains."""
         await self._take(event, time.perf_counter())
 
     async def _take(self, event: Any, arrived: float) -> None:  # noqa: ANN401 - Faust's event
+        if self._draining:
+            await asyncio.Event().wait()
         await self._places.acquire()
         events = self._partitions.get(event.message.partition)
         if events is None:

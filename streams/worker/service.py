@@ -1,8 +1,8 @@
 """The worker as an object: data plane, model, desk, metrics and health, wired together.
 
 Life: the model is loaded as the object is made; `start` begins to read items and to follow what is activated; Faust
-says which partitions are ours; `drain` says no to `/health/ready`; `stop` ends the passes, then the reading threads,
-then closes every store.
+says which partitions are ours; `drain` says no to `/health/ready` while what was taken is answered; `stop` ends the
+passes, then the reading threads, then closes every store.
 """
 
 import asyncio
@@ -102,6 +102,7 @@ class WorkerService:
         self._health = Health()
         self._health.add("search_thread", Probe.LIVE, beats.check)
         self._in_flight = 0
+        self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
         self._watch()
 
@@ -227,6 +228,11 @@ class WorkerService:
         """Say no to `/health/ready` from now on."""
         self._health.drain()
 
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to stop."""
+        return self._health.draining
+
     async def stop(self) -> None:
         """End passes, reading and stores."""
         if self._following:
@@ -303,7 +309,11 @@ class WorkerService:
     async def score(self, user: str, body: bytes, arrived: float) -> Scored:
         """Answer a request that came over HTTP."""
         at, now_ms = self.partition_of_user(user), time.time() * 1e3
-        reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True)
+        self.posts += 1
+        try:
+            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True)
+        finally:
+            self.posts -= 1
         if reply is None:
             return LEFT
         self.answered(reply)
