@@ -8,6 +8,7 @@ from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Pro
 from muse_stream.monitoring.metrics import Metrics
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
+    DiskReading,
     IngestReading,
     LagReading,
     ModelReading,
@@ -21,6 +22,7 @@ from muse_stream.monitoring.summary import Summary
 __all__ = [
     "CaughtUp",
     "CheckResult",
+    "DiskReading",
     "Health",
     "HealthAnswer",
     "Heartbeats",

@@ -35,6 +35,10 @@ REQUEST_PASS_PREDICTED = counter(
     "muse_request_pass_predicted_seconds_total",
     "Time that passes were predicted to take; the sum of their durations says what became of it.",
 )
+REQUEST_SATURATION = gauge(
+    "muse_request_saturation_ratio",
+    "Share of the last 10 s in which a pass was under way: at 1 the worker has no more to give. For autoscaling.",
+)
 REQUESTS_SHED = counter(
     "muse_requests_shed_total",
     "Requests that were read and not computed because there was too much to do; a prefetch has its own reason.",

@@ -2,11 +2,11 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
-        *("stage", "topic", "version", "what"),
+        *("backend", "check", "commit", "cuda", "digest", "kind", "outcome", "partition", "reader", "reason", "role"),
+        *("slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets and lag, digests and versions only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
@@ -37,6 +37,8 @@ RELOAD_OUTCOMES = ("swapped", "refused", "unreachable", "superseded", "failed")
 """In service, not usable here, its location does not answer (tried again), another one wanted, a fault of ours."""
 SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
 """Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
+RESTORE_OUTCOMES = ("restored", "none_fits", "failed")
+"""In its place; no snapshot that the log continues; trouble with the location, the disk, or every snapshot there is."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""

@@ -40,6 +40,8 @@ class Cursor:
         at: Topic and partition.
         feed: Decodes and stores.
         target: Last stable offset at assignment.
+        began: Offset below which readers saw everything then.
+        began: Where the store stood then.
         end: Last stable offset as last refreshed.
         end_seen_ms: When that was, on the wall clock.
         origin: What the store was built from, as far as store or brokers have said.
@@ -64,6 +66,7 @@ class Cursor:
     end: int
     end_seen_ms: int
     origin: Origin = UNKNOWN
+    began: int = 0
     high: int = 0
     held_since_ms: int | None = None
     serving: bool = False
@@ -86,6 +89,17 @@ class Cursor:
     def caught_up(self) -> bool:
         """Whether readers see all that was in the log at assignment."""
         return self.feed.visible >= self.target
+
+    @property
+    def replayed(self) -> float:
+        """Share read of what was unread at assignment."""
+        if self.caught_up:
+            return 1.0
+        return (self.feed.visible - self.began) / max(self.target - self.began, 1)
+
+    def aim(self, target: int) -> None:
+        """Be caught up at `target` from now on."""
+        self.target, self.began = target, self.feed.visible
 
     def serve(self, committed: int | None, begin: int) -> None:
         """Become the owner, or go on as such: what is below the group's commit was dead-lettered by an owner before.
@@ -160,6 +174,7 @@ class Cursor:
             end=end,
             end_seen_ms=self.end_seen_ms,
             target=self.target,
+            replayed=self.replayed,
             last_broker_time_ms=self.last_broker_time_ms,
             waiting=waiting,
             held_back=max(0, self.high - end) if held_since_ms is not None else 0,

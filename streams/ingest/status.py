@@ -82,6 +82,7 @@ class LogState:
         held_back: Offsets behind `end` that an open transaction holds back from every reader of committed records.
         held_since_ms: Since when, milliseconds since the epoch; None while nothing is held back.
         complete_ms: All that was in the log at that time is in the store; None while no such time is known.
+        replayed: Share read of what was unread at assignment; 1 once `target` is reached.
 
     """
 
@@ -94,6 +95,7 @@ class LogState:
     held_back: int = 0
     held_since_ms: int | None = None
     complete_ms: int | None = None
+    replayed: float = 1.0
 
     @property
     def lag_messages(self) -> int:

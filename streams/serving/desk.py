@@ -140,6 +140,11 @@ class Desk:
         """Requests that wait for a pass."""
         return self._batcher.depth
 
+    @property
+    def saturation(self) -> float:
+        """Share of the last seconds in which a pass was under way."""
+        return self._batcher.saturation
+
     def start(self) -> None:
         """Begin to compute."""
         self._batcher.start()

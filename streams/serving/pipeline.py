@@ -87,6 +87,7 @@ class Found:
         explained: The explanation, once it is computed.
         told: The behaviours of features and explanation, where there is either.
         stale_seconds: How late the copy was when it was read, where it was not current.
+        without_vector: Candidates that have no vector.
 
     """
 
@@ -104,6 +105,7 @@ class Found:
     explained: Explained | None = None
     told: Told | None = None
     stale_seconds: float | None = None
+    without_vector: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,7 @@ class Pipeline:
             features = self._features(pass_, to_score, shares, batch) if batch is not None else {}
             explaining = self._explaining(pass_, search, results, dict(zip(to_score, shares, strict=True)))
             told = _told(pass_, features, explaining)
+        absent = [int(np.count_nonzero(part == 0)) for part in np.split(search.inv_norms, search.bounds[1:-1])]
         probabilities: dict[int, NDArray[np.float32]] = {}
         if batch is not None and live.model is not None:
             pass_.mark("features")
@@ -291,6 +294,7 @@ class Pipeline:
                 features=features.get(number),
                 explaining=explaining.get(number),
                 told=told.get(number),
+                without_vector=absent[number],
             )
             for number, read in enumerate(pass_.reads)
         ]

@@ -13,6 +13,7 @@ from math import inf
 
 from muse_stream.streams.ingest.service import IngestService
 from muse_stream.streams.ingest.status import PartitionState
+from muse_stream.streams.worker.rebalances import Rebalances
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +26,18 @@ class OwnedCopies:
         ingest: IngestService,
         items_ready: Callable[[], bool],
         on_change: Callable[[], None] = lambda: None,
+        on_settled: Callable[[float], None] = lambda seconds: None,
         *,
         late_seconds_max: float = inf,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Own nothing.
+        """Own nothing yet.
 
         Args:
             ingest: Keeps the copies.
-            items_ready: Whether the item tables are loaded.
-            on_change: Told of every assignment.
+            items_ready: Whether the item tables have been read.
+            on_change: Told of each assignment.
+            on_settled: Told how long it took from the first change until all that was given is ready, in seconds.
             late_seconds_max: An owner's copy that is later than this is not ready any more.
             clock: Unix time in seconds, compared with brokers' times.
 
@@ -47,6 +50,7 @@ class OwnedCopies:
         self._left: frozenset[int] = frozenset()
         self._taken: frozenset[int] = frozenset()
         self.assigned_once = False
+        self._rebalances = Rebalances(self._settled, on_settled)
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Own exactly these; a copy kept from before is current only once ingest has read the log's end anew."""
@@ -56,6 +60,7 @@ class OwnedCopies:
         self._taken = frozenset()
         self._ingest.assign(partitions).add_done_callback(lambda _: self._take(partitions))
         self.assigned_once = True
+        self._rebalances.given()
 
     def _take(self, partitions: frozenset[int]) -> None:
         if self.owned is partitions:
@@ -64,10 +69,23 @@ class OwnedCopies:
     async def suspended(self) -> None:
         """Own nothing until the next assignment."""
         self.owned, self._left = frozenset(), self._left | self.owned
+        self._rebalances.taken()
 
     def close(self) -> None:
         """Answer for nothing any more."""
         self.owned = self._left = frozenset()
+        self._rebalances.taken()
+
+    def _settled(self) -> bool:
+        """Whether everything that is owned is ready, but for what has stopped."""
+        states = {partition: self._ingest.state(partition) for partition in self.owned}
+        stopped = {partition for partition, state in states.items() if state is not None and state.error}
+        return all(map(self._current, self.owned - stopped))
+
+    def _current(self, partition: int) -> bool:
+        state = self._ingest.state(partition)
+        caught_up = state is not None and state.ready and state.serving
+        return caught_up and partition in self.owned & self._taken and self._items_ready()
 
     def serves(self, partition: int) -> bool:
         """Whether this worker is the owner."""
@@ -78,9 +96,7 @@ class OwnedCopies:
 
         It stays so while brokers are away or reading is slow, until it is later than the bound.
         """
-        state = self._ingest.state(partition)
-        caught_up = state is not None and state.ready and state.serving and self._late(state) <= self._late_seconds_max
-        ready = caught_up and partition in self.owned & self._taken and self._items_ready()
+        ready = self._current(partition) and self.late_seconds(partition) <= self._late_seconds_max
         if ready:
             self._ingest.note_request()
         return ready

@@ -31,7 +31,6 @@ from muse_stream.monitoring import (
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
-from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
@@ -42,6 +41,7 @@ from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
 from muse_stream.streams.worker import data_plane, memory_check, readings
+from muse_stream.streams.worker.build import built
 from muse_stream.streams.worker.copies import OwnedCopies
 from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.scored import LEFT, Scored, scored
@@ -66,12 +66,18 @@ class WorkerService:
             reasons=[str(reason) for reason in Reason],
             outcomes=[str(status) for status in Status],
             version=muse_stream.__version__,
+            built=built(),
             topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
             enabled=settings.monitoring.enabled,
         )
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
-        self.plane = data_plane.build(settings, self._observe)
+        self.plane = data_plane.build(
+            settings,
+            self.metrics_registry.ingest.batch,
+            committed=self.metrics_registry.ingest.committed,
+            restored=self.metrics_registry.restores.ended,
+        )
         around = Surroundings(settings, self.plane, self._parts(), store)
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
         self.models.begin(self._following.first() if self._following else None)
@@ -80,6 +86,7 @@ class WorkerService:
             lambda: self.plane.items.state().ready,
             self.metrics_registry.ingest.rebalanced,
             late_seconds_max=settings.monitoring.stale_max_seconds,
+            self.metrics_registry.ingest.settled,
         )
         self._snapshots = self._make_snapshots()
         self._stale = StaleCopies(
@@ -166,8 +173,14 @@ class WorkerService:
         settings, metrics = self._settings, self.metrics_registry
         read_ingest = partial(readings.ingest_reading, self.plane, settings)
         metrics.watch_ingest(read_ingest)
-        metrics.watch_requests(in_flight=lambda: self._in_flight, queued=lambda: self.desk.depth)
+        metrics.watch_requests(
+            in_flight=lambda: self._in_flight,
+            queued=lambda: self.desk.depth,
+            saturation=lambda: self.desk.saturation,
+        )
         metrics.watch_stores(partial(readings.store_reading, self.plane))
+        metrics.watch_disk(partial(readings.disk_reading, settings.state.directory))
+        metrics.watch_control(lambda: self._following.skipped if self._following else 0)
         metrics.watch_engines(self.plane.engines.stats)
         metrics.watch_models(self.models.readings)
         metrics.watch_coverage(self.models.coverages)
@@ -190,9 +203,6 @@ class WorkerService:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
         metrics.watch_health(health)
-
-    def _observe(self, batch: BatchStats) -> None:
-        self.metrics_registry.ingest.batch(batch)
 
     def _assignment_check(self) -> CheckResult:
         if self.copies.assigned_once:
