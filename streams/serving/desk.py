@@ -6,7 +6,6 @@ is too much to do, has a defined answer; silence is kept only for a partition th
 owner will answer.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -144,6 +143,11 @@ class Desk:
     def saturation(self) -> float:
         """Share of the last seconds in which a pass was under way."""
         return self._batcher.saturation
+
+    @property
+    def fault(self) -> str | None:
+        """Why requests get no passes any more; None while all is well."""
+        return self._batcher.fault
 
     def start(self) -> None:
         """Begin to compute."""

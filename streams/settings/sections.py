@@ -58,7 +58,7 @@ class AppSettings(Section):
         10.0,
         ge=0,
         le=600,
-        description="A worker that is told to stop (SIGTERM) waits so long, at most, until what it has taken is answered.",
+        description="A worker that is told to stop (SIGTERM) waits at most so long until what it took is answered.",
     )
     stuck_seconds: float = Field(
         120.0,

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from math import inf
 
 from muse_stream.streams.ingest.service import IngestService
-from muse_stream.streams.ingest.status import PartitionState
 from muse_stream.streams.worker.rebalances import Rebalances
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class OwnedCopies:
         self.owned: frozenset[int] = frozenset()
         self._left: frozenset[int] = frozenset()
         self._taken: frozenset[int] = frozenset()
-        self.assigned_once = False
+        self.assigned_at: float | None = None
         self._rebalances = Rebalances(self._settled, on_settled)
 
     async def assigned(self, partitions: frozenset[int]) -> None:
@@ -59,7 +58,7 @@ class OwnedCopies:
         self.owned, self._left = partitions, frozenset()
         self._taken = frozenset()
         self._ingest.assign(partitions).add_done_callback(lambda _: self._take(partitions))
-        self.assigned_once = True
+        self.assigned_at = self._clock()
         self._rebalances.given()
 
     def _take(self, partitions: frozenset[int]) -> None:
@@ -108,10 +107,7 @@ class OwnedCopies:
     def late_seconds(self, partition: int) -> float:
         """How long ago something was written that the copy lacks, at most; infinity without one, or without items."""
         state = self._ingest.state(partition)
-        return inf if state is None or not self._items_ready() else self._late(state)
-
-    def _late(self, state: PartitionState) -> float:
-        return state.late_seconds(int(self._clock() * 1000))
+        return inf if state is None or not self._items_ready() else state.late_seconds(int(self._clock() * 1000))
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
         """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""

@@ -19,18 +19,17 @@ from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import (
     CaughtUp,
-    CheckResult,
     Health,
     Heartbeats,
     Metrics,
     Probe,
+    RestoreProgress,
     gpu_check,
     held_back_check,
     model_check,
 )
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
-from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
@@ -40,9 +39,11 @@ from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
+from muse_stream.streams.worker import checks as worker_checks
 from muse_stream.streams.worker import data_plane, memory_check, readings
 from muse_stream.streams.worker.build import built
 from muse_stream.streams.worker.copies import OwnedCopies
+from muse_stream.streams.worker.loop_watch import LoopWatch
 from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.scored import LEFT, Scored, scored
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
@@ -54,6 +55,7 @@ from muse_stream.streams.worker.users import user_document
 from muse_stream.streams.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
 
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
@@ -85,8 +87,8 @@ class WorkerService:
             self.plane.ingest,
             lambda: self.plane.items.state().ready,
             self.metrics_registry.ingest.rebalanced,
-            late_seconds_max=settings.monitoring.stale_max_seconds,
             self.metrics_registry.ingest.settled,
+            late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
         self._stale = StaleCopies(
@@ -94,7 +96,7 @@ class WorkerService:
             topics.behaviours,
             self.plane.ingest,
             hours=settings.state.stale_copy_hours,
-            settled=lambda: self.copies.assigned_once,
+            settled=lambda: self.copies.assigned_at is not None,
         )
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
@@ -107,7 +109,9 @@ class WorkerService:
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
-        self._health.add("search_thread", Probe.LIVE, beats.check)
+        self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
+        self._health.add("event_loop", Probe.LIVE, self._loop.check)
+        self._health.add("search_thread", Probe.LIVE, lambda: worker_checks.search(self.desk.fault, beats))
         self._in_flight = 0
         self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
@@ -190,35 +194,25 @@ class WorkerService:
             stale_seconds_max=settings.monitoring.stale_max_seconds,
         )
         health, silent_max = self._health, settings.monitoring.heartbeat_max_seconds
-        health.add("ingest_thread", Probe.LIVE, partial(_thread_check, self.plane.ingest, silent_max))
-        health.add("items_thread", Probe.LIVE, partial(_thread_check, self.plane.items, silent_max))
-        health.add("assignment", Probe.READY, self._assignment_check)
+        health.add("ingest_thread", Probe.LIVE, partial(worker_checks.thread, self.plane.ingest, silent_max))
+        health.add("items_thread", Probe.LIVE, partial(worker_checks.thread, self.plane.items, silent_max))
+        health.add("assignment", Probe.READY, lambda: worker_checks.assignment(self.copies))
         health.add("partitions", Probe.READY, caught_up.check)
         health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
-        health.add("items", Probe.READY, self._items_check)
+        health.add("items", Probe.READY, lambda: worker_checks.items(self.plane))
         health.add("gpu", Probe.READY, lambda: gpu_check(lambda: self.plane.engine.stats().device))
         health.add("model", Probe.READY, lambda: model_check(self.plane.serving.reading))
         metrics.watch_stale_copies(self._stale.reading)
         if self._snapshots:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
+        restores = self.plane.restorer.progress if self.plane.restorer else dict
+        health.tell_progress(RestoreProgress(read_ingest, restores).look)
         metrics.watch_health(health)
-
-    def _assignment_check(self) -> CheckResult:
-        if self.copies.assigned_once:
-            return CheckResult(ok=True, detail=f"owns {len(self.copies.owned)} partitions")
-        advice = "wait for the group to form; if it does not: are the brokers reachable, do the topics exist?"
-        return CheckResult(ok=False, detail="no assignment yet", advice=advice)
-
-    def _items_check(self) -> CheckResult:
-        state = self.plane.items.state()
-        if state.ready:
-            return CheckResult(ok=True, detail=f"item tables stand at {self.plane.item_feed.version}")
-        advice = state.error or "wait: the items topic is read whole before the first answer"
-        return CheckResult(ok=False, detail=f"items are {state.phase}", advice=advice)
 
     def start(self) -> None:
         """Begin to read and compute; on the event loop."""
+        self._loop.start()
         self.plane.start()
         self.desk.start()
         self.models.start()
@@ -251,6 +245,7 @@ class WorkerService:
         self.models.close()
         self.copies.close()
         self._stale.close()
+        self._loop.close()
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
@@ -359,13 +354,3 @@ class WorkerService:
         """Digests of the vector tables, of one moment of the items thread."""
         work = partial(memory_check.vector_tables, self.plane)
         return await asyncio.wrap_future(self.plane.items.call(work))
-
-
-def _thread_check(thread: LoopThread, silent_seconds_max: float) -> CheckResult:
-    found = thread.health()
-    if found.error or not found.alive:
-        return CheckResult(ok=False, detail=found.error or "not running", advice="restart the worker")
-    ok = found.beat_age_seconds <= silent_seconds_max
-    detail = found.broker_error or f"moved {found.beat_age_seconds:.1f} s ago"
-    advice = "" if ok else "the thread hangs: look at the log and its stack (py-spy dump), then restart the worker"
-    return CheckResult(ok=ok, detail=detail, advice=advice, age_seconds=found.beat_age_seconds)

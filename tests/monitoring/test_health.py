@@ -149,9 +149,10 @@ class Ingest:
         return LagReading("behaviours", partition, 1000, 1000 + messages, unread_since_ms=now_ms, end_seen_ms=now_ms)
 
     def stands(self, *messages: int, ready: int | None = None, failed: int = 0) -> CheckResult:
-        lags = [self.lag(partition, behind) for partition, behind in enumerate(messages)]
         count = len(messages)
-        self.reading = IngestReading(count, 0, count if ready is None else ready, failed, lags)
+        ready = count if ready is None else ready
+        lags = [replace(self.lag(number, behind), ready=number < ready) for number, behind in enumerate(messages)]
+        self.reading = IngestReading(count, 0, ready, failed, lags)
         return self.caught_up.check()
 
 
