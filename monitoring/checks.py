@@ -1,8 +1,8 @@
 """The checks that every worker has: threads that still move, partitions that have caught up, a model that is warm.
 
 Invariant: readiness does not flap with Kafka. A partition that has caught up once counts as caught up until it is
-staler than the bound, whether records come too slowly or the brokers are away; staleness before that is an alert, not an
-outage.
+staler than the bound, whether records come too slowly or the brokers are away; staleness before that is an alert, not
+an outage.
 """
 
 import threading

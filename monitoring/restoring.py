@@ -1,7 +1,7 @@
 """How far a worker is with restoring what it was assigned: how much is left, and how long that may take.
 
-Invariant: what is told is what was seen. The pace is that of the present assignment, and while there is none yet nothing
-is said of the time.
+Invariant: what is told is what was seen. The pace is that of the present replay, and while there is none yet nothing is
+said of the time.
 """
 
 import threading

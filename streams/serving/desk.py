@@ -1,9 +1,9 @@
 """The request desk: every request that comes in goes out as one answer, or is left to the partition's next owner.
 
 Order of a request: parse, age and deadline, wait until this worker's copy of the partition may answer (`readiness`) and
-is past the client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way, or is shed because there
-is too much to do, has a defined answer; silence is kept only for a partition that left this worker, because the next
-owner will answer.
+is past the client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way, or is shed
+because there is too much to do, has a defined answer; silence is kept only for a partition that left this worker,
+because the next owner will answer.
 """
 
 import logging
