@@ -90,7 +90,10 @@ class OwnedCopies:
 
         It stays so while brokers are away or reading is slow, until it is later than the bound.
         """
-        return self._current(partition) and self.late_seconds(partition) <= self._late_seconds_max
+        state = self._ingest.state(partition)
+        caught_up = state is not None and state.ready and state.serving
+        current = caught_up and partition in self.owned & self._taken and self._items_ready()
+        return current and self.late_seconds(partition) <= self._late_seconds_max
 
     def note_request(self) -> None:
         """Let ingest leave room for requests for the next seconds."""
