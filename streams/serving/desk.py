@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -123,6 +124,7 @@ class Desk:
         limits: Bounds.
         has_model: Whether a model is in service.
         watch: Counts passes, requests that are shed, deadlines that passed.
+        first: Entered while a pass is computed, in the desk's thread: what can wait does.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
 
     """
@@ -136,6 +138,7 @@ class Desk:
         *,
         has_model: Callable[[], bool],
         watch: Watch = NOBODY,
+        first: AbstractContextManager[None] | None = None,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._pipeline = pipeline
@@ -146,6 +149,7 @@ class Desk:
         self._now_ms = now_ms
         self._explainer = Explainer(self._fitting)
         self._watch = watch
+        self._first = first or nullcontext()
         self.costs = CostModel()
         self._predictions = Predictions(self.costs)
         self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
@@ -281,7 +285,8 @@ class Desk:
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
         """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
-        return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
+        with self._first:
+            return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
 
     def _watch_of(self, request: Request) -> Watch:
         """Who counts a request; nobody does where it is the canary's."""

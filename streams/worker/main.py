@@ -1,6 +1,7 @@
 """`run`: one worker until SIGTERM or SIGINT."""
 
 import asyncio
+import gc
 import logging
 import sys
 from typing import Any
@@ -136,5 +137,7 @@ def run(settings: Settings) -> None:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "canary": canary, "__module__": __name__})
     app.service(life)
+    gc.collect()
+    gc.freeze()  # what is here stays: 300 000 objects of libraries, which a full collection would visit for 0.15 s
     worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
     worker.execute_from_commandline()

@@ -119,6 +119,7 @@ class WorkerService:
             self._limits(),
             has_model=lambda: True,
             watch=self.metrics_registry.requests,
+            first=self.plane.ingest.courtesy,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
