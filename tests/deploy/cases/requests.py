@@ -86,6 +86,17 @@ MODELS: Mapping[str, Sequence[Case]] = {
             [{"slot": "live", "outcome": "refused"}],
             minutes=(20, 1, 20),
         ),
+        Case(
+            "a worker refuses it as it starts, before it is first scraped",
+            {on("w1", "muse_model_reload_total", slot="live", outcome="refused"): Level(None, 1)},
+            [{"slot": "live", "outcome": "refused"}],
+            minutes=(20, 5, 20),
+        ),
+        Case(
+            "it was refused long ago",
+            {on("w1", "muse_model_reload_total", slot="live", outcome="refused"): still(1)},
+            minutes=(20, 20, 0),
+        ),
         Case("a model is swapped in", _reloads("swapped", Rate(0, 1 / 60)), minutes=(20, 1, 20)),
     ),
     "MuseModelStoreUnreachable": (
