@@ -26,6 +26,8 @@ from tests.streams.worker.installation import PROGRAM, Installation, Worker, unt
 POOL_BYTES = 1 << 24
 SHADOW_SHARE = 0.5
 CANARY_SECONDS = 1.0
+EXPLAINED = 2
+"""Candidates of a request that asks why; each costs as much as all that are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def _installation(plan: Plan, kafka: EmbeddedKafka, directory: Path, models: Mod
         "items": {"spaces": {SPACE: DIMENSION}},
         "engine": {"pool_bytes": POOL_BYTES},
         "canary": {"interval_seconds": CANARY_SECONDS},
+        "serving": {"explain_candidates": EXPLAINED},
         "model": {"store": str(models.location), "threads": 1},
     }
     for name, section in plan.sections.items():
