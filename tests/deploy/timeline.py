@@ -135,4 +135,3 @@ class Case:
 def _counted(labels: Mapping[str, str], at: str, count: int) -> dict[str, Any]:
     expr = f"count({selector('ALERTS', alertstate='firing', **labels)}) or vector(0)"
     return {"expr": expr, "eval_time": at, "exp_samples": [{"labels": "{}", "value": count}]}
-

@@ -54,7 +54,9 @@ BROKERS: Mapping[str, Sequence[Case]] = {
         Case("a leader election", _AWAY, minutes=(10, 0.5, 10)),
     ),
     "MuseBehavioursLate": (
-        Case("the consumer of one partition stands still", _lag(Level(0, 400)), [{"partition": "0", "severity": "page"}]),
+        Case(
+            "the consumer of one partition stands still", _lag(Level(0, 400)), [{"partition": "0", "severity": "page"}]
+        ),
         Case("a worker catches up after a restart", {**_lag(Level(0, 4000)), **_CATCHING_UP}),
         Case("Kafka is away, which is said by another alert", {**_lag(Level(0, 400)), **_AWAY}),
         Case("two minutes of lag", _lag(Level(0, 110)), minutes=(10, 2, 10)),
@@ -213,7 +215,10 @@ PARTITIONS: Mapping[str, Sequence[Case]] = {
     "MuseDeadLettersNotTaken": (
         Case(
             "the dead-letter topic is gone",
-            {**everywhere("muse_ingest_partitions_waiting", still(0)), on("w1", "muse_ingest_partitions_waiting"): Level(0, 1)},
+            {
+                **everywhere("muse_ingest_partitions_waiting", still(0)),
+                on("w1", "muse_ingest_partitions_waiting"): Level(0, 1),
+            },
             [{"instance": "w1"}],
         ),
         Case("it answers after a minute", everywhere("muse_ingest_partitions_waiting", Level(0, 1)), minutes=(5, 1, 5)),

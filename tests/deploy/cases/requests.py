@@ -48,9 +48,16 @@ _HOURS = (180, 90, 60)
 
 LOAD: Mapping[str, Sequence[Case]] = {
     "MuseShedding": (
-        Case("5 % are shed on all workers", _asked("muse_requests_shed_total", Rate(0, 0.5), reason="queue_full"), _ALL_JOB),
+        Case(
+            "5 % are shed on all workers",
+            _asked("muse_requests_shed_total", Rate(0, 0.5), reason="queue_full"),
+            _ALL_JOB,
+        ),
         Case("prefetches are shed", _asked("muse_requests_shed_total", Rate(0, 5), reason="prefetch")),
-        Case("5 of 10 requests of an idle system", _asked("muse_requests_shed_total", Rate(0, 0.005), 0.01, reason="expired")),
+        Case(
+            "5 of 10 requests of an idle system",
+            _asked("muse_requests_shed_total", Rate(0, 0.005), 0.01, reason="expired"),
+        ),
     ),
     "MuseSaturated": (
         Case(

@@ -47,7 +47,11 @@ _W1 = [{"instance": "w1", "severity": "ticket"}]
 
 DISK: Mapping[str, Sequence[Case]] = {
     "MuseStoreSlow": (
-        Case("writes take most of the time", {**_READY, **_one("muse_ingest_stage_seconds_total", Rate(0.1, 0.8), **_STORE)}, _W1),
+        Case(
+            "writes take most of the time",
+            {**_READY, **_one("muse_ingest_stage_seconds_total", Rate(0.1, 0.8), **_STORE)},
+            _W1,
+        ),
         Case("a busy worker", {**_READY, **everywhere("muse_ingest_stage_seconds_total", Rate(0.1, 0.4), **_STORE)}),
         Case(
             "a worker that catches up as fast as it can",
@@ -75,7 +79,11 @@ DISK: Mapping[str, Sequence[Case]] = {
         Case("none failed", _one("muse_store_background_errors_total", steady(0))),
     ),
     "MuseDiskNearlyFull": (
-        Case("3 of 100 GiB are free on one worker", _disk(Level(60 * GIB, 3 * GIB)), [{"instance": "w1", "severity": "page"}]),
+        Case(
+            "3 of 100 GiB are free on one worker",
+            _disk(Level(60 * GIB, 3 * GIB)),
+            [{"instance": "w1", "severity": "page"}],
+        ),
         Case("10 of 100 GiB", _disk(Level(60 * GIB, 10 * GIB))),
     ),
     "MuseDiskFillsUp": (
@@ -93,7 +101,9 @@ DISK: Mapping[str, Sequence[Case]] = {
         Case("a daily one, an hour late", everywhere("muse_snapshot_age_seconds", Level(3600, 25 * 3600))),
     ),
     "MuseSnapshotsFail": (
-        Case("they fail one after the other", _one("muse_snapshot_failures_total", Rate(0, 1 / 300)), _W1, (10, 30, 70)),
+        Case(
+            "they fail one after the other", _one("muse_snapshot_failures_total", Rate(0, 1 / 300)), _W1, (10, 30, 70)
+        ),
         Case("one fails on each worker", everywhere("muse_snapshot_failures_total", Rate(0, 1 / 60)), (), (10, 1, 70)),
     ),
     "MuseRestoreFails": (
@@ -117,7 +127,9 @@ MEMORY: Mapping[str, Sequence[Case]] = {
         Case("some come and go", _pool(Rate(1, 5), Rate(0, 5)), (), (20, 60, 10)),
     ),
     "MuseTableFull": (
-        Case("vectors find no room", _one("muse_engine_table_refused_total", Rate(0, 1), space="v1"), _W1, (10, 10, 75)),
+        Case(
+            "vectors find no room", _one("muse_engine_table_refused_total", Rate(0, 1), space="v1"), _W1, (10, 10, 75)
+        ),
         Case("items find no slot", _one("muse_engine_index_refused_total", Rate(0, 1)), _W1, (10, 10, 75)),
         Case("none is refused", _one("muse_engine_table_refused_total", steady(0), space="v1")),
     ),
@@ -127,7 +139,9 @@ MEMORY: Mapping[str, Sequence[Case]] = {
     ),
     "MuseGpuMemoryShort": (
         Case("a fifth of the searches find no memory", _gpu(Rate(0, 12), steady(0)), _W1, (20, 40, 30)),
-        Case("users leave before the search, which is no lack of memory", _gpu(steady(0), Rate(0, 12)), (), (20, 40, 5)),
+        Case(
+            "users leave before the search, which is no lack of memory", _gpu(steady(0), Rate(0, 12)), (), (20, 40, 5)
+        ),
         Case("one in a hundred", _gpu(Rate(0, 0.5), steady(0)), (), (20, 40, 5)),
     ),
 }
