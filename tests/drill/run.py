@@ -39,7 +39,7 @@ RESOLVE_SECONDS = 120.0
 SETTLE_SECONDS = 240.0
 """Until a world is calm: workers start, share the partitions, read what they missed."""
 LINGER_SECONDS = 10.0
-"""How long a fault goes on after its last alert fired: an alarm lasts as long as its fault, and a false one may be late."""
+"""How long a fault goes on after its last alert fired: an alarm must last as long, and a false one may be late."""
 LOOK_SECONDS = 0.5
 
 

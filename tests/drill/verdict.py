@@ -1,8 +1,8 @@
 """What a drill came to: which alerts each fault raised, when, and whether that is right.
 
-A fault is right if and only if each of its own alerts fired in time, went on until the repair and was gone in time after
-it, nothing fired that was not declared for it, and no worker ended that was not meant to. A drill is right if every fault was, and
-nothing fired before the first.
+A fault is right if and only if each of its own alerts fired in time, lasted until the repair and was gone in time after
+it, nothing fired that was not declared for it, and no worker ended that was not meant to. A drill is right if every
+fault was, and nothing fired before the first.
 
 Invariant: what was not seen counts as wrong. A fault that raises nothing is wrong; so is a drill without faults.
 """
