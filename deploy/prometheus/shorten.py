@@ -1,7 +1,7 @@
 """Rule files with shorter windows, so that a drill of minutes tries the very rules that are shipped.
 
 Every range (`[5m]`), `offset`, `for` and evaluation interval is divided by one factor, and so are the seconds in
-`30 * sum_over_time(...)`, which counts events by the rate of each evaluation. All else of the expressions, names, labels
+`30 * sum_over_time(...)`, which counts events by the rate of each evaluation. All else of an expression, names, labels
 and thresholds, stays as it is. So `job:availability:ratio_rate1h` of a file shortened by 60 is a ratio over one minute.
 
     python -m deploy.prometheus.shorten --factor 20 --least 4 --into DIRECTORY deploy/prometheus/rules/*.yml
