@@ -1,0 +1,17 @@
+"""The worker itself: build, health, watchdog, and monitoring's own troubles."""
+
+from muse_stream.monitoring.catalogue.definition import counter, gauge
+
+BUILD_INFO = gauge("muse_build_info", "1; the label says which version runs.", "version")
+HEALTH_CHECK = gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")
+HEALTH_READY = gauge("muse_health_ready", "1 while /health/ready says yes.")
+STUCK = gauge(
+    "muse_watchdog_stuck_partitions",
+    "Partitions where work has waited too long without any progress while the brokers answer.",
+    "reason",
+)
+SCRAPE_ERRORS = counter(
+    "muse_monitoring_scrape_errors_total",
+    "Readings that failed during a scrape; their metrics are then absent.",
+    "reader",
+)
