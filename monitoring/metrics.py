@@ -22,6 +22,7 @@ from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StaleReading, StoreReading
+from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.shapes import EngineReading
@@ -117,6 +118,16 @@ class Metrics:
             lambda: [(c.STUCK, (kind,), read().get(kind, 0)) for kind in c.STUCK_KINDS],
             self.errors,
         )
+
+    def watch_logs(self, read: Callable[[], LogReading]) -> None:
+        """Export how many lines were logged."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield from ((c.LOG_LINES, (level,), count) for level, count in found.lines.items())
+            yield c.LOG_HELD_BACK, (), found.held_back
+
+        Scraped(self.registry, "logs", (c.LOG_LINES, c.LOG_HELD_BACK), samples, self.errors)
 
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""

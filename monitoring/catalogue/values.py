@@ -2,8 +2,8 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "digest", "kind", "outcome", "partition", "reader", "reason", "role", "slot", "space"),
-        *("stage", "topic", "version", "what"),
+        *("backend", "check", "digest", "kind", "level", "outcome", "partition", "reader", "reason", "role", "slot"),
+        *("space", "stage", "topic", "version", "what"),
     }
 )
 """Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""

@@ -166,7 +166,13 @@ class Desk:
         self._explainer.stop()
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int,
+        broker_time_ms: float,
+        trace: str | None = None,
     ) -> Reply | None:
         """Answer one request.
 
@@ -175,6 +181,7 @@ class Desk:
             value: The record's value.
             partition: The partition that it came on.
             broker_time_ms: The record's broker time; the deadline counts from it.
+            trace: Id of the trace that it belongs to, for log lines.
 
         Returns:
             The reply, or None: the partition is not ours any more and its next owner answers.
@@ -192,7 +199,7 @@ class Desk:
         if in_share(request.user, self._limits.features_share):
             request = replace(request, features=True)
         deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
-        return await self._compute(Ask(partition, request, deadline, clock))
+        return await self._compute(Ask(partition, request, deadline, clock, trace))
 
     async def _compute(self, ask: Ask) -> Reply | None:
         try:
@@ -202,7 +209,7 @@ class Desk:
         except PartitionNotHereError as error:
             reply = error
         except Exception:
-            log.exception("a pass failed")
+            log.exception("a pass failed", extra=ask.names)
             reply = answers.faulty(ask.request)
         if isinstance(reply, PartitionNotHereError):
             return None
@@ -281,7 +288,7 @@ class Desk:
         if isinstance(found, SpaceError):
             return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
-            log.error("partition %d: a read failed", ask.partition, exc_info=found)
+            log.error("partition %d: a read failed", ask.partition, exc_info=found, extra=ask.names)
             return _reply(answers.faulty(ask.request), ask.clock)
         return found if is_open(found) else self._fitting(ask, found)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
 from muse_stream.esu_scorer.explain import Explained
 from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.gsu_engine.columns import DeviceColumns
+from muse_stream.monitoring.logs import fields
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
@@ -41,12 +42,19 @@ class Ask:
     """One admitted request: its partition of the behaviours topic, what it wants, and until when.
 
     `deadline` is on the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+    `trace` is the id of the trace that the request belongs to, for log lines.
     """
 
     partition: int
     request: Request
     deadline: float
     clock: StageClock
+    trace: str | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What names the request in a log line."""
+        return fields(request=self.request.request_id, trace=self.trace)
 
     @property
     def wants_scores(self) -> bool:

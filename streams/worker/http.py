@@ -5,7 +5,7 @@ the owner's store is known to be current; while nobody owns the partition the an
 are problem documents (RFC 9457) with a stable `code`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -13,6 +13,8 @@ import msgspec
 from aiohttp import web
 
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.tracing.context import TraceContext, from_http
+from muse_stream.streams.tracing.tracing import Trace
 
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
@@ -40,7 +42,10 @@ class Service(Protocol):
     def owner(self, partition: int) -> str | None:
         """Base URL of the partition's owner; empty for this worker, None for nobody."""
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+
+    async def score(self, user: str, body: bytes, trace: Trace) -> tuple[int, bytes]:
         """HTTP status and answer to one request."""
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
@@ -116,8 +121,10 @@ class _Routes:
             return problem(400, "malformed", "the body must be a JSON request with the field 'user' (text or integer)")
 
         async def here() -> web.StreamResponse:
-            status, answer = await self._service.score(str(user), body)
-            return web.Response(body=answer, status=status, content_type="application/json")
+            trace = self._service.traced(from_http(request.headers))
+            status, answer = await self._service.score(str(user), body, trace)
+            headers = trace.http_headers()
+            return web.Response(body=answer, status=status, content_type="application/json", headers=headers)
 
         return await self._at_owner(request, str(user), body, here)
 
@@ -174,13 +181,21 @@ class _Routes:
 
 async def _forward(request: web.Request, owner: str, body: bytes) -> web.StreamResponse:
     url = owner.rstrip("/") + request.path_qs
+    headers = {FORWARDED: "1", **_traces(request.headers)}
     timeout = aiohttp.ClientTimeout(total=FORWARD_TIMEOUT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(request.method, url, data=body or None, headers={FORWARDED: "1"}) as response,
+            session.request(request.method, url, data=body or None, headers=headers) as response,
         ):
             answer = await response.read()
-            return web.Response(body=answer, status=response.status, content_type=response.content_type)
+            back = _traces(response.headers)
+            return web.Response(body=answer, status=response.status, content_type=response.content_type, headers=back)
     except (aiohttp.ClientError, TimeoutError) as error:
         return problem(503, "owner_unreachable", f"{url}: {error!r}; try again", **{"Retry-After": "1"})
+
+
+def _traces(headers: Mapping[str, str]) -> dict[str, str]:
+    """The trace context among headers: the owner's part in it is the only one."""
+    context = from_http(headers)
+    return context.of_http() if context else {}

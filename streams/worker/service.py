@@ -38,6 +38,8 @@ from muse_stream.streams.models.opening import follow, open_store, open_writer, 
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.tracing.context import TraceContext
+from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
@@ -108,6 +110,7 @@ class WorkerService:
             has_model=lambda: True,
             watch=self.metrics_registry.requests,
         )
+        self._tracing = open_tracing(settings, muse_stream.__version__)
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._health = Health()
         self._health.add("search_thread", Probe.LIVE, beats.check)
@@ -201,6 +204,8 @@ class WorkerService:
 
     def _observe(self, batch: BatchStats) -> None:
         self.metrics_registry.ingest.batch(batch)
+        if batch.topic == self._settings.topics.behaviours:
+            self._tracing.ingested(batch)
 
     def _assignment_check(self) -> CheckResult:
         if self.copies.assigned_once:
@@ -247,25 +252,33 @@ class WorkerService:
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
+        await asyncio.to_thread(self._tracing.close)
+
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+        return self._tracing.begin(context)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, trace: Trace = UNTRACED
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
         self._in_flight += 1
         try:
-            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
+            return await self.desk.answer(
+                key, value, partition=partition, broker_time_ms=broker_time_ms, trace=trace.id
+            )
         finally:
             self._in_flight -= 1
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply, produce_seconds: float, trace: Trace = UNTRACED) -> None:
         """Count an answer that the client has, or the broker for it."""
         stages = {**reply.stages, "produce": produce_seconds}
         seconds = reply.seconds + produce_seconds
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
         self.metrics_registry.requests.left_out(reply.left_out)
-        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
+        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes, trace=trace.id)
+        self._tracing.answered(trace, reply.status, stages, {"request_id": reply.request_id, **sizes})
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Prometheus exposition and its content type."""
@@ -295,13 +308,13 @@ class WorkerService:
         """Base URL of the owner; empty for this worker, None for nobody."""
         return "" if self.copies.serves(partition) else self.owner_of(partition)
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+    async def score(self, user: str, body: bytes, trace: Trace = UNTRACED) -> tuple[int, bytes]:
         """Answer a request that came over HTTP."""
-        reply = await self.answer(user.encode(), body, self.partition_of_user(user), time.time() * 1e3)
+        reply = await self.answer(user.encode(), body, self.partition_of_user(user), time.time() * 1e3, trace)
         if reply is None:
             error = {"code": "not_ready", "message": "the partition has just left this worker; ask again"}
             return 503, msgspec.json.encode({"status": "not_ready", "error": error})
-        self.answered(reply, 0.0)
+        self.answered(reply, 0.0, trace)
         return HTTP_STATUS[reply.status], reply.body
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:

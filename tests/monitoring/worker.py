@@ -17,6 +17,7 @@ from muse_stream.monitoring import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import RepeatLimit
 
 REASONS = ("bad_json", "wrong_partition")
 OUTCOMES = ("ok", "client_error", "timeout", "overload", "error")
@@ -138,6 +139,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics = bare_metrics()
     metrics.watch_ingest(ingest)
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1)
+    metrics.watch_logs(RepeatLimit().reading)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
     metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])
