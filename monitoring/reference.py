@@ -64,6 +64,7 @@ OWN_VALUES = {
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
     c.REQUESTS_SHED.name: c.SHED_REASONS,
     c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
+    c.RESTORES.name: c.RESTORE_OUTCOMES,
 }
 """Of metrics whose label has other values than the same label elsewhere."""
 

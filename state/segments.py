@@ -133,6 +133,17 @@ def plan_append(groups: Groups, tails: Ints, cap: int, oldest: int) -> AppendPla
     )
 
 
+def truncated(groups: Groups, plan: AppendPlan) -> int:
+    """How many live behaviours the cap takes out of the sequences of users who are not erased.
+
+    What had expired and was still on disk counts too: nothing here reads it.
+    """
+    follow, _, head = plan.before
+    first = np.maximum(head, follow - plan.cap)
+    past = np.maximum(plan.tails[0] - plan.cap - first, 0)
+    return int(past[~groups.erased].sum())
+
+
 def write_append(cursor: Cursor, groups: Groups, plan: AppendPlan, out: WriteBatch) -> int:
     """Put the groups' rows into `out` as planned, reading back what is merged; bytes of rows put.
 

@@ -34,10 +34,34 @@ INGEST_APPLY = histogram(
     buckets.STAGE_SECONDS,
 )
 INGEST_STAGE = counter("muse_ingest_stage_seconds_total", "Time spent by ingest, by stage of a batch.", "stage")
+INGEST_COMMIT = histogram(
+    "muse_ingest_commit_duration_seconds",
+    "Time that the ingest thread spends on handing positions over to Kafka, about once a second; it does not wait for "
+    "the acknowledgement, so long ones are connections that cannot be had.",
+    buckets.CALL_SECONDS,
+)
 INGEST_REBALANCES = counter("muse_ingest_rebalances_total", "How often the assignment of partitions changed.")
+INGEST_REBALANCE = histogram(
+    "muse_ingest_rebalance_duration_seconds",
+    "From the moment that partitions are taken away or given until all that were given are ready or have stopped; "
+    "requests wait meanwhile.",
+    buckets.REBALANCE_SECONDS,
+)
 INGEST_ASSIGNED = gauge("muse_ingest_partitions_assigned", "Partitions that this worker keeps a store of.", "role")
 INGEST_READY = gauge(
     "muse_ingest_partitions_ready", "Assigned partitions that have reached the log's end as it was at their assignment."
+)
+INGEST_REPLAYED = gauge(
+    "muse_ingest_replay_progress_ratio",
+    "Share that is read of what a log had unread at the assignment, of the partition that is furthest behind; 1 is "
+    "caught up. Partitions that have stopped are left out. Aggregate with min.",
+)
+INGEST_WAITING = gauge(
+    "muse_ingest_partitions_waiting",
+    "Assigned partitions whose reading waits until the broker acknowledges dead letters.",
+)
+INGEST_BROKER = gauge(
+    "muse_ingest_broker_ok", "1 while the brokers answer what ingest asks, 0 since they do not; it goes on asking."
 )
 INGEST_FAILED = gauge(
     "muse_ingest_partitions_failed",

@@ -13,6 +13,9 @@ MODEL_RELOAD_DURATION = histogram(
     "From the start of an attempt to its end: fetched, checked, filled, warmed, swapped.",
     buckets.RELOAD_SECONDS,
 )
+MODEL_CONTROL_SKIPPED = counter(
+    "muse_model_control_skipped_total", "Records of the control topic that could not be read and were skipped."
+)
 SPACE_COVERAGE = gauge(
     "muse_model_space_coverage_ratio",
     "Share of the items with a vector in the space that is served that have one in this space.",
@@ -27,6 +30,12 @@ RETRIEVAL_FOUND = histogram(
     "muse_retrieval_found_behaviours",
     "Behaviours retrieved per candidate; below k where history or vectors lack.",
     buckets.COUNTS,
+)
+
+RETRIEVAL_CANDIDATES = counter("muse_retrieval_candidates_total", "Candidates of requests that a pass has answered.")
+RETRIEVAL_NO_VECTOR = counter(
+    "muse_retrieval_candidates_without_vector_total",
+    "Those of them that have no vector in the space that is served: nothing can be retrieved for them.",
 )
 
 SHADOW_REQUESTS = counter(

@@ -1,6 +1,7 @@
 """Stores on disk, their snapshots and restores."""
 
-from muse_stream.monitoring.catalogue.definition import counter, gauge
+from muse_stream.monitoring import buckets
+from muse_stream.monitoring.catalogue.definition import counter, gauge, histogram
 
 STORE_OPEN = gauge("muse_store_partitions_open", "Behaviour stores that this worker has open.")
 STORE_BYTES = gauge(
@@ -16,6 +17,40 @@ STORE_COLD = counter(
     "Appends to users whose open segments had to be read back first; many mean slow ingest.",
 )
 STORE_WINDOW = gauge("muse_store_duplicate_window_ids", "Event ids remembered to drop duplicates.")
+STORE_TRUNCATED = counter(
+    "muse_store_truncated_behaviours_total",
+    "Behaviours that left their user's history because it is longer than the cap.",
+)
+STORE_WRITE_SECONDS = counter(
+    "muse_store_write_seconds_total", "Time of the database's writes; nothing else in the worker runs meanwhile."
+)
+STORE_STALL = counter(
+    "muse_store_write_stall_seconds_total",
+    "Time of writes beyond 0.1 s each: the database is behind with flushing or merging, or the disk is slow. Nothing "
+    "else in the worker runs meanwhile.",
+)
+STORE_DELAYED = gauge(
+    "muse_store_write_delayed", "Stores whose writes the database slows down or has stopped, to catch up with merging."
+)
+STORE_PENDING = gauge("muse_store_pending_compaction_bytes", "What the database estimates that it has still to merge.")
+STORE_ERRORS = counter(
+    "muse_store_background_errors_total", "Flushes and merges that failed; the database refuses writes after one."
+)
+STORE_CACHE = gauge("muse_store_block_cache_bytes", "Blocks of all stores that are kept in memory for reads.")
+DISK_FREE = gauge(
+    "muse_store_disk_free_bytes", "Free space where state.directory is, as far as this worker may use it."
+)
+DISK_SIZE = gauge("muse_store_disk_size_bytes", "Size of the file system that state.directory is on.")
+RESTORES = counter(
+    "muse_store_restores_total",
+    "Attempts to restore a partition's store from a snapshot, by how they ended.",
+    "outcome",
+)
+RESTORE_DURATION = histogram(
+    "muse_store_restore_duration_seconds",
+    "Time of such an attempt: waited for its turn, fetched, checked, put in place.",
+    buckets.RELOAD_SECONDS,
+)
 STALE_COPIES = gauge("muse_store_stale_copies", "Copies on disk of partitions that this worker does not own any more.")
 STALE_BYTES = gauge("muse_store_stale_copy_bytes", "Size of those copies.")
 STALE_DROPPED = counter("muse_store_stale_copies_dropped_total", "Copies that were dropped because of their age.")

@@ -2,11 +2,11 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "digest", "kind", "level", "outcome", "partition", "reader", "reason", "role", "slot"),
-        *("space", "stage", "topic", "version", "what"),
+        *("backend", "check", "commit", "cuda", "digest", "kind", "level", "outcome", "partition", "reader", "reason"),
+        *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets and lag, `digest` and `version` only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets and lag, digests and versions only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
@@ -14,7 +14,11 @@ VERIFIED = ("window", "retrieval", "scores")
 """Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
-REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
+REQUEST_STAGES = (
+    *("accept", "decode", "catch_up", "queue", "state_read", "gsu", "features", "esu", "explain", "encode"),
+    *("return", "produce"),
+)
+"""In their order; `accept` and `return` are waits for the event loop, `encode` includes others of the same pass."""
 LEFT_OUT = ("features", "explanation")
 """What an answer may come without: it would be too large, or for an explanation too late."""
 SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")
@@ -33,6 +37,8 @@ RELOAD_OUTCOMES = ("swapped", "refused", "unreachable", "superseded", "failed")
 """In service, not usable here, its location does not answer (tried again), another one wanted, a fault of ours."""
 SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
 """Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
+RESTORE_OUTCOMES = ("restored", "none_fits", "failed")
+"""In its place; no snapshot that the log continues; trouble with the location, the disk, or every snapshot there is."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""

@@ -2,7 +2,12 @@
 
 from muse_stream.monitoring.catalogue.definition import counter, gauge
 
-BUILD_INFO = gauge("muse_build_info", "1; the label says which version runs.", "version")
+BUILD_INFO = gauge(
+    "muse_build_info",
+    "1; the labels say what runs: version and commit of the program, Torch, and the CUDA that Torch was built for. "
+    "What is not known is empty.",
+    *("version", "commit", "torch", "cuda"),
+)
 HEALTH_CHECK = gauge("muse_health_check_ok", "1 while the check passes, 0 while it fails.", "check")
 HEALTH_READY = gauge("muse_health_ready", "1 while /health/ready says yes.")
 STUCK = gauge(

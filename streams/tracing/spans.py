@@ -77,12 +77,12 @@ class SpanTracing(Tracing):
             return super().begin(given)
         trace_id = given.trace_id if given else _hexadecimal(128)
         flags, state = (given.flags, given.state) if given else (SAMPLED, "")
-        return Trace(TraceContext(trace_id, _hexadecimal(64), flags, state), given, time.time_ns())
+        return Trace(TraceContext(trace_id, _hexadecimal(64), flags, state), given, recorded=True)
 
     def answered(self, trace: Trace, outcome: str, stages: Mapping[str, float], about: Mapping[str, object]) -> None:
         """Have the request's spans made."""
-        if trace.began_ns:
-            self._later(partial(self._request, trace, outcome, dict(stages), about))
+        if trace.recorded:
+            self._later(partial(self._request, trace, outcome, dict(stages), about, time.time_ns()))
 
     def ingested(self, batch: BatchStats) -> None:
         """Have the batch's spans made, where one of the first contexts of its records is recorded by its writer."""
@@ -115,16 +115,19 @@ class SpanTracing(Tracing):
             except Exception:
                 log.exception("spans were not made")
 
-    def _request(self, trace: Trace, outcome: str, stages: Mapping[str, float], about: Mapping[str, object]) -> None:
+    def _request(
+        self, trace: Trace, outcome: str, stages: Mapping[str, float], about: Mapping[str, object], ended_ns: int
+    ) -> None:
         if trace.context is None:
             return
         self._ids.choose(trace.context)
         parent = Context() if trace.caller is None else _remote(trace.caller)
-        root = self._tracer.start_span("muse.request", parent, SpanKind.SERVER, start_time=trace.began_ns)
+        began_ns = ended_ns - int(sum(stages.values()) * 1e9)
+        root = self._tracer.start_span("muse.request", parent, SpanKind.SERVER, start_time=began_ns)
         root.set_attributes(_attributes({"outcome": outcome, **about}))
         if outcome in FAULTS:
             root.set_status(Status(StatusCode.ERROR, outcome))
-        root.end(self._stages(root, trace.began_ns, stages))
+        root.end(self._stages(root, began_ns, stages))
 
     def _batch(self, batch: BatchStats, contexts: list[TraceContext]) -> None:
         stages = {"decode": batch.decode_seconds, "store": batch.store_seconds, "engine": batch.engine_seconds}

@@ -21,13 +21,13 @@ class Trace:
     Attributes:
         context: What its answer carries; None: it is in no trace.
         caller: What it came with, where a span of its own is made; else None.
-        began_ns: When it was taken, nanoseconds since the epoch; 0 where no span is made.
+        recorded: Whether a span of its own is made.
 
     """
 
     context: TraceContext | None = None
     caller: TraceContext | None = None
-    began_ns: int = 0
+    recorded: bool = False
 
     @property
     def id(self) -> str | None:
@@ -54,7 +54,7 @@ class Tracing:
         return UNTRACED if given is None else Trace(given)
 
     def answered(self, trace: Trace, outcome: str, stages: Mapping[str, float], about: Mapping[str, object]) -> None:
-        """Take note of an answer that the client has, or the broker for it.
+        """Take note of an answer that the client has, or the broker for it, since this moment.
 
         Args:
             trace: What `begin` gave.
@@ -65,7 +65,7 @@ class Tracing:
         """
 
     def ingested(self, batch: BatchStats) -> None:
-        """Take note of a batch of behaviours that can be retrieved now; any thread."""
+        """Take note of a batch of records that has just taken effect; any thread."""
 
     def close(self) -> None:
         """Hand over what is left; returns within seconds."""

@@ -14,6 +14,7 @@ from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
+from muse_stream.streams.worker.draining import Drain, DrainingWorker, stop_listening
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SettledLog, SummaryLog
 from muse_stream.streams.worker.pace import measure
@@ -41,9 +42,8 @@ class _Life(faust.Service):
         self.watchdog.start()
 
     async def on_stop(self) -> None:
-        """Drain and close."""
+        """Close; what was taken has been answered before, see `draining`."""
         self.watchdog.close()
-        self.service.drain()
         await self.service.stop()
 
 
@@ -64,6 +64,14 @@ def _watchdog(settings: Settings, service: WorkerService, requests: Requests) ->
         seconds=settings.app.stuck_seconds,
         on_stuck=settings.app.on_stuck,
     )
+
+
+def _drain(settings: Settings, app: faust.App, service: WorkerService, requests: Requests) -> Drain:
+    def refuse() -> None:
+        service.drain()
+        requests.drain()
+
+    return Drain(refuse, stop_listening(app), lambda: service.posts + requests.open, settings.app.drain_seconds)
 
 
 SWITCH_SECONDS = 0.0005
@@ -119,5 +127,6 @@ def run(settings: Settings) -> None:
     app.timer(INTERVAL_SECONDS)(SettledLog(lines).settle)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "__module__": __name__})
     app.service(life)
-    worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker = DrainingWorker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker.drain = _drain(settings, app, service, requests)
     worker.execute_from_commandline()

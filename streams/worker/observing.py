@@ -37,7 +37,7 @@ class ObservedPipeline(Pipeline):
             self._beats.stop(SEARCH_THREAD)
         for found in answers:
             if isinstance(found, Found):
-                self._quality.retrieved(found.result.scores, found.result.count)
+                self._quality.retrieved(found.result.scores, found.result.count, found.without_vector)
                 if found.probabilities is not None:
                     self._quality.scored(found.probabilities)
         for seen in self._seen:

@@ -74,7 +74,9 @@ def test_memory_of_a_pod_holds_what_its_settings_allow(tmp_path: Path) -> None:
 
 
 def test_no_secret_stands_in_a_file() -> None:
-    secret = re.compile(r"(?i)(password|secret|token|api_?key)\w*[\"']?\s*[:=]\s*[\"']?(?!\$\{|\.\.\.|false\b)[\w/+]{4,}")
+    secret = re.compile(
+        r"(?i)(password|secret|token|api_?key)\w*[\"']?\s*[:=]\s*[\"']?(?!\$\{|\.\.\.|false\b)[\w/+]{4,}"
+    )
     allowed = {"secretRef"}
     for path in texts():
         found = [match[0] for match in secret.finditer(path.read_text(encoding="utf-8"))]

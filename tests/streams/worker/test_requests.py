@@ -29,11 +29,18 @@ class Service:
         return Trace(context)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, trace: Trace
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        trace: Trace,
     ) -> Reply | None:
         return self.reply
 
-    def answered(self, reply: Reply, produce_seconds: float, trace: Trace) -> None:
+    def answered(self, reply: Reply, trace: Trace) -> None:
         self.counted.append(reply)
 
 
@@ -219,12 +226,19 @@ class Paused:
         return Trace(context)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, trace: Trace
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        trace: Trace,
     ) -> Reply | None:
         await self.gates[key or b""].wait()
         return REPLY
 
-    def answered(self, reply: Reply, produce_seconds: float, trace: Trace) -> None:
+    def answered(self, reply: Reply, trace: Trace) -> None:
         self.counted.append(reply)
 
     async def let_go(self, *keys: bytes) -> None:
