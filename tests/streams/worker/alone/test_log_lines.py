@@ -32,8 +32,8 @@ def test_a_slow_request_has_a_line_with_its_stages(worker: Worker, client: Clien
 
 @pytest.mark.usefixtures("world")
 def test_nothing_that_is_asked_or_written_is_in_the_log(worker: Worker, client: Client) -> None:
-    client.behave(USER, ITEM)
     client.put(client.topics.behaviours, USER.encode(), b'{"user": "' + USER.encode() + b'", "item": [1]}')
+    client.behave(USER, ITEM)
     client.ask(USER, [ITEM], want="both")
     client.ask(USER, [ITEM, ""])
     client.put(client.topics.requests, USER.encode(), b'{"request_id": "bad", "user": 1}')
