@@ -30,6 +30,7 @@ from muse_stream.monitoring.readings import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_disk, watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.restores import RestoreMetrics
@@ -151,6 +152,16 @@ class Metrics:
             lambda: [(c.STUCK, (kind,), read().get(kind, 0)) for kind in c.STUCK_KINDS],
             self.errors,
         )
+
+    def watch_logs(self, read: Callable[[], LogReading]) -> None:
+        """Export how many lines were logged."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield from ((c.LOG_LINES, (level,), count) for level, count in found.lines.items())
+            yield c.LOG_HELD_BACK, (), found.held_back
+
+        Scraped(self.registry, "logs", (c.LOG_LINES, c.LOG_HELD_BACK), samples, self.errors)
 
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""

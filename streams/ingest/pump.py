@@ -246,6 +246,7 @@ class Pump:
             decode_seconds=held.decode_seconds,
             store_seconds=written.store_seconds,
             engine_seconds=written.engine_seconds,
+            headers=records.headers,
         )
         try:
             self._hooks.observe(stats)

@@ -172,6 +172,7 @@ class Desk:
         broker_time_ms: float,
         arrived: float | None = None,
         may_stand_in: bool = False,
+        trace: str | None = None,
     ) -> Reply | None:
         """Answer one request.
 
@@ -183,6 +184,7 @@ class Desk:
             arrived: When it came to this worker, on the clock of `time.perf_counter`; None: just now.
             may_stand_in: Whether nobody else will ever answer it, so that a partition that has just left and that
                 nobody owns yet may be answered for.
+            trace: Id of the trace that it belongs to, for log lines.
 
         Returns:
             The reply, or None: the partition is not ours any more and its next owner answers.
@@ -201,7 +203,7 @@ class Desk:
         if in_share(request.user, self._limits.features_share) and not is_reserved(request.user_text):
             request = replace(request, features=True)
         deadline = time.perf_counter() + (self._deadline_ms(request) - age_ms) / 1e3
-        reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in))
+        reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in, trace=trace))
         clock.mark("return")
         return reply
 
@@ -215,7 +217,7 @@ class Desk:
         except PartitionNotHereError as error:
             reply = error
         except Exception:
-            log.exception("a pass failed")
+            log.exception("a pass failed", extra=ask.names)
             reply = answers.faulty(ask.request)
         if isinstance(reply, PartitionNotHereError):
             return None
@@ -283,7 +285,7 @@ class Desk:
         if isinstance(found, SpaceError):
             return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
-            log.error("partition %d: a read failed", ask.partition, exc_info=found)
+            log.error("partition %d: a read failed", ask.partition, exc_info=found, extra=ask.names)
             return _reply(answers.faulty(ask.request), ask.clock)
         return found if is_open(found) else self._fitting(ask, found)
 

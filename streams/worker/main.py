@@ -9,6 +9,7 @@ from typing import Any
 import faust
 
 from muse_stream.monitoring.logs import configure
+from muse_stream.monitoring.repeats import INTERVAL_SECONDS
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
@@ -17,7 +18,7 @@ from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.canary import Bounds, Canary
 from muse_stream.streams.worker.draining import Drain, DrainingWorker, stop_listening
 from muse_stream.streams.worker.http import add_routes
-from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.observing import SettledLog, SummaryLog
 from muse_stream.streams.worker.pace import measure
 from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
@@ -114,11 +115,12 @@ def run(settings: Settings) -> None:
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings)
+    service.metrics_registry.watch_logs(lines.reading)
     engine, space = service.plane.engine.stats(), service.plane.space
     log.info("searches run on %s: %s", engine.backend, engine.why)
     searches = (
@@ -147,6 +149,7 @@ def run(settings: Settings) -> None:
     add_routes(web.web_app, service)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
+    app.timer(INTERVAL_SECONDS)(SettledLog(lines).settle)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "canary": canary, "__module__": __name__})
     app.service(life)
     gc.collect()

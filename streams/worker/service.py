@@ -31,10 +31,13 @@ from muse_stream.monitoring import (
 )
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.tracing.context import TraceContext
+from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.canary import is_canary
 from muse_stream.streams.wire.ids import is_reserved
@@ -75,11 +78,12 @@ class WorkerService:
             topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
             enabled=settings.monitoring.enabled,
         )
+        self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
         self.plane = data_plane.build(
             settings,
-            self.metrics_registry.ingest.batch,
+            self._observe,
             committed=self.metrics_registry.ingest.committed,
             restored=self.metrics_registry.restores.ended,
         )
@@ -221,6 +225,10 @@ class WorkerService:
         health.tell_progress(RestoreProgress(read_ingest, restores).look)
         metrics.watch_health(health)
 
+    def _observe(self, batch: BatchStats) -> None:
+        self.metrics_registry.ingest.batch(batch)
+        self._tracing.ingested(batch)
+
     def start(self) -> None:
         """Begin to read and compute; on the event loop."""
         self._loop.start()
@@ -260,6 +268,11 @@ class WorkerService:
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
+        await asyncio.to_thread(self._tracing.close)
+
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+        return self._tracing.begin(context)
 
     async def answer(
         self,
@@ -270,9 +283,10 @@ class WorkerService:
         *,
         arrived: float,
         may_stand_in: bool = False,
+        trace: Trace = UNTRACED,
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
-        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in}
+        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in, "trace": trace.id}
         counted = not is_reserved(key)
         self._in_flight += counted
         try:
@@ -280,7 +294,7 @@ class WorkerService:
         finally:
             self._in_flight -= counted
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: Reply, trace: Trace = UNTRACED) -> None:
         """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
         if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
             self.canary_answered(reply)
@@ -291,7 +305,8 @@ class WorkerService:
         self.metrics_registry.requests.left_out(reply.left_out)
         if reply.stale_seconds is not None:
             self.metrics_registry.requests.stale()
-        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
+        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes, trace=trace.id)
+        self._tracing.answered(trace, reply.status, stages, {"request_id": reply.request_id, **sizes})
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Prometheus exposition and its content type."""
@@ -326,17 +341,17 @@ class WorkerService:
         late_max = self._settings.serving.stale_max_seconds
         return late_max > 0 and self.copies.stands_in(partition) and self.copies.late_seconds(partition) <= late_max
 
-    async def score(self, user: str, body: bytes, arrived: float) -> Scored:
+    async def score(self, user: str, body: bytes, arrived: float, trace: Trace = UNTRACED) -> Scored:
         """Answer a request that came over HTTP."""
         at, now_ms = self.partition_of_user(user), time.time() * 1e3
         self.posts += 1
         try:
-            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True)
+            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True, trace=trace)
         finally:
             self.posts -= 1
         if reply is None:
             return LEFT
-        self.answered(reply)
+        self.answered(reply, trace)
         return scored(reply)
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
