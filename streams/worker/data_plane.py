@@ -4,7 +4,7 @@ Invariant: the vector space served is that of the model in service; every space 
 fills beside it, and the catalogue holds every feature that they name, so that another model finds what it reads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,6 +31,7 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.settings.sections import TopicSettings
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.items import ItemRules, decode_items
+from muse_stream.streams.wire.rejects import Reject
 from muse_stream.streams.wire.users import UserRules, decode_users
 from muse_stream.streams.worker.restoring import Restorer
 from muse_stream.streams.worker.swapping.engines import Engines
@@ -127,12 +128,15 @@ class DataPlane:
         self.letters.close()
 
 
-def build(settings: Settings, observe: Callable[[BatchStats], None]) -> DataPlane:
+def build(
+    settings: Settings, observe: Callable[[BatchStats], None], letters_sent: Callable[[Sequence[Reject]], None]
+) -> DataPlane:
     """Open the item store and connect to Kafka; no thread runs yet, and no model serves.
 
     Args:
         settings: The settings.
         observe: Told of every batch, in the reading threads.
+        letters_sent: Told of rejects whose dead letters the broker has, in a thread of theirs.
 
     Raises:
         KafkaError: The brokers cannot be reached.
@@ -152,7 +156,7 @@ def build(settings: Settings, observe: Callable[[BatchStats], None]) -> DataPlan
     engines = Engines(tables, catalogue, partial(_engine, settings))
     item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
-    sink = KafkaLetterSink(letters, settings.topics.dead_letters)
+    sink = KafkaLetterSink(letters, settings.topics.dead_letters, letters_sent)
     restorer = _restorer(settings, log)
     ingest = IngestService(
         _partition_parts(settings, log, budget, engines.fan, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below

@@ -5,6 +5,7 @@ the owner's store is known to be current; while nobody owns the partition the an
 are problem documents (RFC 9457) with a stable `code`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.worker import page
 
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
@@ -32,7 +34,7 @@ class Service(Protocol):
         """HTTP status and body of the checks of `live`, `ready` or `startup`."""
 
     def status(self) -> dict[str, Any]:
-        """Partitions, positions, rates and freshness, for people and the demo."""
+        """Partitions, positions, rates and freshness, for people and the demo; asked in a thread beside the loop."""
 
     def partition_of_user(self, user: str) -> int:
         """Partition that a user's text id hashes to."""
@@ -86,6 +88,7 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/audit/vectors", routes.vector_tables),
             web.get("/v1/snapshots", routes.snapshots),
             web.post(r"/v1/snapshots/{partition:\d{1,9}}", routes.request_snapshot),
+            *page.routes(),
         ]
     )
 
@@ -103,7 +106,8 @@ class _Routes:
         return json_response(body, status)
 
     async def status(self, _: web.Request) -> web.Response:
-        return json_response(self._service.status())
+        body = await asyncio.to_thread(lambda: msgspec.json.encode(self._service.status()))
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def score(self, request: web.Request) -> web.StreamResponse:
         try:

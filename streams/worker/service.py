@@ -24,12 +24,14 @@ from muse_stream.monitoring import (
     CheckResult,
     Health,
     Heartbeats,
+    IngestReading,
     Metrics,
     Probe,
     gpu_check,
     held_back_check,
     model_check,
 )
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.loop import LoopThread
@@ -49,6 +51,7 @@ from muse_stream.streams.worker.observing import ObservedPipeline
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
+from muse_stream.streams.worker.status import StatusPage
 from muse_stream.streams.worker.swapping.following import Following
 from muse_stream.streams.worker.swapping.models import Models, Surroundings
 from muse_stream.streams.worker.users import user_document
@@ -71,8 +74,8 @@ HTTP_STATUS = {
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the model, open the item store and connect; raises what those raise."""
+    def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
+        """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
         topics = settings.topics
         self.metrics_registry = Metrics(
@@ -84,7 +87,15 @@ class WorkerService:
         )
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
-        self.plane = data_plane.build(settings, self._observe)
+        self._health = Health()
+        self.page = StatusPage(
+            self.metrics_registry,
+            self._health,
+            self._read_ingest,
+            partition_count=topics.partitions,
+            journal=journal or Journal(),
+        )
+        self.plane = data_plane.build(settings, self._observe, self.page.sent)
         around = Surroundings(settings, self.plane, self._parts(), store)
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
         self.models.begin(self._following.first() if self._following else None)
@@ -109,7 +120,6 @@ class WorkerService:
             watch=self.metrics_registry.requests,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
-        self._health = Health()
         self._health.add("search_thread", Probe.LIVE, beats.check)
         self._in_flight = 0
         self.owner_of: Callable[[int], str | None] = lambda partition: None
@@ -172,7 +182,7 @@ class WorkerService:
 
     def _watch(self) -> None:
         settings, metrics = self._settings, self.metrics_registry
-        read_ingest = partial(readings.ingest_reading, self.plane, settings)
+        read_ingest = self._read_ingest
         metrics.watch_ingest(read_ingest)
         metrics.watch_requests(in_flight=lambda: self._in_flight, queued=lambda: self.desk.depth)
         metrics.watch_stores(partial(readings.store_reading, self.plane))
@@ -198,6 +208,9 @@ class WorkerService:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
         metrics.watch_health(health)
+
+    def _read_ingest(self) -> IngestReading:
+        return readings.ingest_reading(self.plane, self._settings)
 
     def _observe(self, batch: BatchStats) -> None:
         self.metrics_registry.ingest.batch(batch)
@@ -277,10 +290,12 @@ class WorkerService:
         return int(answer.status), answer.body
 
     def status(self) -> dict[str, Any]:
-        """The status document."""
+        """The status document; any thread."""
         info = self.plane.live.info
+        late, sections = self.page.late()
         return {
-            **readings.status(self.plane, self._settings),
+            **readings.status(self.plane, self._settings, late),
+            **sections,
             "model": {"version": info.version, "digest": info.digest} if info else None,
             "models": self.models.shown(),
             "coverage": self.models.coverages(),
