@@ -142,6 +142,12 @@ class Page:
         """What people read there; empty where there is no such element."""
         return str(self.value(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
+    def press(self, key: str) -> None:
+        """Press and release a key; `Enter` also types its character, as a keyboard does."""
+        code = {"key": key, "code": key, "windowsVirtualKeyCode": 13, "text": "\r"} if key == "Enter" else {"key": key}
+        for kind in ("keyDown", "keyUp"):
+            self._browser.run(self._browser.send("Input.dispatchKeyEvent", self._session, type=kind, **code))
+
     def until(self, expression: str, what: str) -> None:
         """Wait for an expression to be true."""
         deadline = time.monotonic() + PATIENCE_SECONDS

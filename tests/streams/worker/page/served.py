@@ -153,11 +153,13 @@ class FakeWorker:
 
     Attributes:
         document: What it answers; may be replaced at any time.
+        broken: Whether it fails to answer.
 
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
+        self.broken = False
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -165,6 +167,9 @@ class FakeWorker:
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
 
     def status(self) -> dict[str, Any]:
+        if self.broken:
+            message = "no document today"
+            raise RuntimeError(message)
         return self.document
 
     async def _serve(self) -> None:
