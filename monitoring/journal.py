@@ -1,11 +1,12 @@
 """The last warnings and errors, and the last dead letters, for people who look at a worker's page.
 
-Invariant: bounded, folded, and nobody's data: a repeat counts into its first copy; of a log line of ours the text is
-kept, of another library's only the form without its values (they may be a record's key), of an exception only its kind
-and place; of a dead letter only where the record lies.
+Invariant: bounded, folded, and nobody's data: a repeat counts into its first copy; of a log line of ours the text and
+its numbers are kept, of another library's only the form without its values (they may be a record's key), of an exception
+only its kind and place; of a dead letter only where the record lies.
 """
 
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict, deque
@@ -20,6 +21,9 @@ LETTERS = 20
 TEXT_MAX = 600
 """Long enough for any advice of ours."""
 _OWN = "muse_stream."
+_COUNTS = ("candidates", "history", "partition", "records")
+"""Whole numbers that are no ids."""
+_VALUE = re.compile(r"%(\(\w+\))?[-#0 +]*\d*(\.\d+)?[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +137,17 @@ class Letters:
 
 def _text(record: logging.LogRecord) -> str:
     own = record.name.startswith(_OWN)
-    text = (record.getMessage() if own else str(record.msg)).partition("\n")[0]
+    text = (record.getMessage() + _numbers(record) if own else _VALUE.sub("…", str(record.msg))).partition("\n")[0]
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         frames = extract_tb(error.__traceback__)
         place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         text = f"{text} ({type(error).__name__}{place}; the log has the traceback)"
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
+
+
+def _numbers(record: logging.LogRecord) -> str:
+    """The line's fields that are numbers, which name nobody; ids are fields too."""
+    fields = getattr(record, "fields", {})
+    shown = [f"{name} {value:,}" for name, value in fields.items() if isinstance(value, float) or name in _COUNTS]
+    return f": {', '.join(shown)}" if shown else ""

@@ -20,7 +20,10 @@ SHARE_MIN = 0.99
 FAILED_MAX, FAILED_WRONG = 0.001, 0.01
 """Share of answers that a client could not use, through no fault of its own."""
 REJECTED_MAX = 0.001
-"""Share of records; the alert on dead letters has the same."""
+"""Share of records that could not be used."""
+FEW = 5
+"""So many a minute are told, and nobody is called for them."""
+GOOD = ("ok", "prefetched")
 NOT_THE_CLIENTS = ("not_ready", "expired", "overload", "error")
 
 STAGE_ADVICE: Mapping[str, str] = {
@@ -138,17 +141,18 @@ def sound(trend: TrendReading | None) -> Verdict:
         return Verdict("sound", State.WRONG, f"{trend.nonfinite:,} scores were no numbers", advice)
     answers = sum(trend.outcomes.values())
     failed = {name: trend.outcomes[name] for name in NOT_THE_CLIENTS if trend.outcomes.get(name)}
-    if sum(failed.values()) > FAILED_MAX * answers:
+    if sum(failed.values()) > max(FEW, FAILED_MAX * answers):
         state = State.WRONG if sum(failed.values()) > FAILED_WRONG * answers else State.WATCH
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in failed.items())
         return Verdict("sound", state, f"of {answers:,} requests: {told}", _failed_advice(max(failed, key=failed.__getitem__)))
-    if trend.rejected > REJECTED_MAX * max(1, trend.records):
+    if trend.rejected > max(FEW, REJECTED_MAX * trend.records):
         advice = "a producer sends what cannot be used: see the dead letters below for the reason and the place"
         return Verdict("sound", State.WATCH, f"{trend.rejected:,} of {trend.records:,} records rejected", advice)
+    told = [f"{count:,} {name.replace('_', ' ')}" for name, count in trend.outcomes.items() if name not in GOOD]
+    told += [f"{trend.rejected:,} of {trend.records:,} records rejected"] if trend.rejected else []
     if not answers:
-        return Verdict("sound", State.IDLE, "nothing was asked in the last minute, nothing was rejected")
-    refused = answers - sum(trend.outcomes.get(name, 0) for name in ("ok", "prefetched"))
-    return Verdict("sound", State.OK, f"{answers:,} answers" + (f", {refused:,} requests refused as malformed" if refused else ", none failed"))
+        return Verdict("sound", State.IDLE, ", ".join(["nothing was asked in the last minute", *told]))
+    return Verdict("sound", State.OK, ", ".join([f"{answers:,} answers", *(told or ["none failed"])]))
 
 
 def _failed_advice(outcome: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from muse_stream.monitoring.journal import TEXT_MAX, Journal, Letters
+from muse_stream.monitoring.logs import fields
 
 OURS = logging.getLogger("muse_stream.streams.ingest.service")
 FOREIGN = logging.getLogger("aiokafka.consumer")
@@ -44,7 +45,13 @@ def test_the_latest_comes_first_and_the_oldest_is_forgotten(journal: Journal) ->
 def test_what_other_libraries_say_is_kept_without_its_values(journal: Journal) -> None:
     FOREIGN.error("cannot decode key %r", b"user-17850")
     (line,) = journal.last()
-    assert line.text == "cannot decode key %r"
+    assert line.text == "cannot decode key …"
+
+
+def test_numbers_of_a_line_are_kept_and_ids_are_not(journal: Journal) -> None:
+    OURS.warning("slow request", extra=fields(request=17850, user="b0a1", ms=312.5, candidates=2_000))
+    (line,) = journal.last()
+    assert line.text == "slow request: ms 312.5, candidates 2,000"
 
 
 def test_an_exception_is_kept_as_its_kind_and_place(journal: Journal) -> None:

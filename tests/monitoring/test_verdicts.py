@@ -80,11 +80,12 @@ def test_nothing_asked_is_idle() -> None:
     [
         ({"nonfinite": 3}, State.WRONG, "no numbers"),
         ({"outcomes": {"ok": 900, "overload": 100}}, State.WRONG, "100 overload"),
-        ({"outcomes": {"ok": 995, "not_ready": 5}}, State.WATCH, "5 not ready"),
-        ({"outcomes": {"ok": 9_999, "error": 1}}, State.OK, "10,000 answers"),
-        ({"outcomes": {"ok": 10, "malformed": 90}}, State.OK, "90 requests refused"),
+        ({"outcomes": {"ok": 994, "not_ready": 6}}, State.WATCH, "6 not ready"),
+        ({"outcomes": {"ok": 9_999, "error": 1}}, State.OK, "10,000 answers, 1 error"),
+        ({"outcomes": {"ok": 95, "error": 5}}, State.OK, "100 answers, 5 error"),
+        ({"outcomes": {"ok": 10, "malformed": 90}}, State.OK, "100 answers, 90 malformed"),
         ({"rejected": 12}, State.WATCH, "12 of 1,000 records"),
-        ({"rejected": 1}, State.OK, "500 answers"),
+        ({"rejected": 1}, State.OK, "500 answers, 1 of 1,000 records rejected"),
     ],
 )
 def test_what_is_not_sound(changes: dict[str, object], state: State, words: str) -> None:

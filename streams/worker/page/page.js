@@ -440,7 +440,7 @@ function workers(status) {
   const found = [...status.workers];
   if (nobody.length) found.push({ url: "", partitions: nobody });
   const count = counted(status.workers.length, "worker");
-  text(at("workers-about"), nobody.length ? `${count}; ${counted(nobody.length, "partition")} without an owner.` : `${count} share ${counted(status.partition_count, "partition")}, as of the last assignment.`);
+  text(at("workers-about"), nobody.length ? `${count}; ${counted(nobody.length, "partition")} without an owner.` : `${count} ${status.workers.length === 1 ? "owns" : "share"} ${counted(status.partition_count, "partition")}, as of the last assignment.`);
   rows(at("workers").tBodies[0], found, (worker) => worker.url, workerRow, (row, worker) => {
     const [, owned, share] = row.parts;
     text(row.mark, worker.this ? "this one" : worker.url ? "" : "wait for the next assignment, or start a worker");
