@@ -1,8 +1,8 @@
 """The last warnings and errors, and the last dead letters, for people who look at a worker's page.
 
 Invariant: bounded, folded, and nobody's data: a repeat counts into its first copy; of a log line of ours the text and
-its numbers are kept, of another library's only the form without its values (they may be a record's key), of an exception
-only its kind and place; of a dead letter only where the record lies.
+its numbers are kept, of another library's only the form without its values (they may be a record's key), of an
+exception only its kind and place; of a dead letter only where the record lies.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """How things went in the last minutes: rates and delays, for people who look without Prometheus.
 
-Invariant: nothing here is called per event. A look every few seconds copies the counts that the metrics hold; everything
-else is a difference of two looks, so that a figure tells of its window and of nothing before it.
+Invariant: nothing here is called per event. A look every few seconds copies the counts that the metrics hold;
+everything else is a difference of two looks, so that a figure tells of its window and of nothing before it.
 """
 
 import threading

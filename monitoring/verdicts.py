@@ -144,7 +144,9 @@ def sound(trend: TrendReading | None) -> Verdict:
     if sum(failed.values()) > max(FEW, FAILED_MAX * answers):
         state = State.WRONG if sum(failed.values()) > FAILED_WRONG * answers else State.WATCH
         told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in failed.items())
-        return Verdict("sound", state, f"of {answers:,} requests: {told}", _failed_advice(max(failed, key=failed.__getitem__)))
+        return Verdict(
+            "sound", state, f"of {answers:,} requests: {told}", _failed_advice(max(failed, key=failed.__getitem__))
+        )
     if trend.rejected > max(FEW, REJECTED_MAX * trend.records):
         advice = "a producer sends what cannot be used: see the dead letters below for the reason and the place"
         return Verdict("sound", State.WATCH, f"{trend.rejected:,} of {trend.records:,} records rejected", advice)
@@ -173,7 +175,9 @@ def ready(body: Mapping[str, Any]) -> Verdict:
             return Verdict("ready", State.WRONG, f"not all partitions are caught up{more}", "see the partitions")
         return Verdict("ready", State.WRONG, f"{first['name']}: {first['detail']}{more}", first["advice"])
     if body["status"] == "draining":
-        return Verdict("ready", State.WATCH, "draining: it finishes what it has and stops", "nothing, if it was told to stop")
+        return Verdict(
+            "ready", State.WATCH, "draining: it finishes what it has and stops", "nothing, if it was told to stop"
+        )
     return Verdict("ready", State.OK, f"all {len(body['checks'])} checks pass")
 
 

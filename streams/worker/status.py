@@ -1,6 +1,6 @@
 """What the status document has for people: who owns what, how it went, what is wrong and what to do.
 
-Invariant: additions only; what `readings.status` says stays as it is. Any thread may ask, and none asks Kafka or a disk.
+Invariant: additions only; what `readings.status` says stays as it is. Any thread may ask, and nothing waits for Kafka.
 """
 
 import os
@@ -97,9 +97,7 @@ class StatusPage:
         late = {(lag.topic, lag.partition): late for lag, late in zip(reading.lags, seconds, strict=True)}
         return late, self._sections(reading, seconds, trend)
 
-    def _sections(
-        self, reading: IngestReading, seconds: Sequence[float], trend: TrendReading | None
-    ) -> dict[str, Any]:
+    def _sections(self, reading: IngestReading, seconds: Sequence[float], trend: TrendReading | None) -> dict[str, Any]:
         health = self._health.ready()
         judged = [
             verdicts.ready(health.body),

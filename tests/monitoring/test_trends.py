@@ -50,7 +50,12 @@ def test_delays_and_outcomes_are_of_the_last_minute() -> None:
     assert (found.freshness.count, found.freshness.in_time_ratio, found.records) == (10, 0.9, 10)
     watched.steps(DELAY_STEPS)
     quiet = watched.trends.reading()
-    assert (quiet.answers.count, quiet.answers.p99_ms, quiet.answers.in_time_ratio, quiet.outcomes) == (0, None, None, {})
+    assert (quiet.answers.count, quiet.answers.p99_ms, quiet.answers.in_time_ratio, quiet.outcomes) == (
+        0,
+        None,
+        None,
+        {},
+    )
 
 
 def test_means_of_stages_add_up_to_the_whole() -> None:

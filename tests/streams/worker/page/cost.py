@@ -60,9 +60,13 @@ def row(kafka: EmbeddedKafka, partitions: int) -> str:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         topics = {"prefix": f"cost{partitions}-", "partitions": partitions}
-        sections = {"model": {"path": str(write_model(directory))}, "topics": topics}
+        features = {"user": ["country"], "item": ["band"]}
+        sections = {"model": {"path": str(write_model(directory))}, "topics": topics, "features": features}
         with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
-            worker = made.worker().start().wait_ready()
+            worker = made.worker().start()
+            while not worker.ready():
+                assert not worker.died(), worker.log.read_text()
+                time.sleep(1)
             process = int(worker.get("/v1/status").body["worker"]["process"])
             size, whole_ms, each = measure(worker, process)
     return f"| {partitions} | {size:,} | {whole_ms:.2f} | {each.loop:.2f} | {each.all:.2f} |"
@@ -72,7 +76,10 @@ def main(counts: Sequence[str]) -> None:
     package = Path(__file__).parents[4] / "streams" / "worker" / "page"
     sizes = {name: (package / name).stat().st_size for name in FILES}
     lines = [f"page: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"]
-    lines += ["| partitions | bytes | ms until here | ms of the event loop | ms of all threads |", "|---|---|---|---|---|"]
+    lines += [
+        "| partitions | bytes | ms until here | ms of the event loop | ms of all threads |",
+        "|---|---|---|---|---|",
+    ]
     with EmbeddedKafka() as kafka:
         lines += [row(kafka, int(count)) for count in counts]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -91,7 +91,13 @@ def healthy(partitions: int = 16) -> dict[str, Any]:
         ],
         "health": {"ready": True, "status": "ok", "checks": checks},
         "trends": {
-            **{"window_seconds": 60.0, "step_seconds": 2.0, "outcomes": {"ok": 7_321}, "rejected": 0, "records": 61_000},
+            **{
+                "window_seconds": 60.0,
+                "step_seconds": 2.0,
+                "outcomes": {"ok": 7_321},
+                "rejected": 0,
+                "records": 61_000,
+            },
             **{"freshness": delay(18.2, 47.5, 1_000.0, 0.99982), "answers": delay(5.6, 14.2, 25.0, 0.9971)},
             **{"stages": [*(stage(name, mean) for name, mean in names.items()), stage("produce", 1.4)], "nonfinite": 0},
             "points": [point(step) for step in range(150)],
@@ -129,7 +135,10 @@ def failing(hostile: str = "") -> dict[str, Any]:
     detail = f"1 of 8 partitions stopped: {stop}"
     found["health"]["checks"][4] = check("partitions", detail, "do what the text says, then restart", ok=False)
     found["health"] |= {"ready": False, "status": "failing"}
-    found["trends"] |= {"answers": delay(19.4, 88.0, 25.0, 0.713), "outcomes": {"ok": 6_880, "overload": 412, "malformed": 29}}
+    found["trends"] |= {
+        "answers": delay(19.4, 88.0, 25.0, 0.713),
+        "outcomes": {"ok": 6_880, "overload": 412, "malformed": 29},
+    }
     found["trends"]["stages"][3] = stage("gsu", 21.9)
     found["models"]["live"]["note"] = f"refused: shop-2026-11-21 has no digest{hostile}"
     now = found["at_ms"]
@@ -145,7 +154,14 @@ def failing(hostile: str = "") -> dict[str, Any]:
 
 def noted(level: str, text: str, count: int, now_ms: int) -> dict[str, Any]:
     when = {"first_ms": now_ms - 900_000, "last_ms": now_ms - 4_000}
-    return {"level": level, "logger": "streams.ingest", "place": f"service.py:{count}", "text": text, "count": count, **when}
+    return {
+        "level": level,
+        "logger": "streams.ingest",
+        "place": f"service.py:{count}",
+        "text": text,
+        "count": count,
+        **when,
+    }
 
 
 class FakeWorker:

@@ -50,11 +50,15 @@ def test_it_lives(page: Page) -> None:
     [("light", 1920, 1080, False), ("dark", 1920, 1080, True), ("phone", 360, 740, False)],
 )
 @pytest.mark.usefixtures("page")
-def test_it_fits(browser: Browser, worker: Worker, tmp_path: Path, name: str, width: int, height: int, dark: bool) -> None:  # noqa: FBT001
+def test_it_fits(
+    browser: Browser, worker: Worker, tmp_path: Path, *, name: str, width: int, height: int, dark: bool
+) -> None:
     found = browser.page(f"{worker.url}/status", width, height, dark=dark)
     found.until("document.querySelectorAll('#stages tbody tr').length > 3", "stages of requests")
     assert found.value("document.documentElement.scrollWidth") == width
-    assert found.value("[...document.querySelectorAll('main *')].filter(one => one.scrollWidth > innerWidth).length") == 0
+    assert (
+        found.value("[...document.querySelectorAll('main *')].filter(one => one.scrollWidth > innerWidth).length") == 0
+    )
     found.save((SHOTS or tmp_path) / f"{name}.png")
     assert found.complaints == []
     found.close()
