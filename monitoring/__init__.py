@@ -8,6 +8,7 @@ from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Pro
 from muse_stream.monitoring.metrics import Metrics
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
+    DiskReading,
     IngestReading,
     LagReading,
     ModelReading,
@@ -16,11 +17,13 @@ from muse_stream.monitoring.readings import (
     StopReading,
     StoreReading,
 )
+from muse_stream.monitoring.restoring import RestoreProgress
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [
     "CaughtUp",
     "CheckResult",
+    "DiskReading",
     "Health",
     "HealthAnswer",
     "Heartbeats",
@@ -30,6 +33,7 @@ __all__ = [
     "ModelReading",
     "Probe",
     "ReloadMetrics",
+    "RestoreProgress",
     "ShadowMetrics",
     "SnapshotReading",
     "StaleReading",

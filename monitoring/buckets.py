@@ -23,6 +23,10 @@ COSINE = tuple(twentieth / 20 for twentieth in range(21))
 """Cosines of what was retrieved; negative ones count into the first bucket."""
 RELOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 """A model from the local disk takes under a second, one that waits for its vectors as long as they take."""
+CALL_SECONDS = (*(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5), *(1.0, 2.5, 10.0, 30.0))
+"""From a call that only hands something over, to one that waits for a broker that is away until it gives up."""
+REBALANCE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 7200.0)
+"""Partitions that stay are back in under a second or two; a new one takes as long as its replay or its snapshot."""
 DIFFERENCE = (1e-6, 1e-5, 1e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Of two probabilities; below 1e-6 they are the same network."""
 RANK_SHIFT = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 1 / 3, 0.5)

@@ -71,6 +71,8 @@ class IngestMetrics:
         self._apply = HistogramFamily(registry, c.INGEST_APPLY).only
         self._stages = counters(registry, c.INGEST_STAGE, c.INGEST_STAGES)
         self._rebalances = counter(registry, c.INGEST_REBALANCES)
+        self._rebalance = HistogramFamily(registry, c.INGEST_REBALANCE).only
+        self._commit = HistogramFamily(registry, c.INGEST_COMMIT).only
         self.rejected = 0
 
     def batch(self, batch: IngestBatch) -> None:
@@ -90,6 +92,14 @@ class IngestMetrics:
     def rebalanced(self) -> None:
         """Count a change of the assignment."""
         self._rebalances.inc()
+
+    def settled(self, seconds: float) -> None:
+        """Count the time of a rebalance whose partitions are ready."""
+        self._rebalance.observe(seconds)
+
+    def committed(self, seconds: float) -> None:
+        """Count the time that handing positions over to Kafka took."""
+        self._commit.observe(seconds)
 
     def _timed(self, *seconds: float) -> None:
         self._apply.observe(sum(seconds))
@@ -113,7 +123,7 @@ def watch_ingest(
 ) -> None:
     """Export assignment, offsets and lag as they are at each scrape; a revoked partition loses its series by itself."""
     lag_clock = LagClock()
-    gauges = (c.INGEST_ASSIGNED, c.INGEST_READY, c.INGEST_FAILED)
+    gauges = (c.INGEST_ASSIGNED, c.INGEST_READY, c.INGEST_REPLAYED, c.INGEST_WAITING, c.INGEST_BROKER, c.INGEST_FAILED)
     held = (c.INGEST_HELD_RECORDS, c.INGEST_HELD_SECONDS)
     offsets = (c.INGEST_OFFSET, c.INGEST_END, c.INGEST_LAG_MESSAGES, c.INGEST_LAG_SECONDS, *held)
     Scraped(
@@ -125,6 +135,9 @@ def _ingest_samples(reading: IngestReading, lag_clock: LagClock, now_ms: int) ->
     yield c.INGEST_ASSIGNED, (c.ROLES[0],), reading.serving
     yield c.INGEST_ASSIGNED, (c.ROLES[1],), reading.standby
     yield c.INGEST_READY, (), reading.ready
+    yield c.INGEST_REPLAYED, (), reading.replayed
+    yield c.INGEST_WAITING, (), reading.waiting
+    yield c.INGEST_BROKER, (), reading.broker_ok
     for reason in c.STOP_REASONS:
         yield c.INGEST_FAILED, (reason,), sum(stop.reason == reason for stop in reading.stops)
     for lag, seconds in zip(reading.lags, lag_clock.seconds(reading.lags, now_ms), strict=True):

@@ -21,9 +21,18 @@ from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
-from muse_stream.monitoring.readings import IngestReading, ModelReading, SnapshotReading, StaleReading, StoreReading
+from muse_stream.monitoring.readings import (
+    DiskReading,
+    IngestReading,
+    ModelReading,
+    SnapshotReading,
+    StaleReading,
+    StoreReading,
+)
+from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
-from muse_stream.monitoring.resources import watch_engines, watch_models, watch_snapshots, watch_stores
+from muse_stream.monitoring.resources import watch_disk, watch_engines, watch_models, watch_snapshots, watch_stores
+from muse_stream.monitoring.restores import RestoreMetrics
 from muse_stream.monitoring.shapes import EngineReading
 
 
@@ -34,6 +43,7 @@ class Metrics:
         reasons: All reject reasons there are.
         outcomes: All outcomes that an answer can have.
         version: Version of the program.
+        built: Its commit, Torch's version and `cuda`, where known.
         topics: Full topic name to behaviours, users or items.
         enabled: False makes counting do nothing, to measure what it costs.
 
@@ -45,6 +55,7 @@ class Metrics:
         reasons: Iterable[str],
         outcomes: Iterable[str],
         version: str,
+        built: Mapping[str, str] | None = None,
         topics: Mapping[str, str] | None = None,
         enabled: bool = True,
     ) -> None:
@@ -57,8 +68,11 @@ class Metrics:
         self.requests = RequestMetrics(self.registry, outcomes=outcomes)
         self.quality = QualityMetrics(self.registry)
         self.reloads = ReloadMetrics(self.registry)
+        self.restores = RestoreMetrics(self.registry)
         self.shadow = ShadowMetrics(self.registry)
-        Scraped(self.registry, "build", (c.BUILD_INFO,), lambda: [(c.BUILD_INFO, (version,), 1)], self.errors)
+        known = {"version": version, **(built or {})}
+        build = tuple(known.get(label, "") for label in c.BUILD_INFO.labels)
+        Scraped(self.registry, "build", (c.BUILD_INFO,), lambda: [(c.BUILD_INFO, build, 1)], self.errors)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -69,13 +83,29 @@ class Metrics:
         """Export assignment, offsets and lag, read at each scrape."""
         watch_ingest(self.registry, read, self.errors, clock)
 
-    def watch_requests(self, *, in_flight: Callable[[], int], queued: Callable[[], int]) -> None:
-        """Export how many requests are under way and how many of them wait."""
-        watch_requests(self.registry, in_flight, queued, self.errors)
+    def watch_requests(
+        self, *, in_flight: Callable[[], int], queued: Callable[[], int], saturation: Callable[[], float]
+    ) -> None:
+        """Export how many requests are under way, how many of them wait, and how busy the search thread is."""
+        watch_requests(self.registry, in_flight=in_flight, queued=queued, saturation=saturation, errors=self.errors)
 
     def watch_stores(self, read: Callable[[], StoreReading]) -> None:
         """Export the size of the stores."""
         watch_stores(self.registry, read, self.errors)
+
+    def watch_disk(self, read: Callable[[], DiskReading]) -> None:
+        """Export how much room the stores have."""
+        watch_disk(self.registry, read, self.errors)
+
+    def watch_control(self, skipped: Callable[[], int]) -> None:
+        """Export how much of the control topic could not be read."""
+        Scraped(
+            self.registry,
+            "control",
+            (c.MODEL_CONTROL_SKIPPED,),
+            lambda: [(c.MODEL_CONTROL_SKIPPED, (), skipped())],
+            self.errors,
+        )
 
     def watch_snapshots(self, read: Callable[[], SnapshotReading]) -> None:
         """Export how old snapshots are and what they cost."""
@@ -118,6 +148,16 @@ class Metrics:
             self.errors,
         )
 
+    def watch_logs(self, read: Callable[[], LogReading]) -> None:
+        """Export how many lines were logged."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield from ((c.LOG_LINES, (level,), count) for level, count in found.lines.items())
+            yield c.LOG_HELD_BACK, (), found.held_back
+
+        Scraped(self.registry, "logs", (c.LOG_LINES, c.LOG_HELD_BACK), samples, self.errors)
+
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""
         health.export(self.registry, self.errors)
@@ -139,6 +179,7 @@ class Metrics:
         self.requests = cast("RequestMetrics", silent)
         self.quality = cast("QualityMetrics", silent)
         self.reloads = cast("ReloadMetrics", silent)
+        self.restores = cast("RestoreMetrics", silent)
         self.shadow = cast("ShadowMetrics", silent)
 
 

@@ -23,6 +23,7 @@ class LagReading:
         end_seen_ms: When `end` was learnt. None: just now. An end that is not learnt any more makes the lag grow.
         held_back: Offsets behind `end` that an open transaction holds back.
         held_since_ms: Since when `end` has stood still below them. None: nothing is held back.
+        ready: Whether it has reached the end of the log as that was at the last assignment.
 
     """
 
@@ -34,6 +35,7 @@ class LagReading:
     end_seen_ms: int | None = None
     held_back: int = 0
     held_since_ms: int | None = None
+    ready: bool = True
 
     @property
     def known_end(self) -> int:
@@ -71,6 +73,9 @@ class IngestReading:
         failed: Partitions that stopped and wait for an operator.
         lags: One reading per partition and topic that is assigned now; others lose their series.
         stops: Those that stopped, and why.
+        waiting: Partitions that wait for the acknowledgement of dead letters.
+        replayed: Share read of what the logs had unread at the assignment, the smallest one.
+        broker_ok: Whether the brokers answered when they were last asked.
 
     """
 
@@ -80,6 +85,9 @@ class IngestReading:
     failed: int
     lags: Sequence[LagReading]
     stops: Sequence[StopReading] = ()
+    waiting: int = 0
+    replayed: float = 1.0
+    broker_ok: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +97,21 @@ class StoreReading:
     Attributes:
         stores: Stats of the open behaviour stores, by partition.
         items: Stats of the item store; None before it is open.
+        cache_bytes: Blocks kept in memory for all of them.
 
     """
 
     stores: Mapping[int, StoreStats]
     items: ItemStats | None = None
+    cache_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskReading:
+    """The file system of the stores: what is free for this process, and the size of it all."""
+
+    free_bytes: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

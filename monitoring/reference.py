@@ -8,6 +8,7 @@ from itertools import groupby
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION, Definition
+from muse_stream.monitoring.repeats import LEVELS
 
 INTRODUCTION = """# Metrics
 
@@ -43,6 +44,7 @@ TITLES = {
     "health": "Health",
     "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
+    "log": "Log",
     "verify": "Verification",
 }
 
@@ -53,6 +55,7 @@ VALUES = {
     "slot": c.MODEL_SLOTS,
     "backend": c.BACKENDS,
     "what": c.VERIFIED,
+    "level": LEVELS,
 }
 
 OWN_VALUES = {
@@ -61,6 +64,7 @@ OWN_VALUES = {
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
     c.REQUESTS_SHED.name: c.SHED_REASONS,
     c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
+    c.RESTORES.name: c.RESTORE_OUTCOMES,
 }
 """Of metrics whose label has other values than the same label elsewhere."""
 

@@ -4,7 +4,7 @@ Invariant: children are bound at the start; a request costs one counter, three h
 that it went through, all its candidates' scores and cosines one call each.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.histogram import ArrayHistogram, HistogramFamily
-from muse_stream.monitoring.instruments import Scraped, ScrapeErrors, counter, counters
+from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
 
 
 class RequestMetrics:
@@ -34,6 +34,7 @@ class RequestMetrics:
         self._predicted = counter(registry, c.REQUEST_PASS_PREDICTED)
         self._shed = counters(registry, c.REQUESTS_SHED, c.SHED_REASONS)
         self._overdue = counters(registry, c.REQUESTS_OVERDUE, c.OVERDUE_STAGES)
+        self._stale = counter(registry, c.REQUESTS_STALE)
         self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
@@ -72,6 +73,10 @@ class RequestMetrics:
         for kind in kinds:
             self._left_out[kind,].inc()
 
+    def stale(self) -> None:
+        """Count an answer that was given from a copy that was not up to date."""
+        self._stale.inc()
+
     def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
         """Count one search and scoring pass that so many requests shared, what it took and what was predicted."""
         self._batch.observe(requests)
@@ -95,6 +100,8 @@ class QualityMetrics:
         self._nonfinite = counter(registry, c.MODEL_NONFINITE)
         self._cosine = HistogramFamily(registry, c.RETRIEVAL_COSINE).only
         self._found = HistogramFamily(registry, c.RETRIEVAL_FOUND).only
+        self._candidates = counter(registry, c.RETRIEVAL_CANDIDATES)
+        self._no_vector = counter(registry, c.RETRIEVAL_NO_VECTOR)
 
     def scored(self, scores: NDArray[np.floating]) -> None:
         """Count the probabilities `[T]` of one pass."""
@@ -104,21 +111,35 @@ class QualityMetrics:
             scores = scores[finite]
         self._score.observe_many(scores)
 
-    def retrieved(self, cosines: NDArray[np.floating], counts: NDArray[np.integer]) -> None:
-        """Count one pass: cosines `[T, K]` descending, and how many of each row are results `[T]`."""
+    def retrieved(self, cosines: NDArray[np.floating], counts: NDArray[np.integer], without_vector: int) -> None:
+        """Count one request.
+
+        Args:
+            cosines: `[C, K]`, descending.
+            counts: `[C]` how many of each row are results.
+            without_vector: Candidates that have no vector.
+
+        """
+        self._candidates.inc(len(counts))
+        self._no_vector.inc(without_vector)
         self._found.observe_many(counts.astype(np.float64))
         if cosines.shape[1]:
             self._cosine.observe_many(cosines[counts > 0, 0])
 
 
 def watch_requests(
-    registry: CollectorRegistry, in_flight: Callable[[], int], queued: Callable[[], int], errors: ScrapeErrors
+    registry: CollectorRegistry,
+    *,
+    in_flight: Callable[[], int],
+    queued: Callable[[], int],
+    saturation: Callable[[], float],
+    errors: ScrapeErrors,
 ) -> None:
-    """Export how many requests are under way and how many of them wait, as they are at each scrape."""
-    Scraped(
-        registry,
-        "requests",
-        (c.REQUESTS_IN_FLIGHT, c.REQUEST_QUEUE),
-        lambda: [(c.REQUESTS_IN_FLIGHT, (), in_flight()), (c.REQUEST_QUEUE, (), queued())],
-        errors,
-    )
+    """Export how many requests are under way, how many of them wait, and how busy the search thread is."""
+
+    def samples() -> Iterator[Sample]:
+        yield c.REQUESTS_IN_FLIGHT, (), in_flight()
+        yield c.REQUEST_QUEUE, (), queued()
+        yield c.REQUEST_SATURATION, (), saturation()
+
+    Scraped(registry, "requests", (c.REQUESTS_IN_FLIGHT, c.REQUEST_QUEUE, c.REQUEST_SATURATION), samples, errors)

@@ -9,11 +9,13 @@ from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
-from muse_stream.monitoring.readings import ModelReading, SnapshotReading, StoreReading
+from muse_stream.monitoring.readings import DiskReading, ModelReading, SnapshotReading, StoreReading
 from muse_stream.monitoring.shapes import DeviceReading, EngineReading, StoreStats
 
-_STORE_COUNTERS = (c.STORE_APPENDED, c.STORE_WRITTEN, c.STORE_MERGES, c.STORE_COLD)
-_STORE = (c.STORE_OPEN, c.STORE_BYTES, *_STORE_COUNTERS, c.STORE_WINDOW, c.ITEMS_OFFSET)
+_STORE_WORK = (c.STORE_APPENDED, c.STORE_WRITTEN, c.STORE_MERGES, c.STORE_COLD, c.STORE_TRUNCATED)
+_STORE_COUNTERS = (*_STORE_WORK, c.STORE_WRITE_SECONDS, c.STORE_STALL, c.STORE_ERRORS)
+_STORE_STATE = (c.STORE_OPEN, c.STORE_BYTES, c.STORE_WINDOW, c.STORE_DELAYED, c.STORE_PENDING, c.STORE_CACHE)
+_STORE = (*_STORE_STATE, *_STORE_COUNTERS, c.ITEMS_OFFSET)
 _TABLE = (c.TABLE_ROWS, c.TABLE_BYTES, c.TABLE_REFUSED)
 _POOL = (c.POOL_USERS, c.POOL_BEHAVIOURS, c.POOL_BYTES, c.POOL_BUDGET, c.POOL_EVICTIONS, c.POOL_HITS, c.POOL_MISSES)
 _INDEX = (c.INDEX_ITEMS, c.INDEX_BYTES, c.INDEX_REFUSED)
@@ -31,6 +33,17 @@ def watch_stores(registry: CollectorRegistry, read: Callable[[], StoreReading], 
     """Export size and work of the stores."""
     sums = _Sums()
     Scraped(registry, "stores", _STORE, lambda: _store_samples(read(), sums), errors)
+
+
+def watch_disk(registry: CollectorRegistry, read: Callable[[], DiskReading], errors: ScrapeErrors) -> None:
+    """Export how much room there is."""
+
+    def samples() -> Iterator[Sample]:
+        found = read()
+        yield c.DISK_FREE, (), found.free_bytes
+        yield c.DISK_SIZE, (), found.size_bytes
+
+    Scraped(registry, "disk", (c.DISK_FREE, c.DISK_SIZE), samples, errors)
 
 
 def watch_engines(
@@ -59,16 +72,22 @@ class _Sums:
     """Adds up counters of stores that come and go: a store that closes, or opens anew, takes nothing away."""
 
     def __init__(self) -> None:
-        self._gone = [0] * len(_STORE_COUNTERS)
-        self._last: Mapping[int, tuple[int, ...]] = {}
+        self._gone = [0.0] * len(_STORE_COUNTERS)
+        self._last: Mapping[int, tuple[float, ...]] = {}
 
-    def add(self, stores: Mapping[int, StoreStats]) -> list[int]:
-        now = {number: (s.behaviours, s.put_bytes, s.merges, s.cold_tails) for number, s in stores.items()}
+    def add(self, stores: Mapping[int, StoreStats]) -> list[float]:
+        now = {number: _counted_by(store) for number, store in stores.items()}
         for number, before in self._last.items():
-            if number not in now or now[number] < before:
+            if number not in now or any(count < old for count, old in zip(now[number], before, strict=True)):
                 self._gone = [old + count for old, count in zip(self._gone, before, strict=True)]
         self._last = now
         return [sum(counts) for counts in zip(self._gone, *now.values(), strict=True)]
+
+
+def _counted_by(store: StoreStats) -> tuple[float, ...]:
+    work = (store.behaviours, store.put_bytes, store.merges, store.cold_tails, store.truncated)
+    condition = store.condition
+    return (*work, condition.write_seconds, condition.stall_seconds, condition.background_errors)
 
 
 class _GoneEngines:
@@ -105,6 +124,9 @@ def _store_samples(reading: StoreReading, sums: _Sums) -> Iterator[Sample]:
     for definition, total in zip(_STORE_COUNTERS, sums.add(reading.stores), strict=True):
         yield definition, (), total
     yield c.STORE_WINDOW, (), sum(store.window for store in stores)
+    yield c.STORE_DELAYED, (), sum(store.condition.delayed for store in stores)
+    yield c.STORE_PENDING, (), sum(store.condition.pending_compaction_bytes for store in stores)
+    yield c.STORE_CACHE, (), reading.cache_bytes
     yield c.ITEMS_OFFSET, (), reading.items.position if reading.items else 0
 
 

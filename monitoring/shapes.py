@@ -75,6 +75,30 @@ class IngestBatch(Protocol):
         """Time to tell the engine."""
 
 
+class StoreCondition(Protocol):
+    """How the database of a store copes, since it was opened."""
+
+    @property
+    def write_seconds(self) -> float:
+        """Time of all writes."""
+
+    @property
+    def stall_seconds(self) -> float:
+        """Time of writes beyond what one usually takes."""
+
+    @property
+    def delayed(self) -> bool:
+        """Whether writes are slowed down or stopped now."""
+
+    @property
+    def pending_compaction_bytes(self) -> int:
+        """What is still to merge."""
+
+    @property
+    def background_errors(self) -> int:
+        """Flushes and merges that failed."""
+
+
 class StoreStats(Protocol):
     """One behaviour store since it was opened."""
 
@@ -105,6 +129,14 @@ class StoreStats(Protocol):
     @property
     def window(self) -> int:
         """Event ids in the duplicate window."""
+
+    @property
+    def truncated(self) -> int:
+        """Behaviours that the cap took out of their user's history."""
+
+    @property
+    def condition(self) -> StoreCondition:
+        """How the database copes."""
 
 
 class ItemStats(Protocol):

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -52,6 +52,29 @@ _DISK_REFUSALS = (
 # A worker changes its files every few seconds at most; an opening takes a fraction of one.
 _OPENINGS = 20
 _OPENING_PAUSE_SECONDS = 0.2
+
+# A batch is written in 1 to 50 ms; what takes longer waits for RocksDB, which is behind with flushing or merging files.
+_WRITE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How RocksDB copes with a directory; counts are since it was opened.
+
+    Attributes:
+        write_seconds: Time of all writes. A write holds the interpreter: nothing else runs meanwhile.
+        stall_seconds: Time that writes took beyond 0.1 s each.
+        delayed: Whether RocksDB slows writes down, or stops them, at this moment.
+        pending_compaction_bytes: What it estimates that it has still to merge.
+        background_errors: Flushes and merges that failed.
+
+    """
+
+    write_seconds: float
+    stall_seconds: float
+    delayed: bool
+    pending_compaction_bytes: int
+    background_errors: int
 
 
 class Gate:
@@ -108,6 +131,7 @@ class Database:
         self.db = db
         self.gate = Gate(path)
         self._lock = lock
+        self._write_seconds = self._stall_seconds = 0.0
         self.identity: StoreIdentity | None = None
 
     @classmethod
@@ -190,6 +214,7 @@ class Database:
             DamagedStoreError: What it met in the background, while it merged files, is damaged.
 
         """
+        began = time.perf_counter()
         try:
             self.db.write(out)
         except Exception as error:
@@ -198,6 +223,24 @@ class Database:
             found = f"{self.path}: RocksDB refused a write ({error}); the store holds what it held before."
             message = f"{found} Operator action: look at disk space, permissions and health."
             raise errors.StoreWriteError(message) from error
+        finally:
+            seconds = time.perf_counter() - began
+            self._write_seconds += seconds
+            self._stall_seconds += max(0.0, seconds - _WRITE_SECONDS)
+
+    def number(self, name: str) -> int:
+        """A figure of RocksDB, 0 where it has none; use it inside `with gate:`."""
+        return int(self.db.property_int_value(f"rocksdb.{name}") or 0)
+
+    def condition(self) -> Condition:
+        """How RocksDB copes now; use it inside `with gate:`."""
+        return Condition(
+            write_seconds=self._write_seconds,
+            stall_seconds=self._stall_seconds,
+            delayed=bool(self.number("is-write-stopped") or self.number("actual-delayed-write-rate")),
+            pending_compaction_bytes=self.number("estimate-pending-compaction-bytes"),
+            background_errors=self.number("background-errors"),
+        )
 
     def _checked(self, layout: str, older: Collection[str]) -> "Database":
         """This, if it has that layout; else it is closed."""

@@ -206,7 +206,7 @@ class ItemStore:
         """Figures of the store now."""
         disk = 0  # while the store is closed between two tries to open it again
         with suppress(StoreClosedError), self._database.gate:
-            disk = self._database.db.property_int_value("rocksdb.total-sst-files-size") or 0
+            disk = self._database.number("total-sst-files-size")
         return ItemStats(self.position, self._progress.rows, disk)
 
     def close(self) -> None:

@@ -120,7 +120,7 @@ class _Progress:
 
     def __init__(self, database: Database) -> None:
         self._path = database.path
-        self._expected = database.db.property_int_value("rocksdb.estimate-num-keys") or 0
+        self._expected = database.number("estimate-num-keys")
         self._done, self._began = 0, time.monotonic()
         self._told = self._began
 

@@ -22,7 +22,7 @@ from rocksdict import Checkpoint, WriteBatch
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.columns import Appended, BehaviourBatch, Sequence
 from muse_stream.state.cursor import Cursor
-from muse_stream.state.database import Database
+from muse_stream.state.database import Condition, Database
 from muse_stream.state.duplicates import DuplicateWindow
 from muse_stream.state.errors import BatchError, PositionError, StoreWriteError
 from muse_stream.state.grouping import Groups, arrivals, group_by_user
@@ -31,13 +31,15 @@ from muse_stream.state.meta import LAYOUT, OLDER_LAYOUTS, Progress, begin, read_
 from muse_stream.state.migration import migrate
 from muse_stream.state.moment import Moment
 from muse_stream.state.rules import RuleChange, Rules, StoreIdentity
-from muse_stream.state.segments import plan_append, read_tail, write_append
+from muse_stream.state.segments import plan_append, read_tail, truncated, write_append
 from muse_stream.state.sweep import Sweep
 from muse_stream.state.tails import Tails
 
 FLUSH_SECONDS = 10.0
 """A memtable of 32 MB takes 0.15 s."""
 FLUSH_LOOK_SECONDS = 0.01
+
+_COUNTS = ("behaviours", "duplicates", "erasures", "merges", "cold_tails", "put_bytes", "truncated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ class StoreStats:
         cached_tails: Tail entries in memory now.
         window: Pairs in the duplicate window now.
         put_bytes: Bytes of behaviours handed to RocksDB, merges included.
+        truncated: Behaviours that the cap took out of their user's sequence, newer ones having come.
         disk_bytes: Size of the table files.
         memtable_bytes: Size of what is not flushed yet.
+        condition: How RocksDB copes.
 
     """
 
@@ -72,8 +76,10 @@ class StoreStats:
     cached_tails: int
     window: int
     put_bytes: int
+    truncated: int
     disk_bytes: int
     memtable_bytes: int
+    condition: Condition
 
 
 class BehaviourStore:
@@ -94,7 +100,7 @@ class BehaviourStore:
         self._budget = budget
         self._lock = threading.Lock()
         self._moments: weakref.WeakSet[Moment] = weakref.WeakSet()
-        self._counts = dict.fromkeys(("behaviours", "duplicates", "erasures", "merges", "cold_tails", "put_bytes"), 0)
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._sweep = Sweep()
         self._remember()
 
@@ -229,8 +235,9 @@ class BehaviourStore:
     def stats(self) -> StoreStats:
         """Figures of the store now."""
         with self._database.gate:
-            disk = self._database.db.property_int_value("rocksdb.total-sst-files-size") or 0
-            memtables = self._database.db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
+            disk = self._database.number("total-sst-files-size")
+            memtables = self._database.number("cur-size-all-mem-tables")
+            condition = self._database.condition()
         return StoreStats(
             position=self.position,
             users_position=self.users_position,
@@ -240,6 +247,7 @@ class BehaviourStore:
             window=len(self._window),
             disk_bytes=disk,
             memtable_bytes=memtables,
+            condition=condition,
         )
 
     def checkpoint(self, path: Path) -> None:
@@ -270,7 +278,7 @@ class BehaviourStore:
         until = time.monotonic() + FLUSH_SECONDS
         while time.monotonic() < until:
             with self._database.gate:
-                if not self._database.db.property_int_value("rocksdb.num-immutable-mem-table"):
+                if not self._database.number("num-immutable-mem-table"):
                     return
             time.sleep(FLUSH_LOOK_SECONDS)
 
@@ -315,6 +323,7 @@ class BehaviourStore:
             erasures=int(np.count_nonzero(groups.erased)),
             merges=len(plan.merges),
             put_bytes=put_bytes,
+            truncated=truncated(groups, plan),
         )
         return _appended(groups, plan.starts, duplicates)
 

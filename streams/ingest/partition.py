@@ -48,7 +48,7 @@ class OpenPartition:
             facts = answers.topics.get(cursor.at.topic)
             cursor.origin = check_origin(cursor.at, cursor.origin, answers.cluster_id, facts)
             bounds = require_partition(cursor.at, answers.bounds, facts)
-            cursor.target = bounds.end
+            cursor.aim(bounds.end)
             if self.serving:
                 cursor.serve(answers.committed.get(cursor.at), bounds.begin)
 

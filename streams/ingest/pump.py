@@ -46,12 +46,14 @@ class PumpHooks:
         observe: After each batch became retrievable.
         progressed: After each write, with the cursor whose position moved.
         failed: When a topic partition cannot go on; its cursor has been removed already.
+        committed: After each commit, successful or not, with the seconds that it took.
 
     """
 
     observe: Callable[[BatchStats], None]
     progressed: Callable[[Cursor], None]
     failed: Callable[[TopicPartition, Exception], None]
+    committed: Callable[[float], None] = lambda seconds: None
 
 
 class Pump:
@@ -115,11 +117,14 @@ class Pump:
         due = {cursor.at: cursor for cursor in cursors if cursor.serving and cursor.lettered > cursor.committed}
         if not due:
             return
+        began = self._clock.seconds()
         try:
             self._reader.commit({at: cursor.lettered for at, cursor in due.items()})
         except Exception as error:
             log.warning("commit of %d positions failed: %s", len(due), error)
             return
+        finally:
+            self._hooks.committed(self._clock.seconds() - began)
         for cursor in due.values():
             cursor.committed = cursor.lettered
 
@@ -230,6 +235,7 @@ class Pump:
             decode_seconds=held.decode_seconds,
             store_seconds=written.store_seconds,
             engine_seconds=written.engine_seconds,
+            headers=records.headers,
         )
         try:
             self._hooks.observe(stats)

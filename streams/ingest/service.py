@@ -54,6 +54,7 @@ class IngestService(LoopThread):
         sink: DeadLetterSink,
         *,
         observe: Callable[[BatchStats], None] = lambda _: None,
+        committed: Callable[[float], None] = lambda seconds: None,
         sizer: BatchSizer | None = None,
         poll_seconds: float = 0.02,
         clock: Clock | None = None,
@@ -67,6 +68,7 @@ class IngestService(LoopThread):
             make_reader: Makes a consumer; called in ingest's threads, again after it failed.
             sink: Takes dead letters; its owner closes it.
             observe: Told of each batch, in the ingest thread.
+            committed: Told how long each commit took, in the ingest thread.
             sizer: Chooses batch sizes.
             poll_seconds: Longest wait for records.
             clock: Time.
@@ -80,7 +82,7 @@ class IngestService(LoopThread):
         self._parts, self._make_reader, self._sink = parts, make_reader, sink
         self._asks = asks or Questions(make_reader, self._clock, make_facts)
         self._sizer, self._poll_seconds = sizer or BatchSizer(), poll_seconds
-        self._hooks = PumpHooks(observe, self._progressed, self._failed)
+        self._hooks = PumpHooks(observe, self._progressed, self._failed, committed)
         self._waiters = OffsetWaiters(self._clock.seconds)
         self._reader: LogReader | None = None
         self._pump: Pump | None = None

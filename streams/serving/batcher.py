@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from muse_stream.streams.serving.busy import Busy
 from muse_stream.streams.serving.line import Claim, Line
 from muse_stream.streams.serving.shed import ExpiredError, LateError, QueueFullError
 
@@ -78,11 +79,23 @@ class Batcher(Generic[Item, Result]):
         self._executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="muse-search")
         self._task: asyncio.Task[None] | None = None
         self._ends: float | None = None  # the pass in flight, as predicted
+        self._busy = Busy(clock)
 
     @property
     def depth(self) -> int:
         """Items that wait and have not begun."""
         return len(self._line)
+
+    @property
+    def saturation(self) -> float:
+        """Share of the last seconds in which a batch was under way."""
+        return self._busy.share()
+
+    @property
+    def fault(self) -> str | None:
+        """What has ended the running of batches; None before `start`, after `stop`, and while all is well."""
+        task = self._task
+        return repr(task.exception()) if task is not None and task.done() and not task.cancelled() else None
 
     def start(self) -> None:
         """Begin to run batches on the running event loop."""
@@ -149,6 +162,7 @@ class Batcher(Generic[Item, Result]):
         predicted_ms = self._stretch() * (self._overhead_ms() + sum(claim.ms for claim, _ in taken))
         self._ends = self._clock() + predicted_ms / 1e3
         loop = asyncio.get_running_loop()
+        self._busy.begin()
         try:
             results, seconds = await asyncio.shield(loop.run_in_executor(self._executor, self._timed, items))
             self._on_pass(Passed(items, results, predicted_ms, seconds * 1e3))
@@ -163,6 +177,7 @@ class Batcher(Generic[Item, Result]):
             return
         finally:
             self._ends = None
+            self._busy.end()
         for future, result in zip(futures, results, strict=True):
             if not future.done():
                 future.set_result(result)

@@ -33,7 +33,7 @@ from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviour
 from muse_stream.streams.wire.items import ItemRules, decode_items
 from muse_stream.streams.wire.rejects import Reject
 from muse_stream.streams.wire.users import UserRules, decode_users
-from muse_stream.streams.worker.restoring import Restorer
+from muse_stream.streams.worker.restoring import Ended, Restorer
 from muse_stream.streams.worker.swapping.engines import Engines
 from muse_stream.streams.worker.swapping.slot import Slot
 
@@ -129,13 +129,20 @@ class DataPlane:
 
 
 def build(
-    settings: Settings, observe: Callable[[BatchStats], None], letters_sent: Callable[[Sequence[Reject]], None]
+    settings: Settings,
+    observe: Callable[[BatchStats], None],
+    *,
+    committed: Callable[[float], None] = lambda seconds: None,
+    restored: Ended = lambda outcome, seconds: None,
+    letters_sent: Callable[[Sequence[Reject]], None] = lambda rejects: None,
 ) -> DataPlane:
     """Open the item store and connect to Kafka; no thread runs yet, and no model serves.
 
     Args:
         settings: The settings.
         observe: Told of every batch, in the reading threads.
+        committed: Told how long each commit of ingest took, in its thread.
+        restored: Told how each attempt to restore a snapshot ended, in its thread.
         letters_sent: Told of rejects whose dead letters the broker has, in a thread of theirs.
 
     Raises:
@@ -157,12 +164,13 @@ def build(
     item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters, letters_sent)
-    restorer = _restorer(settings, log)
+    restorer = _restorer(settings, log, restored)
     ingest = IngestService(
         _partition_parts(settings, log, budget, engines.fan, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below
         partial(make_consumer, settings.kafka.driver, behaviour_consumer(settings)),
         sink,
         observe=observe,
+        committed=committed,
         sizer=BatchSizer(records_max=settings.ingest.batch_records_max),
         make_facts=partial(_facts, settings),
     )
@@ -195,11 +203,11 @@ def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
     )
 
 
-def _restorer(settings: Settings, log: Log) -> Restorer | None:
+def _restorer(settings: Settings, log: Log, ended: Ended) -> Restorer | None:
     wanted = settings.snapshots
     if wanted.location is None or wanted.restore == "never":
         return None
-    return Restorer(wanted.location, settings.state.directory, log.behaviours)
+    return Restorer(wanted.location, settings.state.directory, log.behaviours, ended)
 
 
 def _partition_parts(  # noqa: PLR0917 - the parts of the parts

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import faust
 from faust.assignor import PartitionAssignor
 
+from muse_stream.streams.records import Headers
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.http import MAX_BODY_BYTES
 
@@ -124,8 +125,8 @@ def handle_requests(app: faust.App, topic: str, handle: Callable[[Any], Awaitabl
 def sender(app: faust.App) -> Callable[..., Awaitable[Any]]:
     """Send with the producer that Faust has at that moment; done when the broker has acknowledged."""
 
-    async def send(topic: str, key: bytes | None, value: bytes) -> None:
-        await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=None)
+    async def send(topic: str, key: bytes | None, value: bytes, headers: Headers | None) -> None:
+        await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=headers)
 
     return send
 

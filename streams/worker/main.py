@@ -9,14 +9,16 @@ import faust
 
 from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import configure
+from muse_stream.monitoring.repeats import INTERVAL_SECONDS
 from muse_stream.monitoring.trends import STEP_SECONDS
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
+from muse_stream.streams.worker.draining import Drain, DrainingWorker, stop_listening
 from muse_stream.streams.worker.http import add_routes
-from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.observing import SettledLog, SummaryLog
 from muse_stream.streams.worker.pace import measure
 from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
@@ -43,9 +45,8 @@ class _Life(faust.Service):
         self.watchdog.start()
 
     async def on_stop(self) -> None:
-        """Drain and close."""
+        """Close; what was taken has been answered before, see `draining`."""
         self.watchdog.close()
-        self.service.drain()
         await self.service.stop()
 
 
@@ -68,6 +69,14 @@ def _watchdog(settings: Settings, service: WorkerService, requests: Requests) ->
     )
 
 
+def _drain(settings: Settings, app: faust.App, service: WorkerService, requests: Requests) -> Drain:
+    def refuse() -> None:
+        service.drain()
+        requests.drain()
+
+    return Drain(refuse, stop_listening(app), lambda: service.posts + requests.open, settings.app.drain_seconds)
+
+
 SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter from others that want it. The event loop gives it up at every read and write
 of a socket and, while a pass runs, waits so long to have it back; with Python's own 5 ms, requests with next to nothing
@@ -85,13 +94,14 @@ def run(settings: Settings) -> None:
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
     journal = Journal()
     logging.getLogger().addHandler(journal)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings, journal)
+    service.metrics_registry.watch_logs(lines.reading)
     engine, space = service.plane.engine.stats(), service.plane.space
     log.info("searches run on %s: %s", engine.backend, engine.why)
     searches = (
@@ -121,7 +131,9 @@ def run(settings: Settings) -> None:
     app.timer(STEP_SECONDS)(service.page.look)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
+    app.timer(INTERVAL_SECONDS)(SettledLog(lines).settle)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "__module__": __name__})
     app.service(life)
-    worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker = DrainingWorker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker.drain = _drain(settings, app, service, requests)
     worker.execute_from_commandline()

@@ -1,11 +1,13 @@
 """From the data plane to monitoring's plain readings, and to the status document."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from muse_stream.gsu_engine.stats import DeviceStats
-from muse_stream.monitoring import IngestReading, LagReading, StopReading, StoreReading
+from muse_stream.monitoring import DiskReading, IngestReading, LagReading, StopReading, StoreReading
 from muse_stream.state.store import StoreStats
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.status import PartitionState, Phase, Stopped
@@ -28,7 +30,15 @@ def ingest_reading(plane: DataPlane, settings: Settings) -> IngestReading:
             for state in everything
             if state.error
         ],
+        waiting=sum(any(log.waiting for log in state.logs.values()) for state in everything),
+        replayed=min((_replayed(state) for state in everything if not state.error), default=1.0),
+        broker_ok=not (plane.ingest.health().broker_error or plane.items.health().broker_error),
     )
+
+
+def _replayed(state: PartitionState) -> float:
+    """Share read of what the logs of a partition had unread at the assignment; 0 before its store is open."""
+    return min((log.replayed for log in state.logs.values()), default=0.0)
 
 
 def topic_roles(settings: Settings) -> dict[str, str]:
@@ -49,6 +59,7 @@ def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
             log.end_seen_ms,
             log.held_back,
             log.held_since_ms,
+            state.ready,
         )
         for topic, log in state.logs.items()
     ]
@@ -56,7 +67,14 @@ def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
 
 def store_reading(plane: DataPlane) -> StoreReading:
     """What the worker has on disk."""
-    return StoreReading(stores=store_stats(plane), items=plane.item_store.stats())
+    cache_bytes, _ = plane.budget.used_bytes()
+    return StoreReading(stores=store_stats(plane), items=plane.item_store.stats(), cache_bytes=cache_bytes)
+
+
+def disk_reading(directory: Path) -> DiskReading:
+    """The file system that the stores are on. Raises OSError: the directory is gone."""
+    found = shutil.disk_usage(directory)
+    return DiskReading(found.free, found.total)
 
 
 def store_stats(plane: DataPlane) -> dict[int, StoreStats]:

@@ -9,9 +9,11 @@ What is put aside is called `.behaviours-3.behind`. A worker that was killed mea
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -33,23 +35,42 @@ RELEASE_SECONDS = 30.0
 """Readers of a store that is being replaced leave within a request's time."""
 LOOK_SECONDS = 0.05
 
+Ended = Callable[[str, float], None]
+"""Told of an attempt: its `Outcome`, and the seconds that it took."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; a closed set, for a metric's label."""
+
+    RESTORED = "restored"
+    NONE_FITS = "none_fits"
+    FAILED = "failed"
+
 
 class Restorer:
     """Restores stores of one data directory, each in a thread of its own; ingest's `Restores`."""
 
-    def __init__(self, location: str, directory: Path, identity: Callable[[int], StoreIdentity]) -> None:
+    def __init__(
+        self,
+        location: str,
+        directory: Path,
+        identity: Callable[[int], StoreIdentity],
+        ended: Ended = lambda outcome, seconds: None,
+    ) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             location: Of all snapshots.
             directory: Where the stores are.
             identity: What the store of a partition is built from.
+            ended: Told how each attempt ended, in the thread of the attempt.
 
         """
-        self._location, self._directory, self._identity = location, directory, identity
+        self._location, self._directory, self._identity, self._ended = location, directory, identity, ended
         self._slots = threading.Semaphore(AT_A_TIME)
         self._stop = threading.Event()
         self._running: dict[int, Future[bool]] = {}
+        self._progress: dict[int, tuple[int, int]] = {}
         _recover(directory)
 
     def missing(self, partition: int) -> bool:
@@ -70,37 +91,46 @@ class Restorer:
         threading.Thread(target=work, name=f"restore-{partition}", daemon=True).start()
         return done
 
+    def progress(self) -> dict[int, tuple[int, int]]:
+        """Bytes done and bytes to do of every partition that is on its way; any thread."""
+        return dict(self._progress)
+
     def close(self) -> None:
         """Begin nothing more; what is under way gives up at its next piece and leaves nothing to open."""
         self._stop.set()
 
     def _run(self, partition: int, bounds: LogBounds, done: "Future[bool]") -> None:
-        restored = False
+        began, outcome = time.monotonic(), Outcome.FAILED
         try:
             with self._slots:
-                restored = self._restore(partition, bounds)
+                outcome = self._restore(partition, bounds)
         except Exception as error:
             log.warning("partition %d: no snapshot was restored: %s", partition, error)
-        done.set_result(restored)
+        self._progress.pop(partition, None)
+        self._ended(outcome, time.monotonic() - began)
+        done.set_result(outcome is Outcome.RESTORED)
 
-    def _restore(self, partition: int, bounds: LogBounds) -> bool:
+    def _restore(self, partition: int, bounds: LogBounds) -> Outcome:
         identity = self._identity(partition)
         location = SnapshotLocation(self._location, identity.topic, partition)
         into = self._path(partition)
+        outcome = Outcome.NONE_FITS
         for manifest in fitting(location, identity, bounds.begin, bounds.end):
             try:
                 with _out_of_the_way(into, self._stop):
                     log.info("partition %d: restoring snapshot %s", partition, manifest.name)
-                    fetch(manifest, location, into, self._advance)
+                    fetch(manifest, location, into, partial(self._advance, partition))
             except SnapshotError as error:
                 log.warning("partition %d: snapshot %s cannot be used: %s", partition, manifest.name, error)
+                outcome = Outcome.FAILED
                 continue
             _told(partition, manifest)
-            return True
+            return Outcome.RESTORED
         log.info("partition %d: no snapshot fits a log from %d to %d", partition, bounds.begin, bounds.end)
-        return False
+        return outcome
 
-    def _advance(self, done: int, total: int) -> None:
+    def _advance(self, partition: int, done: int, total: int) -> None:
+        self._progress[partition] = done, total
         if self._stop.is_set():
             message = f"the worker stops; {done} of {total} bytes were restored. Operator action: none."
             raise IngestStoppedError(message)

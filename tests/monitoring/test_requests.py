@@ -42,10 +42,11 @@ def test_a_request_counts_its_sizes() -> None:
 
 def test_what_is_under_way_is_read_when_scraped() -> None:
     metrics, under_way = bare_metrics(), [5, 2]
-    metrics.watch_requests(in_flight=lambda: under_way[0], queued=lambda: under_way[1])
+    metrics.watch_requests(in_flight=lambda: under_way[0], queued=lambda: under_way[1], saturation=lambda: 0.75)
     assert value(metrics, "muse_requests_in_flight") == 5
     under_way[1] = 0
     assert value(metrics, "muse_request_queue_depth") == 0
+    assert value(metrics, "muse_request_saturation_ratio") == 0.75
 
 
 def test_scores_that_are_no_number_are_counted_and_kept_out_of_the_histogram() -> None:
@@ -59,15 +60,17 @@ def test_scores_that_are_no_number_are_counted_and_kept_out_of_the_histogram() -
 def test_the_best_cosine_counts_only_where_something_was_found() -> None:
     metrics = bare_metrics()
     cosines = np.array([[0.93, 0.2], [0.0, 0.0], [-0.4, 0.0]], np.float32)
-    metrics.quality.retrieved(cosines, np.array([2, 0, 1]))
+    metrics.quality.retrieved(cosines, np.array([2, 0, 1]), without_vector=1)
     assert value(metrics, "muse_retrieval_similarity_ratio_count") == 2
     assert value(metrics, "muse_retrieval_similarity_ratio_bucket", le="0.0") == 1
     assert value(metrics, "muse_retrieval_found_behaviours_count") == 3
     assert value(metrics, "muse_retrieval_found_behaviours_sum") == 3
+    assert value(metrics, "muse_retrieval_candidates_total") == 3
+    assert value(metrics, "muse_retrieval_candidates_without_vector_total") == 1
 
 
 def test_a_pass_that_retrieves_nothing_is_fine() -> None:
     metrics = bare_metrics()
-    metrics.quality.retrieved(np.empty((2, 0), np.float32), np.zeros(2, np.int32))
+    metrics.quality.retrieved(np.empty((2, 0), np.float32), np.zeros(2, np.int32), without_vector=0)
     metrics.quality.scored(np.empty(0, np.float32))
     assert value(metrics, "muse_retrieval_similarity_ratio_count") == 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from muse_stream.monitoring import (
     CheckResult,
+    DiskReading,
     Health,
     IngestReading,
     Metrics,
@@ -17,6 +18,7 @@ from muse_stream.monitoring import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import RepeatLimit
 
 REASONS = ("bad_json", "wrong_partition")
 OUTCOMES = ("ok", "client_error", "timeout", "overload", "error")
@@ -43,6 +45,15 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Condition:
+    write_seconds: float = 0.5
+    stall_seconds: float = 0.25
+    delayed: bool = False
+    pending_compaction_bytes: int = 0
+    background_errors: int = 0
+
+
+@dataclass(frozen=True)
 class Store:
     behaviours: int = 0
     put_bytes: int = 0
@@ -51,6 +62,8 @@ class Store:
     disk_bytes: int = 0
     memtable_bytes: int = 0
     window: int = 0
+    truncated: int = 0
+    condition: Condition = Condition()
 
 
 @dataclass(frozen=True)
@@ -137,8 +150,11 @@ def idle() -> IngestReading:
 def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics = bare_metrics()
     metrics.watch_ingest(ingest)
-    metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1)
+    metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1, saturation=lambda: 0.25)
+    metrics.watch_logs(RepeatLimit().reading)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
+    metrics.watch_disk(lambda: DiskReading(free_bytes=40, size_bytes=100))
+    metrics.watch_control(lambda: 2)
     metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])

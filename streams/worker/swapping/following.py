@@ -108,6 +108,11 @@ class Following:
         self._follower.start()
         return first_target(self._follower)
 
+    @property
+    def skipped(self) -> int:
+        """Records of the control topic that could not be read."""
+        return self._follower.skipped
+
     def follow(self, models: Models, writer: ControlWriter, worker: str) -> None:
         """Tell the models of every change, those that came before included, and report what they run."""
         self._models, self._writer, self._worker = models, writer, worker

@@ -133,7 +133,7 @@ class Shadow:
         try:
             again = self._pipeline.again(ask, found, live)
         except Exception:
-            self._failed(live)
+            self._failed(ask, live)
             return
         if again.probabilities is None or found.probabilities is None:
             self._metrics.left_out("failed")
@@ -141,10 +141,11 @@ class Shadow:
         seen = difference(found.probabilities, again.probabilities)
         self._metrics.compared(seen.absolute, seen.rank)
 
-    def _failed(self, live: Live) -> None:
+    def _failed(self, ask: Ask, live: Live) -> None:
         """Count the exception that is being handled; the first of each model is logged."""
         self._metrics.left_out("failed")
         digest = live.info.digest if live.info else ""
         if digest != self._failed_digest:
             self._failed_digest = digest
-            log.exception("the shadow %s did not score a request; further ones are only counted", digest[:12])
+            text = "the shadow %s did not score a request; further ones are only counted"
+            log.exception(text, digest[:12], extra=ask.names)

@@ -37,12 +37,20 @@ class Copies:
     served: bool = True
     caught_up: bool = True
     has_passed: bool = True
+    left: bool = False
+    late: float = 0.0
 
     def serves(self, partition: int) -> bool:
         return self.served and partition == PARTITION
 
     def ready(self, partition: int) -> bool:
         return self.serves(partition) and self.caught_up
+
+    def stands_in(self, partition: int) -> bool:
+        return self.left
+
+    def late_seconds(self, partition: int) -> float:
+        return self.late
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
         return self.has_passed
