@@ -27,6 +27,8 @@ GOOD = ("ok", "prefetched")
 NOT_THE_CLIENTS = ("not_ready", "expired", "overload", "error")
 
 STAGE_ADVICE: Mapping[str, str] = {
+    "accept": "the event loop is busy: more connections or larger bodies than it handles; start another worker",
+    "catch_up": "requests wait until this worker has read the log's end, or what `not_before` asks for: see the lag",
     "decode": "requests are large: send fewer candidates, or their ids instead of vectors",
     "queue": "more is asked than this worker computes: start another worker, or see docs/batching.md",
     "state_read": "histories come from disk: raise engine.pool_bytes and serving.history_cache_bytes, look at the disk",
@@ -35,6 +37,7 @@ STAGE_ADVICE: Mapping[str, str] = {
     "esu": "the model takes the time: more engine.threads, fewer candidates, or another worker",
     "explain": "explanations cost: ask for them on a share of the requests only",
     "encode": "answers are large: ask for scores only, or fewer retrieved behaviours",
+    "return": "the event loop is busy: more answers than it handles; start another worker",
     "produce": "Kafka takes long to take answers: look at the brokers' disks and at the network",
 }
 OTHER_ADVICE = "see docs/performance.md for what each stage costs"
@@ -151,6 +154,7 @@ def sound(trend: TrendReading | None) -> Verdict:
         advice = "a producer sends what cannot be used: see the dead letters below for the reason and the place"
         return Verdict("sound", State.WATCH, f"{trend.rejected:,} of {trend.records:,} records rejected", advice)
     told = [f"{count:,} {name.replace('_', ' ')}" for name, count in trend.outcomes.items() if name not in GOOD]
+    told += [f"{trend.stale:,} of them from a copy that was late"] if trend.stale else []
     told += [f"{trend.rejected:,} of {trend.records:,} records rejected"] if trend.rejected else []
     if not answers:
         return Verdict("sound", State.IDLE, ", ".join(["nothing was asked in the last minute", *told]))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import muse_stream
@@ -19,7 +18,11 @@ from muse_stream.monitoring.journal import Journal, Letters
 from muse_stream.monitoring.lag import LagClock
 from muse_stream.monitoring.trends import TrendReading, Trends
 from muse_stream.streams.wire.rejects import Reject
+from muse_stream.streams.worker.build import built
 from muse_stream.streams.worker.readings import Late
+
+CANARY = "muse_canary_unseen_seconds"
+"""Exported where a canary runs; the page tells of it where it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class StatusPage:
         self._trends = Trends(metrics) if metrics.enabled else None
         self._health, self._read_ingest, self._partition_count = health, read_ingest, partition_count
         self._lateness = Lateness()
+        self._canary = metrics.registry.restricted_registry([CANARY])
         self._started_ms = int(time.time() * 1000)
 
     async def look(self) -> None:
@@ -115,10 +119,16 @@ class StatusPage:
             "verdicts": judged,
             "health": {"ready": health.ok, **health.body},
             "lag_seconds_max": round(max(seconds, default=0.0), 3),
+            "canary_unseen_seconds_max": self._canary_unseen(),
             "trends": trend,
             "warnings": self._journal.last(),
             "dead_letters": {"total": self.letters.total, "last": self.letters.last()},
         }
+
+    def _canary_unseen(self) -> float | None:
+        """How long ago the last canary was sent that came through, of the worst partition; None without any."""
+        seconds = [sample.value for family in self._canary.collect() for sample in family.samples]
+        return round(max(seconds), 3) if seconds else None
 
     def _workers(self) -> list[dict[str, Any]]:
         members = self.members()
@@ -130,11 +140,6 @@ class StatusPage:
 
 @cache
 def build() -> dict[str, str]:
-    """Versions of what answers here; a library that is not installed is left out."""
-    found = {"muse-stream": muse_stream.__version__, "python": platform.python_version()}
-    for library in ("torch", "numba", "faust-streaming", "rocksdict"):
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Versions of what answers here; what is not known is left out."""
+    found = {"muse-stream": muse_stream.__version__, "python": platform.python_version(), **built()}
+    return {name: text for name, text in found.items() if text}

@@ -245,7 +245,9 @@ function freshCard() {
   const card = new Card("fresh", QUESTIONS.fresh, ["half within", "worst partition", "records read"], new Trend("p99 until retrievable", duration));
   return (status) => {
     const found = status.trends?.freshness;
-    card.show(judged(status, "fresh"), milliseconds(found?.p99_ms), "p99 from broker to retrievable", {
+    const canary = status.canary_unseen_seconds_max;
+    const seen = canary === null ? "" : `, canary seen ${span(canary)} ago`;
+    card.show(judged(status, "fresh"), milliseconds(found?.p99_ms), `p99 from broker to retrievable${seen}`, {
       "half within": duration(found?.p50_ms),
       "worst partition": `${late(status.lag_seconds_max)} late`,
       "records read": `${number(now(status, "records_per_second"))}/s`,

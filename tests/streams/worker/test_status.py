@@ -5,6 +5,7 @@ import json
 import logging
 
 import msgspec
+from prometheus_client import Gauge
 
 from muse_stream.monitoring import CheckResult, Health, IngestReading, LagReading, Metrics, Probe
 from muse_stream.monitoring.journal import Journal
@@ -15,8 +16,12 @@ READING = IngestReading(serving=1, standby=0, ready=1, failed=0, lags=[LagReadin
 OWN, OTHER = "http://worker-1:6066", "http://worker-2:6066/"
 
 
-def page(*, enabled: bool = True) -> StatusPage:
-    metrics = Metrics(reasons=["bad_json"], outcomes=["ok"], version="1", enabled=enabled)
+def measured(*, enabled: bool = True) -> Metrics:
+    return Metrics(reasons=["bad_json"], outcomes=["ok"], version="1", enabled=enabled)
+
+
+def page(metrics: Metrics | None = None) -> StatusPage:
+    metrics = metrics or measured()
     health = Health()
     health.add("model", Probe.READY, lambda: CheckResult(ok=True, detail="warm"))
     made = StatusPage(metrics, health, lambda: READING, partition_count=4, journal=Journal())
@@ -80,7 +85,17 @@ def test_warnings_are_told() -> None:
 
 
 def test_without_metrics_there_are_no_trends() -> None:
-    assert document(page(enabled=False))["trends"] is None
+    assert document(page(measured(enabled=False)))["trends"] is None
+
+
+def test_the_canary_is_told_of_where_it_runs() -> None:
+    metrics = measured()
+    made = page(metrics)
+    assert document(made)["canary_unseen_seconds_max"] is None
+    unseen = Gauge("muse_canary_unseen_seconds", "As the canary exports it.", ["partition"], registry=metrics.registry)
+    unseen.labels("0").set(2.5)
+    unseen.labels("1").set(7.25)
+    assert document(made)["canary_unseen_seconds_max"] == 7.25
 
 
 def test_a_look_adds_a_point() -> None:
