@@ -146,9 +146,9 @@ def sound(trend: TrendReading | None) -> Verdict:
     failed = {name: trend.outcomes[name] for name in NOT_THE_CLIENTS if trend.outcomes.get(name)}
     if sum(failed.values()) > max(FEW, FAILED_MAX * answers):
         state = State.WRONG if sum(failed.values()) > FAILED_WRONG * answers else State.WATCH
-        told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in failed.items())
+        counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in failed.items())
         return Verdict(
-            "sound", state, f"of {answers:,} requests: {told}", _failed_advice(max(failed, key=failed.__getitem__))
+            "sound", state, f"of {answers:,} requests: {counts}", _failed_advice(max(failed, key=failed.__getitem__))
         )
     if trend.rejected > max(FEW, REJECTED_MAX * trend.records):
         advice = "a producer sends what cannot be used: see the dead letters below for the reason and the place"
