@@ -133,7 +133,17 @@ def sender(app: faust.App) -> Callable[..., Awaitable[Any]]:
 
 def owner_url(app: faust.App, topic: str, partition: int) -> str | None:
     """Base URL of the worker that owns a partition, None while nobody does."""
+    owners = (url for url, partitions in owned_by(app, topic).items() if partition in partitions)
+    return next(owners, None)
+
+
+def owned_by(app: faust.App, topic: str) -> dict[str, Iterable[int]]:
+    """Base URL of every worker of the group, to the partitions that it was given in the last assignment."""
     assignor: Any = app.assignor  # the protocol that Faust annotates lacks this method of its own assignor
     distribution: Mapping[str, Mapping[str, Iterable[int]]] = assignor.external_topics_metadata()
-    owners = (url for url, topics in distribution.items() if partition in topics.get(topic, ()))
-    return next(owners, None)
+    return {url: topics.get(topic, ()) for url, topics in distribution.items()}
+
+
+def own_url(app: faust.App) -> str:
+    """Base URL under which the other workers know this one."""
+    return str(app.conf.canonical_url)

@@ -8,6 +8,7 @@ Where the settings allow it, a request is answered here for a partition that thi
 way: nobody else would answer it.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from aiohttp import web
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.tracing.context import PARENT, STATE, TraceContext, from_http
 from muse_stream.streams.tracing.tracing import Trace
+from muse_stream.streams.worker import page
 from muse_stream.streams.worker.scored import AGAIN_SECONDS, FRESHNESS, RETRY_AFTER, UNAVAILABLE, Scored
 
 FORWARDED = "muse-forwarded"
@@ -43,7 +45,7 @@ class Service(Protocol):
         """HTTP status and body of the checks of `live`, `ready` or `startup`."""
 
     def status(self) -> dict[str, Any]:
-        """Partitions, positions, rates and freshness, for people and the demo."""
+        """Partitions, positions, rates and freshness, for people and the demo; asked in a thread beside the loop."""
 
     def partition_of_user(self, user: str) -> int:
         """Partition that a user's text id hashes to."""
@@ -107,6 +109,7 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/audit/vectors", routes.vector_tables),
             web.get("/v1/snapshots", routes.snapshots),
             web.post(r"/v1/snapshots/{partition:\d{1,9}}", routes.request_snapshot),
+            *page.routes(),
         ]
     )
 
@@ -124,7 +127,8 @@ class _Routes:
         return json_response(body, status)
 
     async def status(self, _: web.Request) -> web.Response:
-        return json_response(self._service.status())
+        body = await asyncio.to_thread(lambda: msgspec.json.encode(self._service.status()))
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def score(self, request: web.Request) -> web.StreamResponse:
         arrived = time.perf_counter()

@@ -8,8 +8,10 @@ from typing import Any
 
 import faust
 
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import configure
 from muse_stream.monitoring.repeats import INTERVAL_SECONDS
+from muse_stream.monitoring.trends import STEP_SECONDS
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
@@ -23,6 +25,7 @@ from muse_stream.streams.worker.pace import measure
 from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
 from muse_stream.streams.worker.service import WorkerService
+from muse_stream.streams.worker.status import Members
 from muse_stream.streams.worker.warm_up import warm_up
 from muse_stream.streams.worker.watchdog import Watchdog
 
@@ -116,10 +119,12 @@ def run(settings: Settings) -> None:
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    journal = Journal()
+    logging.getLogger().addHandler(journal)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
-    service = WorkerService(settings)
+    service = WorkerService(settings, journal)
     service.metrics_registry.watch_logs(lines.reading)
     engine, space = service.plane.engine.stats(), service.plane.space
     log.info("searches run on %s: %s", engine.backend, engine.why)
@@ -137,6 +142,7 @@ def run(settings: Settings) -> None:
     app = faust_app.create_app(settings)
     topics = settings.topics
     service.owner_of = lambda partition: faust_app.owner_url(app, topics.requests, partition)
+    service.page.members = lambda: Members(faust_app.own_url(app), faust_app.owned_by(app, topics.requests))
     faust_app.follow_assignment(app, topics.requests, service.copies)
     requests = Requests(faust_app.sender(app), service, topics.scores, lambda: app.consumer_generation_id)
     faust_app.follow_assignment(app, topics.requests, requests)
@@ -147,6 +153,7 @@ def run(settings: Settings) -> None:
     canary = _canary(settings, service, app)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
+    app.timer(STEP_SECONDS)(service.page.look)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
     app.timer(INTERVAL_SECONDS)(SettledLog(lines).settle)

@@ -22,6 +22,7 @@ from muse_stream.monitoring import (
     CaughtUp,
     Health,
     Heartbeats,
+    IngestReading,
     Metrics,
     Probe,
     RestoreProgress,
@@ -29,6 +30,7 @@ from muse_stream.monitoring import (
     held_back_check,
     model_check,
 )
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.ingest.status import BatchStats
@@ -55,6 +57,7 @@ from muse_stream.streams.worker.scored import LEFT, Scored, scored
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
+from muse_stream.streams.worker.status import StatusPage
 from muse_stream.streams.worker.swapping.following import Following
 from muse_stream.streams.worker.swapping.models import Models, Surroundings
 from muse_stream.streams.worker.users import user_document
@@ -66,8 +69,8 @@ log = logging.getLogger(__name__)
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the model, open the item store and connect; raises what those raise."""
+    def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
+        """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
         topics = settings.topics
         self.metrics_registry = Metrics(
@@ -81,11 +84,20 @@ class WorkerService:
         self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
+        self._health = Health()
+        self.page = StatusPage(
+            self.metrics_registry,
+            self._health,
+            self._read_ingest,
+            partition_count=topics.partitions,
+            journal=journal or Journal(),
+        )
         self.plane = data_plane.build(
             settings,
             self._observe,
             committed=self.metrics_registry.ingest.committed,
             restored=self.metrics_registry.restores.ended,
+            letters_sent=self.page.sent,
         )
         around = Surroundings(settings, self.plane, self._parts(), store)
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
@@ -116,7 +128,6 @@ class WorkerService:
             first=self.plane.ingest.courtesy,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
-        self._health = Health()
         self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
         self._health.add("event_loop", Probe.LIVE, self._loop.check)
         self._health.add("search_thread", Probe.LIVE, lambda: worker_checks.search(self.desk.fault, beats))
@@ -189,7 +200,7 @@ class WorkerService:
 
     def _watch(self) -> None:
         settings, metrics = self._settings, self.metrics_registry
-        read_ingest = partial(readings.ingest_reading, self.plane, settings)
+        read_ingest = self._read_ingest
         metrics.watch_ingest(read_ingest)
         metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
@@ -224,6 +235,9 @@ class WorkerService:
         restores = self.plane.restorer.progress if self.plane.restorer else dict
         health.tell_progress(RestoreProgress(read_ingest, restores).look)
         metrics.watch_health(health)
+
+    def _read_ingest(self) -> IngestReading:
+        return readings.ingest_reading(self.plane, self._settings)
 
     def _observe(self, batch: BatchStats) -> None:
         self.metrics_registry.ingest.batch(batch)
@@ -318,10 +332,12 @@ class WorkerService:
         return int(answer.status), answer.body
 
     def status(self) -> dict[str, Any]:
-        """The status document."""
+        """The status document; any thread."""
         info = self.plane.live.info
+        late, sections = self.page.late()
         return {
-            **readings.status(self.plane, self._settings),
+            **readings.status(self.plane, self._settings, late),
+            **sections,
             "model": {"version": info.version, "digest": info.digest} if info else None,
             "models": self.models.shown(),
             "coverage": self.models.coverages(),
