@@ -6,7 +6,7 @@ LABELS = frozenset(
         *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets, lag, canaries, digests and versions only on `_info`."""
+"""Label names that a metric may have; `partition` on offsets, lag and canaries, digests and versions on `_info` alone."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
