@@ -31,6 +31,7 @@ from muse_stream.monitoring.readings import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_disk, watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.restores import RestoreMetrics
@@ -104,15 +105,14 @@ class Metrics:
         """Export how much room the stores have."""
         watch_disk(self.registry, read, self.errors)
 
-    def watch_control(self, skipped: Callable[[], int]) -> None:
-        """Export how much of the control topic could not be read."""
-        Scraped(
-            self.registry,
-            "control",
-            (c.MODEL_CONTROL_SKIPPED,),
-            lambda: [(c.MODEL_CONTROL_SKIPPED, (), skipped())],
-            self.errors,
-        )
+    def watch_control(self, skipped: Callable[[], int], refused: Callable[[], Mapping[str, bool]]) -> None:
+        """Export how much of the control topic could not be read, and in which slots what it says is refused."""
+
+        def samples() -> Iterator[Sample]:
+            yield c.MODEL_CONTROL_SKIPPED, (), skipped()
+            yield from ((c.MODEL_REFUSED, (slot,), is_refused) for slot, is_refused in refused().items())
+
+        Scraped(self.registry, "control", (c.MODEL_CONTROL_SKIPPED, c.MODEL_REFUSED), samples, self.errors)
 
     def watch_snapshots(self, read: Callable[[], SnapshotReading]) -> None:
         """Export how old snapshots are and what they cost."""
@@ -154,6 +154,16 @@ class Metrics:
             lambda: [(c.STUCK, (kind,), read().get(kind, 0)) for kind in c.STUCK_KINDS],
             self.errors,
         )
+
+    def watch_logs(self, read: Callable[[], LogReading]) -> None:
+        """Export how many lines were logged."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield from ((c.LOG_LINES, (level,), count) for level, count in found.lines.items())
+            yield c.LOG_HELD_BACK, (), found.held_back
+
+        Scraped(self.registry, "logs", (c.LOG_LINES, c.LOG_HELD_BACK), samples, self.errors)
 
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""
