@@ -29,5 +29,5 @@ PANELS_MAY_BE_EMPTY = {
 }
 """Board, panel and, where only one of its queries is meant, its legend; or an annotation of every board."""
 
-SERIES_MAY_BE_EMPTY = {"muse_verify_": _NO_VERIFY, "muse_gpu_": _NO_GPU}
+SERIES_MAY_BE_EMPTY = {"muse_verify_": _NO_VERIFY, 'up{job="muse-verify"}': _NO_VERIFY}
 """Beginnings of the names of series that alerts read."""
