@@ -102,15 +102,14 @@ class Metrics:
         """Export how much room the stores have."""
         watch_disk(self.registry, read, self.errors)
 
-    def watch_control(self, skipped: Callable[[], int]) -> None:
-        """Export how much of the control topic could not be read."""
-        Scraped(
-            self.registry,
-            "control",
-            (c.MODEL_CONTROL_SKIPPED,),
-            lambda: [(c.MODEL_CONTROL_SKIPPED, (), skipped())],
-            self.errors,
-        )
+    def watch_control(self, skipped: Callable[[], int], refused: Callable[[], Mapping[str, bool]]) -> None:
+        """Export how much of the control topic could not be read, and in which slots what it says is refused."""
+
+        def samples() -> Iterator[Sample]:
+            yield c.MODEL_CONTROL_SKIPPED, (), skipped()
+            yield from ((c.MODEL_REFUSED, (slot,), is_refused) for slot, is_refused in refused().items())
+
+        Scraped(self.registry, "control", (c.MODEL_CONTROL_SKIPPED, c.MODEL_REFUSED), samples, self.errors)
 
     def watch_snapshots(self, read: Callable[[], SnapshotReading]) -> None:
         """Export how old snapshots are and what they cost."""

@@ -200,7 +200,7 @@ class WorkerService:
         )
         metrics.watch_stores(partial(readings.store_reading, self.plane))
         metrics.watch_disk(partial(readings.disk_reading, settings.state.directory))
-        metrics.watch_control(lambda: self._following.skipped if self._following else 0)
+        metrics.watch_control(lambda: self._following.skipped if self._following else 0, self.models.refused)
         metrics.watch_engines(self.plane.engines.stats)
         metrics.watch_models(self.models.readings)
         metrics.watch_coverage(self.models.coverages)

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION, Definition
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIRECTORY = ROOT / "deploy" / "prometheus" / "rules"
 FILES = tuple(DIRECTORY / f"{name}.yml" for name in ("recording", "slo", "causes"))
@@ -54,6 +56,11 @@ def names() -> list[str]:
 def records() -> dict[str, str]:
     """Expression by name of every recording rule."""
     return {rule["record"]: str(rule["expr"]) for group in groups() for rule in group["rules"] if "record" in rule}
+
+
+def catalogue() -> tuple[Definition, ...]:
+    """Every metric that something of ours exports."""
+    return (*CATALOGUE, *VERIFICATION)
 
 
 def only(alert: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from tests.live.world import LiveWorld
 
 POISON_PER_SECOND = 200.0
 """Five times as many as there are good ones."""
-WRITE_MILLISECONDS = 150
+WRITE_MILLISECONDS = 300
+"""A batch of behaviours is two writes."""
 BROKEN = "broken"
 TENSORS = "tensors.safetensors"
 
@@ -97,23 +98,23 @@ def _start_kafka(scene: Scene) -> None:
     scene.world.kafka.start()
 
 
-BURNS = frozenset({"MuseAvailabilityBurn", "MuseLatencyBurn", "MuseFreshnessBurn", "MuseCanaryBurn"})
-"""Who waits for an answer or for what they did is hurt, and the pages say so."""
+HURT = frozenset({"MuseAvailabilityBurn", "MuseLatencyBurn", "MuseFreshnessBurn", "MuseCanaryBurn", "MuseCanaryUnseen"})
+"""Who waits for an answer, or for what they did to count, is hurt by the fault, and the pages say so."""
 HANDED_OVER = frozenset({"MusePartitionsWithoutOwner", "MuseRebalancing", "MuseCatchUpSlow", "MuseHealthCheckFails"})
 """Partitions are nobody's until Kafka gives a silent worker up: six seconds, while a `for` of minutes lasts three."""
 
 FAULTS = (
-    Fault("worker killed", Declared(("MuseWorkerDown",), BURNS | HANDED_OVER), _kill, _start),
+    Fault("worker killed", Declared(("MuseWorkerDown",), HURT | HANDED_OVER), _kill, _start),
     Fault(
         "consumer paused",
-        Declared(("MuseBehavioursLate", "MusePartitionNotMoving"), BURNS),
+        Declared(("MuseBehavioursLate", "MusePartitionNotMoving"), HURT),
         lambda scene: scene.switch(PAUSED),
         lambda scene: scene.switch_off(PAUSED),
     ),
     Fault("poison flood", Declared(("MusePoison", "MuseDeadLetters")), _flood, _end_flood),
     Fault(
         "slow disk",
-        Declared(("MuseStoreSlow", "MuseStoreStalls"), BURNS),
+        Declared(("MuseStoreSlow", "MuseStoreStalls"), HURT),
         lambda scene: scene.switch(SLOW_DISK, str(WRITE_MILLISECONDS)),
         lambda scene: scene.switch_off(SLOW_DISK),
     ),
@@ -123,6 +124,6 @@ FAULTS = (
         _activate_broken,
         lambda scene: scene.world.models.activate(scene.world.settings, FIRST),
     ),
-    Fault("Kafka stopped", Declared(("MuseBrokersUnreachable",), BURNS), _stop_kafka, _start_kafka),
+    Fault("Kafka stopped", Declared(("MuseBrokersUnreachable",), HURT), _stop_kafka, _start_kafka),
 )
 """In the order of a drill."""

@@ -25,8 +25,9 @@ from tests.live.world import LiveWorld, Plan, live_world
 Say = Callable[[str], None]
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
 FACTOR = 60.0
-"""Windows of five minutes last five seconds, those of an hour one minute."""
-INTERVAL_SECONDS = 1.0
+"""Windows of five minutes last five seconds (or what is least), those of an hour one minute."""
+INTERVAL_SECONDS = 2.0
+"""Between two scrapes, and their time-out: a worker whose disk is slow answers after a second."""
 WINDOW_SECONDS_MIN = 5 * INTERVAL_SECONDS
 CALM_SECONDS = 10.0
 """For so long nothing may fire before a fault; longer than any `for` of a cause, divided."""
@@ -37,8 +38,8 @@ FIRE_SECONDS = 120.0
 RESOLVE_SECONDS = 120.0
 SETTLE_SECONDS = 240.0
 """Until a world is calm: workers start, share the partitions, read what they missed."""
-LINGER_SECONDS = 5.0
-"""How long a fault goes on after its last alert fired, so that what fires later is seen, too."""
+LINGER_SECONDS = 10.0
+"""How long a fault goes on after its last alert fired: an alarm must last as long, and a false one may be late."""
 LOOK_SECONDS = 0.5
 
 

@@ -30,6 +30,7 @@ def test_a_fault_that_raised_its_alert_and_true_consequences_is_right() -> None:
         (replace(RIGHT, episodes=[]), "WorkerDown did not fire"),
         (replace(RIGHT, episodes=[RIGHT.episodes[1]]), "WorkerDown did not fire"),
         (replace(RIGHT, episodes=[Episode("WorkerDown", "page", 4.0, None)]), "did not resolve"),
+        (replace(RIGHT, episodes=[Episode("WorkerDown", "page", 4.0, -3.0)]), "was gone 3 s before the repair"),
         (replace(RIGHT, episodes=[*RIGHT.episodes, Episode("Disk", "page", 1.0, 2.0)]), "Disk (page) fired and is no"),
         (replace(RIGHT, episodes=[*RIGHT.episodes, Episode("Disk", "ticket", 1.0, 2.0)]), "Disk (ticket) fired and"),
         (replace(RIGHT, episodes=[RIGHT.episodes[0], Episode("Burn", "page", 9.0, None)]), "Burn did not resolve"),
@@ -65,7 +66,7 @@ def test_times_count_from_the_fault_and_from_the_repair() -> None:
     watch.repaired = 110.0
     watch.look(117.0, [])
     assert watch.firing() == set()
-    assert watch.episodes() == [Episode("WorkerDown", "page", 4.0, 7.0), Episode("Burn", "ticket", 5.0, 0.0)]
+    assert watch.episodes() == [Episode("WorkerDown", "page", 4.0, 7.0), Episode("Burn", "ticket", 5.0, -1.0)]
 
 
 def test_an_alert_that_comes_back_has_not_resolved() -> None:

@@ -1,8 +1,8 @@
 """What a drill came to: which alerts each fault raised, when, and whether that is right.
 
-A fault is right if and only if each of its own alerts fired in time and was gone in time after the repair, nothing
-fired that was not declared for it, and no worker ended that was not meant to. A drill is right if every fault was, and
-nothing fired before the first.
+A fault is right if and only if each of its own alerts fired in time, lasted until the repair and was gone in time after
+it, nothing fired that was not declared for it, and no worker ended that was not meant to. A drill is right if every
+fault was, and nothing fired before the first.
 
 Invariant: what was not seen counts as wrong. A fault that raises nothing is wrong; so is a drill without faults.
 """
@@ -37,7 +37,8 @@ class Episode:
         alert: Its name.
         severity: Its label.
         fired: Seconds from the fault to the first look that found it firing.
-        resolved: Seconds from the repair to the first look that found it gone for good; None: it never was.
+        resolved: Seconds from the repair to the first look that found it gone for good, below 0 where that was before
+            the repair; None: it never was.
 
     """
 
@@ -81,6 +82,8 @@ class Outcome:
                 yield f"{self.fault}: {one.alert} ({one.severity}) fired and is no consequence of it"
             if one.resolved is None:
                 yield f"{self.fault}: {one.alert} did not resolve after the repair"
+            elif one.resolved < 0 and one.alert in self.declared.own:
+                yield f"{self.fault}: {one.alert} was gone {-one.resolved:.0f} s before the repair"
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Of the table: one for each of its own alerts."""

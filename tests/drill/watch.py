@@ -53,11 +53,11 @@ class AlertWatch:
         return {key for key, seen in self._seen.items() if seen.gone is None}
 
     def episodes(self) -> list[Episode]:
-        """In the order in which they fired. One that was gone before the repair resolved 0 s after it."""
+        """In the order in which they fired."""
         ordered = sorted(self._seen.items(), key=lambda pair: pair[1].first)
         return [Episode(*key, one.first - self.began, self._resolved(one)) for key, one in ordered]
 
     def _resolved(self, seen: _Seen) -> float | None:
         if seen.gone is None or self.repaired is None:
             return None
-        return max(0.0, seen.gone - self.repaired)
+        return seen.gone - self.repaired

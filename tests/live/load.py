@@ -34,7 +34,7 @@ KINDS: tuple[Mapping[str, Any], ...] = (
 """Requests are of these kinds, in turn."""
 PREFETCH: Mapping[str, Any] = {"prefetch": True}
 """Follows each round."""
-CANDIDATES = 20
+CANDIDATES = 10
 HTTP_EVERY = 5
 """Every so many-th request goes over HTTP."""
 HTTP_TIMEOUT_SECONDS = 2.0

@@ -14,6 +14,7 @@ from muse_stream.streams.clients import open_producer
 from muse_stream.streams.demo.feed import send_all
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.worker.warm_up import warm_up
 from tests.chaos.faults import everything_continues
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import ITEMS, USERS
@@ -26,6 +27,10 @@ from tests.streams.worker.installation import PROGRAM, Installation, Worker, unt
 POOL_BYTES = 1 << 24
 SHADOW_SHARE = 0.5
 CANARY_SECONDS = 1.0
+KERNELS = ("auto", 1, DIMENSION, 50)
+"""What workers search with: compiled here once, where it was never, and not by all of them at the same time."""
+EXPLAINED = 2
+"""Candidates of a request that asks why; each costs as much as all that are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ def live_world(plan: Plan, kafka: EmbeddedKafka, directory: Path) -> Iterator[Li
             models.activate(settings, SECOND, share=SHADOW_SHARE)
         fleet = Fleet(installation, kafka)
         stack.enter_context(everything_continues(fleet))
+        warm_up(*KERNELS)
         for _ in range(plan.workers):
             fleet.start(fleet.make())
         load = Load(settings, lambda: [member.worker.url for member in fleet.members], plan.rates)
@@ -137,6 +143,7 @@ def _installation(plan: Plan, kafka: EmbeddedKafka, directory: Path, models: Mod
         "items": {"spaces": {SPACE: DIMENSION}},
         "engine": {"pool_bytes": POOL_BYTES},
         "canary": {"interval_seconds": CANARY_SECONDS},
+        "serving": {"explain_candidates": EXPLAINED},
         "model": {"store": str(models.location), "threads": 1},
     }
     for name, section in plan.sections.items():
