@@ -117,7 +117,7 @@ class QualityMetrics:
         """
         self._candidates.inc(len(counts))
         self._no_vector.inc(without_vector)
-        self._found.observe_many(counts.astype(np.float64))
+        self._found.observe_many(counts)
         if cosines.shape[1]:
             self._cosine.observe_many(cosines[counts > 0, 0])
 

@@ -6,7 +6,8 @@ LABELS = frozenset(
         *("slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets, lag and canaries, digests and versions only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets, lag and the canary's silence, digests and versions
+only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
