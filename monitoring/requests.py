@@ -34,6 +34,7 @@ class RequestMetrics:
         self._predicted = counter(registry, c.REQUEST_PASS_PREDICTED)
         self._shed = counters(registry, c.REQUESTS_SHED, c.SHED_REASONS)
         self._overdue = counters(registry, c.REQUESTS_OVERDUE, c.OVERDUE_STAGES)
+        self._stale = counter(registry, c.REQUESTS_STALE)
         self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
@@ -71,6 +72,10 @@ class RequestMetrics:
         """Count what an answer came without, though it was asked for; kinds of `LEFT_OUT`."""
         for kind in kinds:
             self._left_out[kind,].inc()
+
+    def stale(self) -> None:
+        """Count an answer that was given from a copy that was not up to date."""
+        self._stale.inc()
 
     def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
         """Count one search and scoring pass that so many requests shared, what it took and what was predicted."""

@@ -15,7 +15,11 @@ VERIFIED = ("window", "retrieval", "scores")
 """Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
-REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
+REQUEST_STAGES = (
+    *("accept", "decode", "catch_up", "queue", "state_read", "gsu", "features", "esu", "explain", "encode"),
+    *("return", "produce"),
+)
+"""In their order; `accept` and `return` are waits for the event loop, `encode` includes others of the same pass."""
 LEFT_OUT = ("features", "explanation")
 """What an answer may come without: it would be too large, or for an explanation too late."""
 SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")

@@ -38,15 +38,24 @@ from muse_stream.streams.wire.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One admitted request: its partition of the behaviours topic, what it wants, and until when.
+    """One admitted request.
 
-    `deadline` is on the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+    Attributes:
+        partition: Of the behaviours topic.
+        request: What it wants.
+        deadline: On the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+        clock: Where its time goes.
+        may_stand_in: Whether it may be answered for a partition that nobody owns: nobody else will answer it.
+        late_max_seconds: How late its copy may be when it is read; None: the copy was current when it was let in.
+
     """
 
     partition: int
     request: Request
     deadline: float
     clock: StageClock
+    may_stand_in: bool = False
+    late_max_seconds: float | None = None
 
     @property
     def wants_scores(self) -> bool:
@@ -77,6 +86,7 @@ class Found:
         explaining: What an explanation is computed from, where the request wants one.
         explained: The explanation, once it is computed.
         told: The behaviours of features and explanation, where there is either.
+        stale_seconds: How late the copy was when it was read, where it was not current.
         without_vector: Candidates that have no vector.
 
     """
@@ -94,6 +104,7 @@ class Found:
     explaining: Explaining | None = None
     explained: Explained | None = None
     told: Told | None = None
+    stale_seconds: float | None = None
     without_vector: int = 0
 
 

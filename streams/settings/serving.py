@@ -31,6 +31,12 @@ class ServingSettings(Section):
     ready_wait_ms: int = Field(
         5000, ge=0, description="A request for a partition not yet caught up waits so long, then is `not_ready`."
     )
+    stale_max_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="In a rebalance a copy that is no later than this answers at once, before it has caught up; over "
+        "HTTP also one whose partition nobody owns at that moment. Such answers say how late they are. 0: never.",
+    )
     queue_max: int = Field(
         1000,
         ge=1,
@@ -109,7 +115,10 @@ class MonitoringSettings(Section):
         10_000, ge=0, description="A partition further behind its log's end than this makes the worker not ready."
     )
     stale_max_seconds: float = Field(
-        60.0, gt=0, description="A partition that was ready stays ready until it is this late: staleness is an alert."
+        600.0,
+        gt=0,
+        description="A partition that was ready stays ready, and is answered for, until it is this late, brokers that "
+        "are away included: staleness is an alert. Answers say so from 15 s on.",
     )
     heartbeat_max_seconds: float = Field(
         30.0, gt=0, description="A thread silent for longer than this makes the worker not live."

@@ -3,8 +3,12 @@
 A request or read for a user whom another worker owns is forwarded there once (header `muse-forwarded`), because only
 the owner's store is known to be current; while nobody owns the partition the answer is 503 with `Retry-After`. Errors
 are problem documents (RFC 9457) with a stable `code`.
+
+Where the settings allow it, a request is answered here for a partition that this worker owned until the rebalance under
+way: nobody else would answer it.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -13,9 +17,12 @@ import msgspec
 from aiohttp import web
 
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.worker.scored import AGAIN_SECONDS, FRESHNESS, RETRY_AFTER, UNAVAILABLE, Scored
 
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
+PASSED_ON = (FRESHNESS, RETRY_AFTER)
+"""Headers of an owner's answer that the client gets, too."""
 MAX_BODY_BYTES = 4 << 20
 """2 000 candidates with a vector of 1 024 numbers in base64 each are 2.8 MB."""
 
@@ -40,8 +47,15 @@ class Service(Protocol):
     def owner(self, partition: int) -> str | None:
         """Base URL of the partition's owner; empty for this worker, None for nobody."""
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
-        """HTTP status and answer to one request."""
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to stop."""
+
+    def stands_in(self, partition: int) -> bool:
+        """Whether this worker may answer for a partition that nobody owns at this moment."""
+
+    async def score(self, user: str, body: bytes, arrived: float) -> Scored:
+        """Answer to one request, which came at `arrived` by the clock of `time.perf_counter`."""
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
         """Profile and last behaviours of a user."""
@@ -106,6 +120,7 @@ class _Routes:
         return json_response(self._service.status())
 
     async def score(self, request: web.Request) -> web.StreamResponse:
+        arrived = time.perf_counter()
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -116,9 +131,16 @@ class _Routes:
             return problem(400, "malformed", "the body must be a JSON request with the field 'user' (text or integer)")
 
         async def here() -> web.StreamResponse:
-            status, answer = await self._service.score(str(user), body)
-            return web.Response(body=answer, status=status, content_type="application/json")
+            found = await self._service.score(str(user), body, arrived)
+            response = web.Response(
+                body=found.body, status=found.status, content_type="application/json", headers=found.headers
+            )
+            if self._service.draining:  # the client's next request had better go to another worker
+                response.force_close()
+            return response
 
+        if self._service.stands_in(self._service.partition_of_user(str(user))):
+            return await here()
         return await self._at_owner(request, str(user), body, here)
 
     async def sequence(self, request: web.Request) -> web.StreamResponse:
@@ -168,7 +190,7 @@ class _Routes:
             return await here()
         if owner is None or FORWARDED in request.headers:
             detail = f"nobody owns partition {partition} at this moment (a rebalance); try again"
-            return problem(503, "not_ready", detail, **{"Retry-After": "1"})
+            return _ask_again("not_ready", detail)
         return await _forward(request, owner, body)
 
 
@@ -181,6 +203,13 @@ async def _forward(request: web.Request, owner: str, body: bytes) -> web.StreamR
             session.request(request.method, url, data=body or None, headers={FORWARDED: "1"}) as response,
         ):
             answer = await response.read()
-            return web.Response(body=answer, status=response.status, content_type=response.content_type)
+            headers = {name: response.headers[name] for name in PASSED_ON if name in response.headers}
+            return web.Response(
+                body=answer, status=response.status, content_type=response.content_type, headers=headers
+            )
     except (aiohttp.ClientError, TimeoutError) as error:
-        return problem(503, "owner_unreachable", f"{url}: {error!r}; try again", **{"Retry-After": "1"})
+        return _ask_again("owner_unreachable", f"{url}: {error!r}; try again")
+
+
+def _ask_again(code: str, detail: str) -> web.Response:
+    return problem(UNAVAILABLE, code, detail, **{RETRY_AFTER: str(AGAIN_SECONDS)})

@@ -14,6 +14,7 @@ from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.canary import Bounds, Canary
+from muse_stream.streams.worker.draining import Drain, DrainingWorker, stop_listening
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
 from muse_stream.streams.worker.pace import measure
@@ -44,11 +45,10 @@ class _Life(faust.Service):
             self.canary.start()
 
     async def on_stop(self) -> None:
-        """Drain and close."""
+        """Close; what was taken has been answered before, see `draining`."""
         if self.canary:
             self.canary.close()
         self.watchdog.close()
-        self.service.drain()
         await self.service.stop()
 
 
@@ -69,6 +69,18 @@ def _watchdog(settings: Settings, service: WorkerService, requests: Requests) ->
         seconds=settings.app.stuck_seconds,
         on_stuck=settings.app.on_stuck,
     )
+
+
+def _drain(
+    settings: Settings, app: faust.App, service: WorkerService, requests: Requests, canary: Canary | None
+) -> Drain:
+    def refuse() -> None:
+        if canary:
+            canary.close()
+        service.drain()
+        requests.drain()
+
+    return Drain(refuse, stop_listening(app), lambda: service.posts + requests.open, settings.app.drain_seconds)
 
 
 def _canary(settings: Settings, service: WorkerService, app: faust.App) -> Canary | None:
@@ -136,5 +148,6 @@ def run(settings: Settings) -> None:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "canary": canary, "__module__": __name__})
     app.service(life)
-    worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker = DrainingWorker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker.drain = _drain(settings, app, service, requests, canary)
     worker.execute_from_commandline()

@@ -52,6 +52,7 @@ def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
             log.end_seen_ms,
             log.held_back,
             log.held_since_ms,
+            state.ready,
         )
         for topic, log in state.logs.items()
     ]

@@ -33,21 +33,22 @@ class Service(Protocol):
     """Who answers."""
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, *, arrived: float
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
         ...
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply) -> None:
         """Count an answer that the broker has."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class _Taken:
-    """An event on its way; `answered` once the broker has its answer."""
+    """An event on its way, and since when; `answered` once the broker has its answer."""
 
     event: Any
+    arrived: float
     answered: bool = False
 
 
@@ -57,8 +58,8 @@ class _InOrder:
     def __init__(self) -> None:
         self._open: deque[_Taken] = deque()
 
-    def take(self, event: Any) -> _Taken:  # noqa: ANN401 - Faust's event
-        taken = _Taken(event)
+    def take(self, event: Any, arrived: float) -> _Taken:  # noqa: ANN401 - Faust's event
+        taken = _Taken(event, arrived)
         self._open.append(taken)
         return taken
 
@@ -84,8 +85,18 @@ class Requests:
         self._places = asyncio.Semaphore(OPEN_REQUESTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._partitions: dict[int, _InOrder] = {}
-        self._early: list[Any] = []
+        self._early: list[tuple[Any, float]] = []
         self._moved: Counter[int] = Counter()
+        self._draining = False
+
+    @property
+    def open(self) -> int:
+        """How many events are taken and not answered."""
+        return len(self._tasks)
+
+    def drain(self) -> None:
+        """Take nothing more: what comes is left to the next owner."""
+        self._draining = True
 
     def moved(self, partition: int) -> int:
         """How many events of a partition were taken and how many answered, together; any thread."""
@@ -95,9 +106,9 @@ class Requests:
         """Answer for these; Faust reads them again from what is committed, and may begin before it says so."""
         self._partitions = {partition: _InOrder() for partition in partitions}
         early, self._early = self._early, []
-        for event in early:
+        for event, arrived in early:
             if event.message.generation_id == self._generation():
-                await self.take(event)
+                await self._take(event, arrived)
 
     async def suspended(self) -> None:
         """Answer nothing that was taken so far: it comes again, to this worker or another."""
@@ -105,15 +116,20 @@ class Requests:
         self._early = []
 
     async def take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
-        """Begin to answer one event; waits while too many are open."""
+        """Begin to answer one event; waits while too many are open, and for good once this worker drains."""
+        await self._take(event, time.perf_counter())
+
+    async def _take(self, event: Any, arrived: float) -> None:  # noqa: ANN401 - Faust's event
+        if self._draining:
+            await asyncio.Event().wait()
         await self._places.acquire()
         events = self._partitions.get(event.message.partition)
         if events is None:
             self._places.release()
-            self._early.append(event)
+            self._early.append((event, arrived))
             return
         self._moved[event.message.partition] += 1
-        task = asyncio.get_running_loop().create_task(self._answer(events, events.take(event)))
+        task = asyncio.get_running_loop().create_task(self._answer(events, events.take(event, arrived)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -121,17 +137,17 @@ class Requests:
         message = taken.event.message
         record = (message.key, message.value, message.partition, message.timestamp * 1e3)
         try:
-            reply = await self._service.answer(*record)
+            reply = await self._service.answer(*record, arrived=taken.arrived)
             while reply is None and self._holds(events, message.partition):
                 await asyncio.sleep(PAUSE_FIRST_SECONDS)
-                reply = await self._service.answer(*record)
+                reply = await self._service.answer(*record, arrived=taken.arrived)
             if reply is None:
                 return
-            began = time.perf_counter()
             if await self._deliver(events, message, reply):
                 events.answered(taken)
                 self._moved[message.partition] += 1
-                self._service.answered(reply, time.perf_counter() - began)
+                reply.clock.mark("produce")
+                self._service.answered(reply)
         except Exception:
             log.exception("a request was not answered; the next owner of its partition will be asked again")
         finally:

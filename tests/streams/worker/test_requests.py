@@ -23,11 +23,11 @@ class Service:
     counted: list[Reply] = field(default_factory=list)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, *, arrived: float
     ) -> Reply | None:
         return self.reply
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply) -> None:
         self.counted.append(reply)
 
 
@@ -183,12 +183,12 @@ class Paused:
     counted: list[Reply] = field(default_factory=list)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, *, arrived: float
     ) -> Reply | None:
         await self.gates[key or b""].wait()
         return REPLY
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply) -> None:
         self.counted.append(reply)
 
     async def let_go(self, *keys: bytes) -> None:
