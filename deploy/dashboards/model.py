@@ -35,7 +35,7 @@ def _models() -> Iterator[Panel]:
             means="Which model each slot runs, on how many workers. Blue marks on all boards say since when.",
             do="Two live versions outside an activation: a worker refused the new one; its log and `muse-stream "
             "models show` say why.",
-            width=10,
+            width=8,
             height=6,
         ),
         Query(
@@ -56,6 +56,18 @@ def _models() -> Iterator[Panel]:
         ),
         Query(f"time() - {least('muse_model_loaded_timestamp_seconds', LIVE)}", "live"),
     )
+    yield tile(
+        About(
+            "Refused now",
+            "none",
+            means="Workers on which what was activated last is refused or failed; they go on with what they had.",
+            do="`muse-stream models show` has each worker's reason. Activate another model, or the former one again.",
+            width=4,
+            height=6,
+            limits=((1, BAD),),
+        ),
+        Query(total("muse_model_refused", by="slot"), "{{slot}}"),
+    )
     yield bars(
         About(
             "Activations",
@@ -63,7 +75,7 @@ def _models() -> Iterator[Panel]:
             means="Attempts to bring a model into service in the time shown, by slot and how they ended.",
             do="`refused`: it cannot serve here, another must be made. `unreachable`: the store does not answer; it "
             "is tried again. `failed`: a fault of ours, see the log.",
-            width=5,
+            width=4,
             height=6,
         ),
         Query(f"{in_range('muse_model_reload_total', by='slot, outcome')} > 0", "{{slot}}: {{outcome}}"),
@@ -74,7 +86,7 @@ def _models() -> Iterator[Panel]:
             "short",
             means="Records of the control topic that could not be read, in the time shown; what ran before runs on.",
             do="Somebody writes to the control topic who should not; the log names the offset.",
-            width=5,
+            width=4,
             height=6,
             limits=((1, BAD),),
         ),

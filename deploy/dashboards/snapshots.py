@@ -14,6 +14,7 @@ BEHAVIOURS = 'topic="behaviours"'
 BEHAVIOURS = 'topic="behaviours"'
 BEHAVIOURS = 'topic="behaviours"'
 BEHAVIOURS = 'topic="behaviours"'
+BEHAVIOURS = 'topic="behaviours"'
 
 
 def copies() -> Iterator[Panel]:

@@ -75,7 +75,7 @@ def _writing() -> Iterator[Panel]:
             "Time in writes, busiest worker",
             "percentunit",
             means="Share of its time that the busiest worker spends in the database's writes, and of that what single "
-            "writes took beyond 0.1 s each. Nothing else in the worker runs meanwhile, so answers wait.",
+            "writes took beyond 0.25 s each. Nothing else in the worker runs meanwhile, so answers wait.",
             do="Stalls: the disk cannot keep up with what is written. Look for a neighbour on the disk; take a faster "
             "one, or fewer partitions on this machine.",
             limits=((1 / 300, BAD),),

@@ -20,6 +20,7 @@ PANELS_MAY_BE_EMPTY = {
     "ingest: Records held back": _HEALTHY,
     "ingest: Time of a rebalance": "the rebalance at the start lies before the window of a rate",
     "state: Time of a restore": "stores begin empty here, and nothing is there to restore",
+    "model: Activations": "models were activated before the first scrape",
     "model: Time of an activation": "models were activated before the window of a rate",
     "model: Scores: mean yesterday": _YOUNG,
     "model: Answers that were wrong": _NO_VERIFY,
@@ -29,5 +30,5 @@ PANELS_MAY_BE_EMPTY = {
 }
 """Board, panel and, where only one of its queries is meant, its legend; or an annotation of every board."""
 
-SERIES_MAY_BE_EMPTY = {"muse_verify_": _NO_VERIFY, "muse_gpu_": _NO_GPU}
+SERIES_MAY_BE_EMPTY = {"muse_verify_": _NO_VERIFY, 'up{job="muse-verify"}': _NO_VERIFY}
 """Beginnings of the names of series that alerts read."""

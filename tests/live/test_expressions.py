@@ -5,6 +5,7 @@ A histogram's quantile over a time in which nothing came is not a number, which 
 
 import math
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +17,7 @@ from tests.live.expectations import PANELS_MAY_BE_EMPTY, SERIES_MAY_BE_EMPTY
 from tests.live.prometheus import needs_prometheus
 from tests.live.query import Client
 from tests.live.world import LiveWorld
-from tests.streams.worker.installation import until
+from tests.streams.worker.installation import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.kafka, needs_prometheus, pytest.mark.timeout(300)]
 
@@ -30,21 +31,13 @@ def has_data(client: Client, expression: str) -> bool:
     return any(not math.isnan(sample.value) for sample in client.query(expression))
 
 
-def wait_for_data(world: LiveWorld, asked: dict[str, str], what: str) -> None:
-    """Until each has had data once; the load is not the same at every moment."""
-    missing = dict(asked)
-
-    def none_missing() -> bool:
-        for name, expression in list(missing.items()):
-            if has_data(world.query, expression):
-                del missing[name]
-        return not missing
-
-    try:
-        until(none_missing, what, *world.workers)
-    except AssertionError as error:
-        message = f"{what}; empty are {missing}"
-        raise AssertionError(message) from error
+def missing(world: LiveWorld, asked: dict[str, str]) -> dict[str, str]:
+    """Those without data, each asked until it has had some: the load is not the same at every moment."""
+    left, deadline = dict(asked), time.monotonic() + PATIENCE_SECONDS
+    while left and time.monotonic() < deadline and not any(worker.died() for worker in world.workers):
+        left = {name: expression for name, expression in left.items() if not has_data(world.query, expression)}
+        time.sleep(world.plan.interval_seconds)
+    return left
 
 
 def test_every_panel_has_data(world: LiveWorld, tell: Callable[[str], None]) -> None:
@@ -54,7 +47,7 @@ def test_every_panel_has_data(world: LiveWorld, tell: Callable[[str], None]) -> 
             world.query.query(one.filled)
         else:
             asked[f"{at}: {names(one)[-1]}"] = one.filled
-    wait_for_data(world, asked, "every panel has data")
+    assert missing(world, asked) == {}
     tell(f"{len(asked)} expressions of boards have data, {len(expressions()) - len(asked)} are excused")
 
 
@@ -68,8 +61,8 @@ def excused(expression: str) -> bool:
 
 def test_every_recording_rule_gives_something(world: LiveWorld, tell: Callable[[str], None]) -> None:
     asked = records()
-    wait_for_data(world, asked, "every recording rule gives something")
-    wait_for_data(world, {name: name for name in asked}, "Prometheus has recorded what they give")
+    assert missing(world, asked) == {}
+    assert missing(world, {name: name for name in asked}) == {}, "they give something, and it is not recorded"
     tell(f"{len(asked)} recording rules have data")
 
 
@@ -86,7 +79,7 @@ def test_every_alert_looks_at_series_that_there_are(world: LiveWorld, tell: Call
         for text in map(text_of, read(alert.expr).selectors):
             if not excused(text):
                 asked[f"{alert}: {text}"] = text
-    wait_for_data(world, asked, "every series that an alert reads is there")
+    assert missing(world, asked) == {}
     tell(f"{len(alerts())} alerts look at {len(asked)} series that are there")
 
 
