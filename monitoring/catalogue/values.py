@@ -2,11 +2,11 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "commit", "cuda", "digest", "kind", "outcome", "partition", "reader", "reason", "role"),
-        *("slot", "space", "stage", "topic", "torch", "version", "what"),
+        *("backend", "check", "commit", "cuda", "digest", "kind", "level", "outcome", "partition", "reader", "reason"),
+        *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets, lag, canaries, digests and versions only on `_info`."""
+"""Label names that a metric may have; `partition` on offsets, lag and canaries, digests and versions on `_info` alone."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
