@@ -18,6 +18,7 @@ import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import (
+    Canaries,
     CaughtUp,
     Health,
     Heartbeats,
@@ -38,6 +39,8 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.tracing.context import TraceContext
 from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
+from muse_stream.streams.wire.canary import is_canary
+from muse_stream.streams.wire.ids import is_reserved
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
@@ -119,6 +122,12 @@ class WorkerService:
         self._in_flight = 0
         self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
+        self.canaries = Canaries(
+            self.metrics_registry.canary,
+            interval_seconds=settings.canary.interval_seconds,
+            timeout_seconds=settings.canary.timeout_seconds,
+        )
+        self.canary_answered: Callable[[Reply], None] = lambda reply: None
         self._watch()
 
     def _parts(self) -> Parts:
@@ -181,6 +190,7 @@ class WorkerService:
         settings, metrics = self._settings, self.metrics_registry
         read_ingest = partial(readings.ingest_reading, self.plane, settings)
         metrics.watch_ingest(read_ingest)
+        metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
             in_flight=lambda: self._in_flight,
             queued=lambda: self.desk.depth,
@@ -276,14 +286,18 @@ class WorkerService:
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
         more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in, "trace": trace.id}
-        self._in_flight += 1
+        counted = not is_reserved(key)
+        self._in_flight += counted
         try:
             return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms, **more)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= counted
 
     def answered(self, reply: Reply, trace: Trace = UNTRACED) -> None:
-        """Count an answer that the client has, or the broker for it."""
+        """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
+        if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
+            self.canary_answered(reply)
+            return
         stages, seconds = reply.clock.seconds, reply.clock.elapsed()
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)

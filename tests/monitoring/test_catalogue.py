@@ -49,7 +49,7 @@ def test_help_is_a_sentence(definition: Definition) -> None:
 def test_labels_are_from_the_closed_list(definition: Definition) -> None:
     assert set(definition.labels) <= LABELS
     if "partition" in definition.labels:
-        assert re.search("offset|watermark|lag|held_back", definition.name)
+        assert re.search("offset|watermark|lag|held_back|canary_unseen", definition.name)
     if {"version", "digest"} & set(definition.labels):
         assert definition.name.endswith("_info")
 

@@ -150,6 +150,7 @@ def idle() -> IngestReading:
 def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics = bare_metrics()
     metrics.watch_ingest(ingest)
+    metrics.watch_canary(lambda: {0: 2.5})
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1, saturation=lambda: 0.25)
     metrics.watch_logs(RepeatLimit().reading)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
