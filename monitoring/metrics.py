@@ -21,6 +21,7 @@ from muse_stream.monitoring.canary import CanaryMetrics, watch_canary
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
+from muse_stream.monitoring.later import Folds
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
     DiskReading,
@@ -63,11 +64,12 @@ class Metrics:
         self.enabled = enabled
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        folds = Folds(self.registry)
         self.errors = ScrapeErrors(self.registry)
         self.freshness = FreshnessMetrics(self.registry)
-        self.ingest = IngestMetrics(self.registry, self.freshness, reasons=reasons, topics=topics)
-        self.requests = RequestMetrics(self.registry, outcomes=outcomes)
-        self.quality = QualityMetrics(self.registry)
+        self.ingest = IngestMetrics(self.registry, folds, self.freshness, reasons=reasons, topics=topics)
+        self.requests = RequestMetrics(self.registry, folds, outcomes=outcomes)
+        self.quality = QualityMetrics(self.registry, folds)
         self.canary = CanaryMetrics(self.registry)
         self.reloads = ReloadMetrics(self.registry)
         self.restores = RestoreMetrics(self.registry)
