@@ -30,7 +30,7 @@ def test_an_endpoint_without_the_extra_is_refused(monkeypatch: pytest.MonkeyPatc
     for name in [name for name in sys.modules if name.startswith("muse_stream.streams.tracing.otlp")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    settings = Settings(tracing={"endpoint": ENDPOINT})  # type: ignore[arg-type]
+    settings = Settings(tracing={"endpoint": ENDPOINT})
     with pytest.raises(SettingsError, match=r"install the extra 'muse-stream\[otel\]', or unset it"):
         open_tracing(settings, "1")
 
