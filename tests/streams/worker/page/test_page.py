@@ -8,7 +8,7 @@ import pytest
 from tests.streams.worker.installation import Worker
 from tests.streams.worker.page.browser import Browser, Page
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 SHOTS = Path(os.environ["SCREENSHOTS"]) if "SCREENSHOTS" in os.environ else None
 """Where pictures are kept; without it they are taken and thrown away."""
 NOT_OK = "[...document.querySelectorAll('.badge')].map(one => one.className).filter(one => !one.includes('ok'))"
