@@ -1,8 +1,8 @@
 """The last warnings and errors, and the last dead letters, for people who look at a worker's page.
 
 Invariant: bounded, folded, and nobody's data: a repeat counts into its first copy; of a log line of ours the text and
-its numbers are kept, of another library's only the form without its values (they may be a record's key), of an
-exception only its kind and place; of a dead letter only where the record lies.
+its numbers are kept, of another library's the text without arguments, numbers and what is quoted (they may be a
+record's key), of an exception only its kind and place; of a dead letter only where the record lies.
 """
 
 import logging
@@ -23,7 +23,11 @@ TEXT_MAX = 600
 _OWN = "muse_stream."
 _COUNTS = ("candidates", "history", "partition", "records")
 """Whole numbers that are no ids."""
-_VALUE = re.compile(r"%(\(\w+\))?[-#0 +]*\d*(\.\d+)?[a-zA-Z]")
+_VALUE = re.compile(
+    r"%(\(\w+\))?[-#0 +]*\d*(\.\d+)?[a-zA-Z]"  # an argument's place
+    r"|b?'[^']*'|b?\"[^\"]*\"|<[^>]*>"
+    r"|\b[\w.-]*\d[\w.-]*"  # a word with a digit
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ def test_what_other_libraries_say_is_kept_without_its_values(journal: Journal) -
     FOREIGN.error("cannot decode key %r", b"user-17850")
     (line,) = journal.last()
     assert line.text == "cannot decode key …"
+    FOREIGN.error(f"cannot decode {b'anna'!r} of user-17850, waits for {0.25}s")
+    assert journal.last()[0].text == "cannot decode … of …, waits for …"
 
 
 def test_numbers_of_a_line_are_kept_and_ids_are_not(journal: Journal) -> None:

@@ -8,10 +8,9 @@ import pytest
 from tests.streams.worker.installation import Worker
 from tests.streams.worker.page.browser import Browser, Page
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 SHOTS = Path(os.environ["SCREENSHOTS"]) if "SCREENSHOTS" in os.environ else None
 """Where pictures are kept; without it they are taken and thrown away."""
-NOT_OK = "[...document.querySelectorAll('.badge')].map(one => one.className).filter(one => !one.includes('ok'))"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +30,11 @@ def test_it_shows_this_worker(page: Page, worker: Worker) -> None:
     assert states == ["ready"] * 4
     assert "bad json" in page.text("#letters")
     assert "partition " in page.text("#letters")
-    assert page.value(f"({NOT_OK}).filter(one => one.includes('wrong'))") == []
+    assert page.text(".card:first-child .badge") == "yes"
     assert page.text("#models").count("model") >= 1
     stages = page.value("[...document.querySelectorAll('#stages tbody td:first-child')].map(one => one.innerText)")
-    assert stages[0] == "decode"
-    assert stages[-2:] == ["produce", "whole"]
+    assert {"decode", "gsu", "esu", "encode", "produce"} < set(stages)
+    assert stages[-1] == "whole"
 
 
 def test_it_lives(page: Page) -> None:
