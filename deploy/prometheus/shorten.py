@@ -1,7 +1,8 @@
 """Rule files with shorter windows, so that a drill of minutes tries the very rules that are shipped.
 
-Every range (`[5m]`), `offset`, `for` and evaluation interval is divided by one factor; expressions, names, labels and
-thresholds stay as they are. So `job:availability:ratio_rate1h` of a file shortened by 60 is a ratio over one minute.
+Every range (`[5m]`), `offset`, `for` and evaluation interval is divided by one factor, and so are the seconds in
+`30 * sum_over_time(...)`, which counts events by the rate of each evaluation. All else of an expression, names, labels
+and thresholds, stays as it is. So `job:availability:ratio_rate1h` of a file shortened by 60 is a ratio over one minute.
 
     python -m deploy.prometheus.shorten --factor 20 --least 4 --into DIRECTORY deploy/prometheus/rules/*.yml
 """
@@ -19,6 +20,8 @@ UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w
 _PART = r"\d+(?:ms|[smhdwy])"
 _WINDOW = re.compile(rf"(?P<before>\[|:|\boffset\s+-?)(?P<time>(?:{_PART})+)(?=\]|:|\s|$|\))")
 """A range, the step of a subquery, or an offset."""
+_WEIGHT = re.compile(r"\b(?P<seconds>\d+) \* (?=sum_over_time\()")
+"""Seconds that each recorded rate stands for where rates are summed to a count: the evaluation interval."""
 
 
 def milliseconds(time: str) -> int:
@@ -55,7 +58,8 @@ def shortened(text: str, factor: float, *, window_seconds_min: float = 0.0) -> s
         if "interval" in group:
             group["interval"] = _divided(group["interval"], factor)
         for rule in group["rules"]:
-            rule["expr"] = _WINDOW.sub(window, str(rule["expr"]))
+            expression = _WINDOW.sub(window, str(rule["expr"]))
+            rule["expr"] = _WEIGHT.sub(lambda found: f"{int(found['seconds']) / factor:g} * ", expression)
             if "for" in rule:
                 rule["for"] = _divided(rule["for"], factor)
     shorter: str = yaml.safe_dump(document, sort_keys=False, width=1_000)

@@ -32,6 +32,7 @@ from muse_stream.streams.serving.shed import (
 )
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.answers import Answer, Part, Status, encode_answer
+from muse_stream.streams.wire.ids import is_reserved
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class Copies(Protocol):
 
     def ready(self, partition: int) -> bool:
         """Whether the copy has reached the end of the log as read at its assignment."""
+        ...
+
+    def note_request(self) -> None:
+        """A request is being served: what else goes on is to leave room for it."""
         ...
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
@@ -194,7 +199,7 @@ class Desk:
         refusal = self._refusal(request, age_ms, partition)
         if refusal is not None:
             return _reply(refusal, clock)
-        if in_share(request.user, self._limits.features_share):
+        if in_share(request.user, self._limits.features_share) and not is_reserved(request.user_text):
             request = replace(request, features=True)
         deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
         return await self._compute(Ask(partition, request, deadline, clock))
@@ -215,7 +220,7 @@ class Desk:
 
     async def _in_turn(self, ask: Ask) -> _Result | Answer:
         """What a pass gave, or that there is too much to do for one."""
-        watch, prefetch = self._watch, not len(ask.request.items)
+        watch, prefetch = self._watch_of(ask.request), not len(ask.request.items)
         try:
             result = await self._batcher.submit(ask, self._predictions.claim(ask, time.perf_counter()))
             if isinstance(result, ExpiredError):
@@ -238,7 +243,7 @@ class Desk:
     def _refusal(self, request: Request, age_ms: float, partition: int) -> Answer | None:
         allowed_ms = self._deadline_ms(request)
         if age_ms >= allowed_ms:
-            self._watch.overdue(OverdueStage.ARRIVAL)
+            self._watch_of(request).overdue(OverdueStage.ARRIVAL)
             message = f"the request is {age_ms:.0f} ms old and was worth computing for {allowed_ms} ms"
             return answers.refused(request, Status.EXPIRED, "expired", message)
         if request.want != "retrieved" and len(request.items) and not self._has_model():
@@ -270,14 +275,22 @@ class Desk:
                 message = f"partition {ask.partition} is still catching up here; ask again"
                 return answers.refused(ask.request, Status.NOT_READY, "catching_up", message)
             await asyncio.sleep(READY_POLL_SECONDS)
+        if not is_reserved(ask.request.user_text):
+            self._copies.note_request()
         return None
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
         """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
         return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
 
+    def _watch_of(self, request: Request) -> Watch:
+        """Who counts a request; nobody does where it is the canary's."""
+        return NOBODY if is_reserved(request.user_text) else self._watch
+
     def _learn(self, passed: Passed[Ask, _Result | ExpiredError]) -> None:
-        self._watch.passed(len(passed.items), passed.ms / 1e3, passed.predicted_ms / 1e3)
+        counted = sum(not is_reserved(ask.request.user_text) for ask in passed.items)
+        if counted:
+            self._watch.passed(counted, passed.ms / 1e3, passed.predicted_ms / 1e3)
         self._predictions.learn(passed.items, list(map(_length, passed.results)), passed.ms)
 
     def _finish(self, ask: Ask, found: Found | Exception) -> _Result | ExpiredError:

@@ -37,7 +37,7 @@ from muse_stream.streams.settings.sections import (
     StateSettings,
     TopicSettings,
 )
-from muse_stream.streams.settings.serving import HttpSettings, MonitoringSettings, ServingSettings
+from muse_stream.streams.settings.serving import CanarySettings, HttpSettings, MonitoringSettings, ServingSettings
 from muse_stream.streams.settings.snapshots import SnapshotSettings
 
 PREFIX = "MUSE_"
@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = Field(default_factory=ServingSettings, description=ServingSettings.__doc__)
     http: HttpSettings = Field(default_factory=HttpSettings, description=HttpSettings.__doc__)
     monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings, description=MonitoringSettings.__doc__)
+    canary: CanarySettings = Field(default_factory=CanarySettings, description=CanarySettings.__doc__)
 
     @field_validator("actions")
     @classmethod

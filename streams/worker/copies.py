@@ -65,12 +65,7 @@ class OwnedCopies:
         """Whether everything that is owned is ready, but for what has stopped."""
         states = {partition: self._ingest.state(partition) for partition in self.owned}
         stopped = {partition for partition, state in states.items() if state is not None and state.error}
-        return all(map(self._current, self.owned - stopped))
-
-    def _current(self, partition: int) -> bool:
-        state = self._ingest.state(partition)
-        caught_up = state is not None and state.ready and state.serving
-        return caught_up and partition in self.owned & self._taken and self._items_ready()
+        return all(map(self.ready, self.owned - stopped))
 
     def serves(self, partition: int) -> bool:
         """Whether this worker is the owner."""
@@ -78,10 +73,13 @@ class OwnedCopies:
 
     def ready(self, partition: int) -> bool:
         """Whether the owner's copy has reached the end of the log as read at its assignment, and items are loaded."""
-        ready = self._current(partition)
-        if ready:
-            self._ingest.note_request()
-        return ready
+        state = self._ingest.state(partition)
+        caught_up = state is not None and state.ready and state.serving
+        return caught_up and partition in self.owned & self._taken and self._items_ready()
+
+    def note_request(self) -> None:
+        """Let ingest leave room for requests for the next seconds."""
+        self._ingest.note_request()
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
         """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""

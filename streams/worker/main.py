@@ -13,6 +13,7 @@ from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
+from muse_stream.streams.worker.canary import Bounds, Canary
 from muse_stream.streams.worker.http import add_routes
 from muse_stream.streams.worker.observing import SummaryLog
 from muse_stream.streams.worker.pace import measure
@@ -33,14 +34,19 @@ class _Life(faust.Service):
 
     service: WorkerService
     watchdog: Watchdog
+    canary: Canary | None
 
     async def on_start(self) -> None:
         """Begin to read and compute."""
         self.service.start()
         self.watchdog.start()
+        if self.canary:
+            self.canary.start()
 
     async def on_stop(self) -> None:
         """Drain and close."""
+        if self.canary:
+            self.canary.close()
         self.watchdog.close()
         self.service.drain()
         await self.service.stop()
@@ -63,6 +69,19 @@ def _watchdog(settings: Settings, service: WorkerService, requests: Requests) ->
         seconds=settings.app.stuck_seconds,
         on_stuck=settings.app.on_stuck,
     )
+
+
+def _canary(settings: Settings, service: WorkerService, app: faust.App) -> Canary | None:
+    """None where the settings turn it off."""
+    wanted = settings.canary
+    if not wanted.interval_seconds:
+        return None
+    bounds = Bounds(wanted.interval_seconds, wanted.timeout_seconds)
+    send = faust_app.sender(app)
+    canary = Canary(send, settings.topics, service.canaries, service.plane, service.copies.ready, bounds)
+    service.canary_answered = canary.answered
+    faust_app.follow_assignment(app, settings.topics.requests, canary)
+    return canary
 
 
 SWITCH_SECONDS = 0.0005
@@ -110,11 +129,12 @@ def run(settings: Settings) -> None:
     watchdog = _watchdog(settings, service, requests)
     faust_app.follow_assignment(app, topics.requests, watchdog)
     service.watched_by(watchdog)
+    canary = _canary(settings, service, app)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
-    life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "__module__": __name__})
+    life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "canary": canary, "__module__": __name__})
     app.service(life)
     worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
     worker.execute_from_commandline()

@@ -20,6 +20,7 @@ import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import (
+    Canaries,
     CaughtUp,
     CheckResult,
     Health,
@@ -38,6 +39,8 @@ from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.wire.answers import Status
+from muse_stream.streams.wire.canary import is_canary
+from muse_stream.streams.wire.ids import is_reserved
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
@@ -122,6 +125,12 @@ class WorkerService:
         self._health.add("search_thread", Probe.LIVE, beats.check)
         self._in_flight = 0
         self.owner_of: Callable[[int], str | None] = lambda partition: None
+        self.canaries = Canaries(
+            self.metrics_registry.canary,
+            interval_seconds=settings.canary.interval_seconds,
+            timeout_seconds=settings.canary.timeout_seconds,
+        )
+        self.canary_answered: Callable[[Reply], None] = lambda reply: None
         self._watch()
 
     def _parts(self) -> Parts:
@@ -183,6 +192,7 @@ class WorkerService:
         settings, metrics = self._settings, self.metrics_registry
         read_ingest = partial(readings.ingest_reading, self.plane, settings)
         metrics.watch_ingest(read_ingest)
+        metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
             in_flight=lambda: self._in_flight,
             queued=lambda: self.desk.depth,
@@ -190,7 +200,7 @@ class WorkerService:
         )
         metrics.watch_stores(partial(readings.store_reading, self.plane))
         metrics.watch_disk(partial(readings.disk_reading, settings.state.directory))
-        metrics.watch_control(lambda: self._following.skipped if self._following else 0)
+        metrics.watch_control(lambda: self._following.skipped if self._following else 0, self.models.refused)
         metrics.watch_engines(self.plane.engines.stats)
         metrics.watch_models(self.models.readings)
         metrics.watch_coverage(self.models.coverages)
@@ -264,14 +274,18 @@ class WorkerService:
         self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
-        self._in_flight += 1
+        counted = not is_reserved(key)
+        self._in_flight += counted
         try:
             return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= counted
 
     def answered(self, reply: Reply, produce_seconds: float) -> None:
-        """Count an answer that the client has, or the broker for it."""
+        """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
+        if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
+            self.canary_answered(reply)
+            return
         stages = {**reply.stages, "produce": produce_seconds}
         seconds = reply.seconds + produce_seconds
         sizes = {"candidates": reply.candidates, "history": reply.history_length}

@@ -49,6 +49,11 @@ def test_ranges_offsets_and_waits_are_divided_and_nothing_else() -> None:
     assert alert["for"] == "10000ms"
 
 
+def test_the_seconds_that_a_recorded_rate_stands_for_are_divided() -> None:
+    text = RULES.replace('sum(rate(a_total{le="5m"}[5m]))', "30 * sum_over_time(job:bad_rate5m[1h])")
+    assert first(shortened(text, 60))["expr"].startswith("0.5 * sum_over_time(job:bad_rate5m[60000ms]) / ")
+
+
 def test_no_range_falls_below_the_least_and_none_becomes_longer() -> None:
     assert "[12000ms]" in first(shortened(RULES, 60, window_seconds_min=12))["expr"]
     assert "[300000ms]" in first(shortened(RULES, 60, window_seconds_min=10_000))["expr"]

@@ -62,7 +62,7 @@ def _standing() -> dict[str, Course]:
         **everywhere("muse_store_disk_size_bytes", still(100 * GIB)),
         **everywhere("muse_store_disk_free_bytes", still(60 * GIB)),
         **everywhere("muse_snapshot_age_seconds", still(3600)),
-        **everywhere("muse_model_reload_total", steady(0), slot="live", outcome="refused"),
+        **everywhere("muse_model_refused", still(0), slot="live"),
         **everywhere("muse_log_lines_total", steady(0), level="error"),
         **everywhere("muse_canary_sent_total", steady(0.4)),
         **everywhere("muse_canary_freshness_seconds_count", steady(0.4)),

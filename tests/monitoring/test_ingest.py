@@ -112,6 +112,20 @@ def test_lag_offsets_and_assignment_are_read_when_scraped() -> None:
     assert value(metrics, "muse_ingest_lag_seconds", **one) == 62
 
 
+def test_the_worst_partition_stands_out_while_all_others_are_busy_and_read() -> None:
+    metrics, consumer = bare_metrics(), Consumer()
+    metrics.watch_ingest(consumer.read, clock=lambda: consumer.now_ms / 1000)
+    consumer.lags = [LagReading("behaviours", number, 10, 10) for number in range(20)]
+    metrics.exposition()
+    for second in range(1, 61):
+        consumer.now_ms += 1_000
+        read = [LagReading("behaviours", number, 10 + second, 10 + second) for number in range(19)]
+        consumer.lags = [*read, LagReading("behaviours", 19, 10, 10 + second, NOW - 1)]
+        metrics.exposition()
+    found = [value(metrics, "muse_ingest_lag_seconds", topic="behaviours", partition=str(n)) for n in range(20)]
+    assert found == [0.0] * 19 + [60.0]
+
+
 def test_stopped_partitions_are_counted_by_reason() -> None:
     metrics, stops = bare_metrics(), [StopReading("position", "one"), StopReading("position", "two")]
     metrics.watch_ingest(lambda: IngestReading(3, 0, 1, 2, [], stops))

@@ -152,7 +152,7 @@ class Keeper:
         elif reason:
             stays = f"{self._slot.running.name} stays" if self._slot.running else "the slot stays empty"
             log.error("slot %s: %s is not used (%s), %s: %s", self._slot.name, target, outcome, stays, reason)
-            self._slot.refusal = Refusal(target, reason)
+            self._slot.refusal = Refusal(target, reason, is_retried=outcome is Outcome.UNREACHABLE)
         self._changed()
         self._means.engines.close_unused()
         if outcome is not Outcome.SWAPPED:

@@ -82,22 +82,11 @@ MODELS: Mapping[str, Sequence[Case]] = {
     "MuseModelRefused": (
         Case(
             "three workers refuse one model: one alert",
-            _reloads("refused", Rate(0, 1 / 60)),
-            [{"slot": "live", "outcome": "refused"}],
-            minutes=(20, 1, 20),
+            everywhere("muse_model_refused", Level(0, 1), slot="live"),
+            [{"slot": "live"}],
+            minutes=(20, 20, 1),
         ),
-        Case(
-            "a worker refuses it as it starts, before it is first scraped",
-            {on("w1", "muse_model_reload_total", slot="live", outcome="refused"): Level(None, 1)},
-            [{"slot": "live", "outcome": "refused"}],
-            minutes=(20, 5, 20),
-        ),
-        Case(
-            "it was refused long ago",
-            {on("w1", "muse_model_reload_total", slot="live", outcome="refused"): still(1)},
-            minutes=(20, 20, 0),
-        ),
-        Case("a model is swapped in", _reloads("swapped", Rate(0, 1 / 60)), minutes=(20, 1, 20)),
+        Case("a model is swapped in", everywhere("muse_model_refused", still(0), slot="live")),
     ),
     "MuseModelStoreUnreachable": (
         Case("it does not answer", _reloads("unreachable", Rate(0, 1 / 60)), [{"slot": "live"}], (20, 20, 30)),

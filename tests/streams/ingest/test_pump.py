@@ -11,6 +11,8 @@ from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import ask_logs
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.wire.canary import canary_users
+from muse_stream.streams.wire.ids import id_of
 from tests.streams.ingest.fakes import (
     BEHAVIOURS,
     COUNT,
@@ -100,6 +102,21 @@ def test_erased_users_leave_the_engine_before_the_rows_come(bench: Bench) -> Non
     assert bench.engine.told == [("drop", [user]), ("append", [user])]
     assert items_of(bench.stores[0], user) == [6]
     assert bench.stats[0].erased == 1
+
+
+def test_a_canary_is_stored_and_in_no_figure_but_the_rows(bench: Bench) -> None:
+    user, canary = users_of(0, 1)[0], canary_users(COUNT)[0].encode()
+    value = b'{"item":9,"time_ms":1700000000000,"action":0}'
+    for key, sent in ((canary, None), (canary, value), (canary, value), (canary, None), (canary, value)):
+        bench.log.add((BEHAVIOURS, 0), key, sent)
+    bench.log.behaviour(user, 5)
+    bench.open(0)
+    bench.turn()
+    assert items_of(bench.stores[0], id_of(canary.decode())) == [9]
+    (stats,) = bench.stats
+    assert (stats.records, stats.rows, stats.applied, stats.erased, stats.rejects) == (6, 6, 1, 0, {})
+    assert stats.event_time_ms.tolist() == [1_700_000_000_005]
+    assert len(stats.broker_time_ms) == 1
 
 
 def test_profiles_are_stored_with_their_own_position(bench: Bench) -> None:
