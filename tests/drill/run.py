@@ -111,6 +111,8 @@ class Drill:
         self._settle()
         self.report.before = self._quiet()
         for fault in faults:
+            if self.report.outcomes and self.report.outcomes[-1].trouble:
+                self._settle()
             self.report.outcomes.append(self.one(fault))
             self.report.seconds = time.monotonic() - began
         return self.report
