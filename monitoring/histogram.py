@@ -17,15 +17,12 @@ from prometheus_client.utils import floatToGoString
 
 from muse_stream.monitoring.catalogue import Definition
 
-NOTHING = np.empty(0)
 FOLD_ROWS = 8_192
 """Arrays wait until there are so many values: folding costs as much for ten values as for a thousand."""
 ROWS_PER_BOUND = 256
 """A comparison of so many values with one bound takes as long as the search for their buckets, about 2 us."""
 
 Values = NDArray[np.floating | np.integer]
-Prepare = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From values as they were given to values as they are counted."""
 
 
 class ArrayHistogram:
@@ -33,16 +30,18 @@ class ArrayHistogram:
 
     Args:
         bounds: Upper bounds, rising; +Inf is implied.
-        prepare: Done to arrays, all that wait at once, before they are counted.
+
+    Attributes:
+        before_reading: Called before a `snapshot`: brings what waits elsewhere.
 
     """
 
-    def __init__(self, bounds: Sequence[float], prepare: Prepare | None = None) -> None:
+    def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = tuple(bounds)
-        self._edges = np.array(bounds, np.float64)
+        self._edges: Values = np.array(bounds, np.float64)
         self._counts = np.zeros(len(self.bounds) + 1, np.int64)
         self._sum = 0.0
-        self._prepare = prepare
+        self.before_reading: Callable[[], None] = lambda: None
         self._waiting: list[Values] = []
         self._rows_waiting = 0
         self._lock = threading.Lock()
@@ -66,23 +65,26 @@ class ArrayHistogram:
 
     def _fold(self) -> None:
         """Count what waits; inside the lock."""
-        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
-        values = np.concatenate(waiting, dtype=np.float64) if waiting else NOTHING
-        if not len(values):
+        if not self._waiting:
             return
-        if self._prepare:
-            values = self._prepare(values)
-        total = float(values.sum())
-        if total != total:  # noqa: PLR0124
-            values = values[~np.isnan(values)]
-            total = float(values.sum())
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        values, total = self._prepared(np.concatenate(waiting) if len(waiting) > 1 else waiting[0])
         if len(values):
             self._counts += self._bucketed(values)
             self._sum += total
 
-    def _bucketed(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _prepared(self, values: Values) -> tuple[Values, float]:
+        """Values to compare with the edges, and their sum."""
+        values = values.astype(np.float64, copy=False)
+        total = float(values.sum())
+        if total != total:  # noqa: PLR0124
+            values = values[~np.isnan(values)]
+            total = float(values.sum())
+        return values, total
+
+    def _bucketed(self, values: Values) -> NDArray[np.int64]:
         """Counts per bucket of `[n]` values, n > 0: one pass per bound that lies among them, or a search for each."""
-        first, last = (bisect_left(self.bounds, float(edge)) for edge in (values.min(), values.max()))
+        first, last = np.searchsorted(self._edges, [values.min(), values.max()]).tolist()
         if (last - first) * ROWS_PER_BOUND > len(values):
             return np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
         upto = [int(np.count_nonzero(values <= edge)) for edge in self._edges[first:last]]
@@ -92,6 +94,7 @@ class ArrayHistogram:
 
     def snapshot(self) -> tuple[NDArray[np.int64], float]:
         """Return a copy of the counts per bucket `[bounds + 1] int64` (not cumulative) and the sum of values."""
+        self.before_reading()
         with self._lock:
             self._fold()
             return self._counts.copy(), self._sum
@@ -108,6 +111,19 @@ class ArrayHistogram:
         if since is not None:
             counts = counts - since
         return quantile(self.bounds, counts, share)
+
+
+class AgeHistogram(ArrayHistogram):
+    """Arrays are whole milliseconds, and so are the bounds; one below zero, by a clock that runs ahead, counts as 0."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        super().__init__(bounds)
+        self._edges = np.rint(np.array(bounds) * 1e3).astype(np.int64)
+
+    def _prepared(self, values: Values) -> tuple[Values, float]:
+        if len(values) and values.min() < 0:
+            values = np.maximum(values, 0)
+        return values, float(values.sum()) * 1e-3
 
 
 def quantile(bounds: Sequence[float], counts: NDArray[np.int64], share: float) -> float | None:
@@ -132,7 +148,7 @@ class HistogramFamily(Collector):
         registry: Where it is exported.
         definition: Name, help, label names, bounds.
         values: Label values of each series; one series without labels by default.
-        prepare: Done to arrays before they are counted.
+        kind: Of the series.
 
     """
 
@@ -141,12 +157,10 @@ class HistogramFamily(Collector):
         registry: CollectorRegistry,
         definition: Definition,
         values: Iterable[tuple[str, ...]] = ((),),
-        prepare: Prepare | None = None,
+        kind: type[ArrayHistogram] = ArrayHistogram,
     ) -> None:
         self.definition = definition
-        self.series: Mapping[tuple[str, ...], ArrayHistogram] = {
-            value: ArrayHistogram(definition.buckets, prepare) for value in values
-        }
+        self.series: Mapping[tuple[str, ...], ArrayHistogram] = {value: kind(definition.buckets) for value in values}
         bounds = (*definition.buckets, float("inf"))
         self._names = [str(floatToGoString(bound)) for bound in bounds]  # type: ignore[no-untyped-call]
         registry.register(self)

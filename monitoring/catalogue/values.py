@@ -2,12 +2,11 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "commit", "cuda", "digest", "kind", "outcome", "partition", "reader", "reason", "role"),
-        *("slot", "space", "stage", "topic", "torch", "version", "what"),
+        *("backend", "check", "commit", "cuda", "digest", "kind", "level", "outcome", "partition", "reader", "reason"),
+        *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets, lag and the canary's silence, digests and versions
-only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets, lag, canaries; digests, versions only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")

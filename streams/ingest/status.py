@@ -3,7 +3,7 @@
 Invariant: everything here is data; monitoring and health subscribe to it and ingest knows neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from muse_stream.state.errors import IdentityError, StoreOpenError, StoreWriteError
 from muse_stream.streams.errors import LogMismatchError, PositionError
+from muse_stream.streams.records import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class BatchStats:
         decode_seconds: Time spent on decoding.
         store_seconds: Time spent in the store's write.
         engine_seconds: Time spent on telling the engine.
+        headers: Those of the records read; None where a record has none.
 
     """
 
@@ -57,6 +59,7 @@ class BatchStats:
     decode_seconds: float
     store_seconds: float
     engine_seconds: float
+    headers: Sequence[Headers | None] = ()
 
 
 class Phase(StrEnum):

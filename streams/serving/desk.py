@@ -9,6 +9,7 @@ because the next owner will answer.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from muse_stream.streams.errors import PartitionNotHereError
@@ -102,6 +103,7 @@ class Desk:
         limits: Bounds.
         has_model: Whether a model is in service.
         watch: Counts passes, requests that are shed, deadlines that passed.
+        first: Entered while a pass is computed, in the desk's thread: what can wait does.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
 
     """
@@ -115,6 +117,7 @@ class Desk:
         *,
         has_model: Callable[[], bool],
         watch: Watch = NOBODY,
+        first: AbstractContextManager[None] | None = None,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._pipeline = pipeline
@@ -125,6 +128,7 @@ class Desk:
         self._now_ms = now_ms
         self._explainer = Explainer(self._fitting)
         self._watch = watch
+        self._first = first or nullcontext()
         self.costs = CostModel()
         self._predictions = Predictions(self.costs)
         self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
@@ -168,6 +172,7 @@ class Desk:
         broker_time_ms: float,
         arrived: float | None = None,
         may_stand_in: bool = False,
+        trace: str | None = None,
     ) -> Reply | None:
         """Answer one request.
 
@@ -179,6 +184,7 @@ class Desk:
             arrived: When it came to this worker, on the clock of `time.perf_counter`; None: just now.
             may_stand_in: Whether nobody else will ever answer it, so that a partition that has just left and that
                 nobody owns yet may be answered for.
+            trace: Id of the trace that it belongs to, for log lines.
 
         Returns:
             The reply, or None: the partition is not ours any more and its next owner answers.
@@ -197,7 +203,7 @@ class Desk:
         if in_share(request.user, self._limits.features_share) and not is_reserved(request.user_text):
             request = replace(request, features=True)
         deadline = time.perf_counter() + (self._deadline_ms(request) - age_ms) / 1e3
-        reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in))
+        reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in, trace=trace))
         clock.mark("return")
         return reply
 
@@ -211,7 +217,7 @@ class Desk:
         except PartitionNotHereError as error:
             reply = error
         except Exception:
-            log.exception("a pass failed")
+            log.exception("a pass failed", extra=ask.names)
             reply = answers.faulty(ask.request)
         if isinstance(reply, PartitionNotHereError):
             return None
@@ -256,9 +262,10 @@ class Desk:
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
         """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
-        late, judged = self._readiness.late(asks), self._readiness.judged
-        found = zip(asks, self._pipeline(asks), strict=True)
-        return [self._finish(ask, judged(ask, one, late[ask.partition])) for ask, one in found]
+        with self._first:
+            late, judged = self._readiness.late(asks), self._readiness.judged
+            found = zip(asks, self._pipeline(asks), strict=True)
+            return [self._finish(ask, judged(ask, one, late[ask.partition])) for ask, one in found]
 
     def _watch_of(self, request: Request) -> Watch:
         """Who counts a request; nobody does where it is the canary's."""
@@ -278,7 +285,7 @@ class Desk:
         if isinstance(found, SpaceError):
             return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
-            log.error("partition %d: a read failed", ask.partition, exc_info=found)
+            log.error("partition %d: a read failed", ask.partition, exc_info=found, extra=ask.names)
             return _reply(answers.faulty(ask.request), ask.clock)
         return found if is_open(found) else self._fitting(ask, found)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
 from muse_stream.esu_scorer.explain import Explained
 from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.gsu_engine.columns import DeviceColumns
+from muse_stream.monitoring.logs import fields
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
@@ -47,6 +48,7 @@ class Ask:
         clock: Where its time goes.
         may_stand_in: Whether it may be answered for a partition that nobody owns: nobody else will answer it.
         late_max_seconds: How late its copy may be when it is read; None: the copy was current when it was let in.
+        trace: Id of the trace that the request belongs to, for log lines.
 
     """
 
@@ -56,6 +58,12 @@ class Ask:
     clock: StageClock
     may_stand_in: bool = False
     late_max_seconds: float | None = None
+    trace: str | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What names the request in a log line."""
+        return fields(request=self.request.request_id, trace=self.trace)
 
     @property
     def wants_scores(self) -> bool:

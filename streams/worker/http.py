@@ -8,8 +8,9 @@ Where the settings allow it, a request is answered here for a partition that thi
 way: nobody else would answer it.
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,11 +18,16 @@ import msgspec
 from aiohttp import web
 
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.tracing.context import PARENT, STATE, TraceContext, from_http
+from muse_stream.streams.tracing.tracing import Trace
+from muse_stream.streams.worker import page
 from muse_stream.streams.worker.scored import AGAIN_SECONDS, FRESHNESS, RETRY_AFTER, UNAVAILABLE, Scored
 
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
-PASSED_ON = (FRESHNESS, RETRY_AFTER)
+TRACES = (PARENT, STATE)
+"""Headers that the owner gets of a forwarded request, and the client of its answer."""
+PASSED_ON = (FRESHNESS, RETRY_AFTER, *TRACES)
 """Headers of an owner's answer that the client gets, too."""
 MAX_BODY_BYTES = 4 << 20
 """2 000 candidates with a vector of 1 024 numbers in base64 each are 2.8 MB."""
@@ -39,13 +45,16 @@ class Service(Protocol):
         """HTTP status and body of the checks of `live`, `ready` or `startup`."""
 
     def status(self) -> dict[str, Any]:
-        """Partitions, positions, rates and freshness, for people and the demo."""
+        """Partitions, positions, rates and freshness, for people and the demo; asked in a thread beside the loop."""
 
     def partition_of_user(self, user: str) -> int:
         """Partition that a user's text id hashes to."""
 
     def owner(self, partition: int) -> str | None:
         """Base URL of the partition's owner; empty for this worker, None for nobody."""
+
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
 
     @property
     def draining(self) -> bool:
@@ -54,7 +63,7 @@ class Service(Protocol):
     def stands_in(self, partition: int) -> bool:
         """Whether this worker may answer for a partition that nobody owns at this moment."""
 
-    async def score(self, user: str, body: bytes, arrived: float) -> Scored:
+    async def score(self, user: str, body: bytes, arrived: float, trace: Trace) -> Scored:
         """Answer to one request, which came at `arrived` by the clock of `time.perf_counter`."""
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
@@ -100,6 +109,7 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/audit/vectors", routes.vector_tables),
             web.get("/v1/snapshots", routes.snapshots),
             web.post(r"/v1/snapshots/{partition:\d{1,9}}", routes.request_snapshot),
+            *page.routes(),
         ]
     )
 
@@ -117,7 +127,8 @@ class _Routes:
         return json_response(body, status)
 
     async def status(self, _: web.Request) -> web.Response:
-        return json_response(self._service.status())
+        body = await asyncio.to_thread(lambda: msgspec.json.encode(self._service.status()))
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def score(self, request: web.Request) -> web.StreamResponse:
         arrived = time.perf_counter()
@@ -131,9 +142,11 @@ class _Routes:
             return problem(400, "malformed", "the body must be a JSON request with the field 'user' (text or integer)")
 
         async def here() -> web.StreamResponse:
-            found = await self._service.score(str(user), body, arrived)
+            trace = self._service.traced(from_http(request.headers))
+            found = await self._service.score(str(user), body, arrived, trace)
+            headers = {**found.headers, **trace.http_headers()}
             response = web.Response(
-                body=found.body, status=found.status, content_type="application/json", headers=found.headers
+                body=found.body, status=found.status, content_type="application/json", headers=headers
             )
             if self._service.draining:  # the client's next request had better go to another worker
                 response.force_close()
@@ -196,20 +209,23 @@ class _Routes:
 
 async def _forward(request: web.Request, owner: str, body: bytes) -> web.StreamResponse:
     url = owner.rstrip("/") + request.path_qs
+    headers = {FORWARDED: "1", **_only(TRACES, request.headers)}
     timeout = aiohttp.ClientTimeout(total=FORWARD_TIMEOUT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(request.method, url, data=body or None, headers={FORWARDED: "1"}) as response,
+            session.request(request.method, url, data=body or None, headers=headers) as response,
         ):
             answer = await response.read()
-            headers = {name: response.headers[name] for name in PASSED_ON if name in response.headers}
-            return web.Response(
-                body=answer, status=response.status, content_type=response.content_type, headers=headers
-            )
+            back = _only(PASSED_ON, response.headers)
+            return web.Response(body=answer, status=response.status, content_type=response.content_type, headers=back)
     except (aiohttp.ClientError, TimeoutError) as error:
         return _ask_again("owner_unreachable", f"{url}: {error!r}; try again")
 
 
 def _ask_again(code: str, detail: str) -> web.Response:
     return problem(UNAVAILABLE, code, detail, **{RETRY_AFTER: str(AGAIN_SECONDS)})
+
+
+def _only(names: Iterable[str], headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in names if name in headers}

@@ -15,8 +15,11 @@ from typing import Any, Protocol
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
+from muse_stream.monitoring.logs import fields
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.desk import Reply
+from muse_stream.streams.tracing.context import TraceContext, from_record
+from muse_stream.streams.tracing.tracing import UNTRACED, Trace
 from muse_stream.streams.wire.answers import encode_answer
 
 log = logging.getLogger(__name__)
@@ -32,13 +35,24 @@ Send = Callable[..., Awaitable[Any]]
 class Service(Protocol):
     """Who answers."""
 
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+        ...
+
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float, *, arrived: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        trace: Trace,
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
         ...
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: Reply, trace: Trace) -> None:
         """Count an answer that the broker has."""
         ...
 
@@ -73,7 +87,7 @@ class Requests:
     """Takes events, has them answered, sends the answers. Follows the assignment; all on the event loop.
 
     Args:
-        send: Topic, key and value in; done when the broker has acknowledged.
+        send: Topic, key, value and headers in; done when the broker has acknowledged.
         service: Who answers.
         topic: The scores topic.
         generation: Number of the present assignment; events carry that of the one that delivered them.
@@ -136,20 +150,23 @@ class Requests:
     async def _answer(self, events: _InOrder, taken: _Taken) -> None:
         message = taken.event.message
         record = (message.key, message.value, message.partition, message.timestamp * 1e3)
+        trace = UNTRACED
         try:
-            reply = await self._service.answer(*record, arrived=taken.arrived)
+            trace = self._service.traced(from_record(message.headers))
+            reply = await self._service.answer(*record, arrived=taken.arrived, trace=trace)
             while reply is None and self._holds(events, message.partition):
                 await asyncio.sleep(PAUSE_FIRST_SECONDS)
-                reply = await self._service.answer(*record, arrived=taken.arrived)
+                reply = await self._service.answer(*record, arrived=taken.arrived, trace=trace)
             if reply is None:
                 return
-            if await self._deliver(events, message, reply):
+            if await self._deliver(events, message, reply, trace):
                 events.answered(taken)
                 self._moved[message.partition] += 1
                 reply.clock.mark("produce")
-                self._service.answered(reply)
+                self._service.answered(reply, trace)
         except Exception:
-            log.exception("a request was not answered; the next owner of its partition will be asked again")
+            names = fields(partition=message.partition, offset=message.offset, trace=trace.id)
+            log.exception("a request was not answered; the next owner of its partition will be asked", extra=names)
         finally:
             self._places.release()
 
@@ -157,19 +174,20 @@ class Requests:
         """Whether the assignment that delivered these events still holds."""
         return self._partitions.get(partition) is events
 
-    async def _deliver(self, events: _InOrder, message: Any, reply: Reply) -> bool:  # noqa: ANN401 - Faust's message
+    async def _deliver(self, events: _InOrder, message: Any, reply: Reply, trace: Trace) -> bool:  # noqa: ANN401 - Faust's
         """Send until the broker has the answer; False once the assignment has changed."""
-        pause, body = PAUSE_FIRST_SECONDS, reply.body
+        pause, body, headers = PAUSE_FIRST_SECONDS, reply.body, trace.record_headers()
         while self._holds(events, message.partition):
             try:
-                await self._send(self._topic, message.key, body)
+                await self._send(self._topic, message.key, body, headers)
             except (KafkaError, ProducerSendError) as error:
                 if isinstance(error, MessageSizeTooLargeError) and body is reply.body:
                     body = encode_answer(
                         answers.oversized(reply.request_id, reply.user, len(body), "the topic's limit")
                     )
                     continue
-                log.warning("an answer was not accepted, trying again in %.1f s: %r", pause, error)
+                names = fields(request=reply.request_id, trace=trace.id)
+                log.warning("an answer was not accepted, trying again in %.1f s: %r", pause, error, extra=names)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
             else:

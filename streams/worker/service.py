@@ -22,6 +22,7 @@ from muse_stream.monitoring import (
     CaughtUp,
     Health,
     Heartbeats,
+    IngestReading,
     Metrics,
     Probe,
     RestoreProgress,
@@ -29,12 +30,16 @@ from muse_stream.monitoring import (
     held_back_check,
     model_check,
 )
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.tracing.context import TraceContext
+from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.canary import is_canary
 from muse_stream.streams.wire.ids import is_reserved
@@ -52,6 +57,7 @@ from muse_stream.streams.worker.scored import LEFT, Scored, scored
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
+from muse_stream.streams.worker.status import StatusPage
 from muse_stream.streams.worker.swapping.following import Following
 from muse_stream.streams.worker.swapping.models import Models, Surroundings
 from muse_stream.streams.worker.users import user_document
@@ -63,8 +69,8 @@ log = logging.getLogger(__name__)
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the model, open the item store and connect; raises what those raise."""
+    def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
+        """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
         topics = settings.topics
         self.metrics_registry = Metrics(
@@ -75,13 +81,23 @@ class WorkerService:
             topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
             enabled=settings.monitoring.enabled,
         )
+        self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
+        self._health = Health()
+        self.page = StatusPage(
+            self.metrics_registry,
+            self._health,
+            self._read_ingest,
+            partition_count=topics.partitions,
+            journal=journal or Journal(),
+        )
         self.plane = data_plane.build(
             settings,
-            self.metrics_registry.ingest.batch,
+            self._observe,
             committed=self.metrics_registry.ingest.committed,
             restored=self.metrics_registry.restores.ended,
+            letters_sent=self.page.sent,
         )
         around = Surroundings(settings, self.plane, self._parts(), store)
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
@@ -109,9 +125,9 @@ class WorkerService:
             self._limits(),
             has_model=lambda: True,
             watch=self.metrics_registry.requests,
+            first=self.plane.ingest.courtesy,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
-        self._health = Health()
         self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
         self._health.add("event_loop", Probe.LIVE, self._loop.check)
         self._health.add("search_thread", Probe.LIVE, lambda: worker_checks.search(self.desk.fault, beats))
@@ -184,7 +200,7 @@ class WorkerService:
 
     def _watch(self) -> None:
         settings, metrics = self._settings, self.metrics_registry
-        read_ingest = partial(readings.ingest_reading, self.plane, settings)
+        read_ingest = self._read_ingest
         metrics.watch_ingest(read_ingest)
         metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
@@ -219,6 +235,13 @@ class WorkerService:
         restores = self.plane.restorer.progress if self.plane.restorer else dict
         health.tell_progress(RestoreProgress(read_ingest, restores).look)
         metrics.watch_health(health)
+
+    def _read_ingest(self) -> IngestReading:
+        return readings.ingest_reading(self.plane, self._settings)
+
+    def _observe(self, batch: BatchStats) -> None:
+        self.metrics_registry.ingest.batch(batch)
+        self._tracing.ingested(batch)
 
     def start(self) -> None:
         """Begin to read and compute; on the event loop."""
@@ -259,6 +282,11 @@ class WorkerService:
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
+        await asyncio.to_thread(self._tracing.close)
+
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+        return self._tracing.begin(context)
 
     async def answer(
         self,
@@ -269,9 +297,10 @@ class WorkerService:
         *,
         arrived: float,
         may_stand_in: bool = False,
+        trace: Trace = UNTRACED,
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
-        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in}
+        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in, "trace": trace.id}
         counted = not is_reserved(key)
         self._in_flight += counted
         try:
@@ -279,7 +308,7 @@ class WorkerService:
         finally:
             self._in_flight -= counted
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: Reply, trace: Trace = UNTRACED) -> None:
         """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
         if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
             self.canary_answered(reply)
@@ -290,7 +319,8 @@ class WorkerService:
         self.metrics_registry.requests.left_out(reply.left_out)
         if reply.stale_seconds is not None:
             self.metrics_registry.requests.stale()
-        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
+        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes, trace=trace.id)
+        self._tracing.answered(trace, reply.status, stages, {"request_id": reply.request_id, **sizes})
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Prometheus exposition and its content type."""
@@ -302,10 +332,12 @@ class WorkerService:
         return int(answer.status), answer.body
 
     def status(self) -> dict[str, Any]:
-        """The status document."""
+        """The status document; any thread."""
         info = self.plane.live.info
+        late, sections = self.page.late()
         return {
-            **readings.status(self.plane, self._settings),
+            **readings.status(self.plane, self._settings, late),
+            **sections,
             "model": {"version": info.version, "digest": info.digest} if info else None,
             "models": self.models.shown(),
             "coverage": self.models.coverages(),
@@ -325,17 +357,17 @@ class WorkerService:
         late_max = self._settings.serving.stale_max_seconds
         return late_max > 0 and self.copies.stands_in(partition) and self.copies.late_seconds(partition) <= late_max
 
-    async def score(self, user: str, body: bytes, arrived: float) -> Scored:
+    async def score(self, user: str, body: bytes, arrived: float, trace: Trace = UNTRACED) -> Scored:
         """Answer a request that came over HTTP."""
         at, now_ms = self.partition_of_user(user), time.time() * 1e3
         self.posts += 1
         try:
-            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True)
+            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True, trace=trace)
         finally:
             self.posts -= 1
         if reply is None:
             return LEFT
-        self.answered(reply)
+        self.answered(reply, trace)
         return scored(reply)
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:

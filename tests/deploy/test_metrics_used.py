@@ -13,7 +13,7 @@ from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION
 from tests.monitoring.unused import UNUSED
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-NAME = re.compile(r"\bmuse_[a-z0-9_]+")
+NAME = re.compile(r"(?<![\w:])muse_[a-z0-9_]+(?![\w:])")
 """A metric; recorded series have colons in their names."""
 SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 ASKING = {"expr", "query"}
