@@ -194,7 +194,7 @@ def _blame() -> Iterator[Panel]:
             "none",
             means="Every alert that fires now, however many workers it fires for. `page`: act now; `ticket`: this "
             "week.",
-            do="Its runbook is docs/runbooks/<name>.md: what it means, where to look first, which command helps.",
+            do="Its runbook is `docs/runbooks/NAME.md`: what it means, where to look first, which command helps.",
             width=6,
         ),
         Query(ALERTS, "{{alertname}}"),
