@@ -16,7 +16,7 @@ PAGES = sorted(rules.RUNBOOKS.glob("Muse*.md"))
 INDEX = rules.RUNBOOKS / "README.md"
 SLOS = rules.ROOT / "docs" / "slos.md"
 PARTS = ("What it means", "First look", "Likely causes, in order", "What to do", "Escalate")
-AWAITED_SETTINGS = {"canary.interval_seconds", "serving.stale_max_seconds"}
+AWAITED_SETTINGS = {"serving.stale_max_seconds"}
 """Settings that do not exist yet."""
 SECTIONS = "app|kafka|topics|state|snapshots|ingest|items|features|engine|model|serving|http|monitoring|canary"
 _COMMAND = re.compile(r"(?:`|^    |^ +)muse-stream ([^`|\n]*)", re.MULTILINE)

@@ -1,7 +1,7 @@
-"""Cases of an alert: series that are healthy, then as in a fault, then healthy again, and what fires at the end of it.
+"""Cases of an alert: series that are healthy, then as in a fault, then healthy again; what fires at the end of it.
 
-A case is checked at three moments: nothing fires before the fault, exactly what is expected fires at its end, nothing is
-left at the end of the recovery. Series are those of workers `w1` to `w3` of the job `muse-stream`.
+A case is checked at three moments: nothing fires before the fault, exactly what is expected fires at its end, nothing
+is left at the end of the recovery. Series are those of workers `w1` to `w3` of the job `muse-stream`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Three workers with two partitions each, as Prometheus sees them, and what happens to them as a whole.
 
-Made-up series of everything that the rules read; `CALM` is a working day. A scenario changes what it says and leaves the
-rest.
+Made-up series of everything that the rules read; `CALM` is a working day. A scenario changes what it says and leaves
+the rest.
 """
 
 from collections.abc import Mapping

@@ -117,7 +117,17 @@ BROKERS: Mapping[str, Sequence[Case]] = {
             {**_READY, **_CATCHING_UP, on("w1", "muse_canary_unseen_seconds", partition="0"): Level(4, 300)},
         ),
     ),
-    "MuseCanaryAbsent": (
+    "MuseCanaryNotInAnswer": (
+        Case(
+            "one answer lacks its canary",
+            everywhere("muse_canary_missed_total", steady(0), reason="absent")
+            | {on("w1", "muse_canary_missed_total", reason="absent"): Rate(0, 1 / 60)},
+            [{"severity": "ticket"}],
+            minutes=(20, 2, 20),
+        ),
+        Case("no answer comes", everywhere("muse_canary_missed_total", Rate(0, 1), reason="no_answer")),
+    ),
+    "MuseNoCanary": (
         Case(
             "workers are up and send none",
             {**everywhere("up", still(1)), **everywhere("muse_canary_sent_total", Rate(0.2, 0))},

@@ -114,6 +114,12 @@ DISK: Mapping[str, Sequence[Case]] = {
             (10, 3, 40),
         ),
         Case(
+            "one fails as the worker starts, before it is first scraped",
+            {on("w1", "muse_store_restores_total", outcome="failed"): Level(None, 1)},
+            _W1,
+            (10, 5, 10),
+        ),
+        Case(
             "there is no snapshot that fits",
             _one("muse_store_restores_total", Rate(0, 1 / 60), outcome="none_fits"),
         ),
