@@ -376,7 +376,7 @@ class GsuEngine:
             history = loaded[user]
             low, high = start - history.start, stop - history.start
             if low < 0 or high > len(history.slots):
-                raise WindowError(_uncovered(user, start, stop, history))
+                raise WindowError(_uncovered(start, stop, history))
             slots[offsets[pair] : offsets[pair + 1]] = history.slots[low:high]
         pass_.hits += int(found.sum())
         return slots
@@ -458,8 +458,6 @@ def _mask(mask: NDArray[Any], rows: int) -> Flags:
     return np.asarray(np.unpackbits(mask, count=rows, bitorder="little"), dtype=np.bool_)
 
 
-def _uncovered(user: int, start: int, stop: int, history: _Loaded) -> str:
+def _uncovered(start: int, stop: int, history: _Loaded) -> str:
     held = f"[{history.start}, {history.start + len(history.slots)})"
-    return (
-        f"user {user}: window [{start}, {stop}) asked, the source's live history is {held}: pass that moment's source"
-    )
+    return f"window [{start}, {stop}) of a user asked, the source's live history is {held}: pass that moment's source"

@@ -18,6 +18,7 @@ from muse_stream.monitoring.readings import (
     StopReading,
     StoreReading,
 )
+from muse_stream.monitoring.restoring import RestoreProgress
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ModelReading",
     "Probe",
     "ReloadMetrics",
+    "RestoreProgress",
     "ShadowMetrics",
     "SnapshotReading",
     "StaleReading",

@@ -1,12 +1,14 @@
 """The checks that every worker has: threads that still move, partitions that have caught up, a model that is warm.
 
 Invariant: readiness does not flap with Kafka. A partition that has caught up once counts as caught up until it is
-staler than the bound; staleness before that is an alert, not an outage.
+staler than the bound, whether records come too slowly or the brokers are away; staleness before that is an alert, not
+an outage.
 """
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from muse_stream.monitoring.health import CheckResult
 from muse_stream.monitoring.ingest import held_seconds
@@ -16,7 +18,7 @@ from muse_stream.monitoring.shapes import DeviceReading
 
 
 class Heartbeats:
-    """Whether the threads that must move do move.
+    """Whether work that has begun comes to an end.
 
     Args:
         silent_seconds_max: A thread silent for longer fails the check.
@@ -36,7 +38,7 @@ class Heartbeats:
             self._last[thread] = self._clock()
 
     def stop(self, thread: str) -> None:
-        """Say that the thread ends as planned."""
+        """Say that the thread ends, or rests, as planned."""
         with self._lock:
             self._last.pop(thread, None)
 
@@ -45,7 +47,7 @@ class Heartbeats:
         with self._lock:
             last = dict(self._last)
         if not last:
-            return CheckResult(ok=True, detail="no thread has begun yet")
+            return CheckResult(ok=True, detail="idle: nothing is under way")
         thread = min(last, key=lambda name: last[name])
         silent = self._clock() - last[thread]
         detail = f"{thread} was last seen {silent:.1f} s ago (of {', '.join(sorted(last))})"
@@ -83,23 +85,27 @@ class CaughtUp:
         self._lock = threading.Lock()
 
     def check(self) -> CheckResult:
-        """Look at every partition that is assigned now."""
-        reading = self._read()
+        """Look at every partition that is assigned now; the age is that of what is known of the logs' ends."""
+        reading, now_ms = self._read(), int(self._clock() * 1000)
+        with self._lock:
+            late = self._late(reading.lags, now_ms)
+        return replace(self._found(reading, late), age_seconds=known_seconds(reading.lags, now_ms))
+
+    def _found(self, reading: IngestReading, late: Sequence[LagReading]) -> CheckResult:
+        assigned = reading.serving + reading.standby
         if reading.failed:
             return CheckResult(
                 ok=False,
-                detail=f"{reading.failed} of {reading.serving + reading.standby} partitions stopped{_why(reading)}",
+                detail=f"{reading.failed} of {assigned} partitions stopped{_why(reading)}",
                 advice="do what the text says, then restart the worker; the log has a line for each partition",
             )
-        assigned = reading.serving + reading.standby
-        if reading.ready < assigned:
+        seen, behind = _partitions(reading.lags), _partitions(late)
+        if len(seen) < assigned or any(not lag.ready for lag in late):
             return CheckResult(
                 ok=False,
-                detail=f"{reading.ready} of {assigned} partitions are restored; {_furthest(reading.lags)}",
-                advice="wait: it replays what it missed; slow only if muse_ingest_lag_messages does not fall",
+                detail=f"{len(seen - behind)} of {assigned} partitions are restored; {_furthest(late)}",
+                advice="wait: it replays what it missed; /health/startup says how long that may take",
             )
-        with self._lock:
-            late = self._late(reading.lags)
         if late:
             return CheckResult(
                 ok=False,
@@ -108,21 +114,33 @@ class CaughtUp:
             )
         return CheckResult(ok=True, detail=f"{assigned} partitions; {_furthest(reading.lags)}")
 
-    def _late(self, lags: Sequence[LagReading]) -> list[LagReading]:
-        seconds = self._lag_clock.seconds(lags, int(self._clock() * 1000))
+    def _late(self, lags: Sequence[LagReading], now_ms: int) -> list[LagReading]:
+        """Those that never came near, or are too late by now.
+
+        A copy that was near stays so over a rebalance, while its log's end is asked for anew.
+        """
+        seconds = self._lag_clock.seconds(lags, now_ms)
         keys = [(lag.topic, lag.partition) for lag in lags]
-        near = {key for key, lag in zip(keys, lags, strict=True) if lag.messages <= self._lag_messages_max}
         fresh = {key for key, late in zip(keys, seconds, strict=True) if late <= self._stale_seconds_max}
-        self._reached = (self._reached & fresh) | near
+        near = {
+            key for key, lag in zip(keys, lags, strict=True) if lag.ready and lag.messages <= self._lag_messages_max
+        }
+        self._reached = (self._reached | near) & fresh
         return [lag for key, lag in zip(keys, lags, strict=True) if key not in self._reached]
+
+
+def known_seconds(lags: Sequence[LagReading], now_ms: int) -> float:
+    """How long ago the ends of the logs were learnt, the oldest of them."""
+    seen = [lag.end_seen_ms for lag in lags if lag.end_seen_ms is not None]
+    return max(0, now_ms - min(seen, default=now_ms)) / 1000
 
 
 def held_back_check(read: Callable[[], IngestReading], clock: Callable[[], float] = time.time) -> CheckResult:
     """Say where an open transaction holds records back; it never fails, since nobody here can do anything about it."""
-    held = [lag for lag in read().lags if lag.held_back]
+    lags, now_ms = read().lags, int(clock() * 1000)
+    held, age = [lag for lag in lags if lag.held_back], known_seconds(lags, now_ms)
     if not held:
-        return CheckResult(ok=True, detail="no open transaction holds records back")
-    now_ms = int(clock() * 1000)
+        return CheckResult(ok=True, detail="no open transaction holds records back", age_seconds=age)
     worst = max(held, key=lambda lag: held_seconds(lag, now_ms))
     detail = (
         f"{worst.topic}/{worst.partition}: a transaction has been open for {held_seconds(worst, now_ms):.0f} s, "
@@ -132,7 +150,7 @@ def held_back_check(read: Callable[[], IngestReading], clock: Callable[[], float
         "the records are not committed, so they are not read; if it does not end: find the producer with "
         "kafka-transactions.sh find-hanging (or list, describe) and abort its transaction"
     )
-    return CheckResult(ok=True, detail=detail, advice=advice)
+    return CheckResult(ok=True, detail=detail, advice=advice, age_seconds=age)
 
 
 def gpu_check(read: Callable[[], DeviceReading | None]) -> CheckResult:
@@ -161,9 +179,14 @@ def model_check(read: Callable[[], ModelReading | None], clock: Callable[[], flo
     )
 
 
+def _partitions(lags: Sequence[LagReading]) -> set[int]:
+    """Of behaviours and users; the items have a check of their own."""
+    return {lag.partition for lag in lags if lag.topic != "items"}
+
+
 def _furthest(lags: Sequence[LagReading]) -> str:
     if not lags:
-        return "none assigned"
+        return "nothing is open yet"
     worst = max(lags, key=lambda lag: lag.messages)
     return f"furthest behind: {worst.topic}/{worst.partition} at {worst.position} of {worst.known_end}"
 

@@ -70,8 +70,9 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._checks: list[_Named] = []
         self._clock = clock
+        self._progress: Callable[[], dict[str, Any]] = dict
         self._started_at: float | None = None
-        self._draining = False
+        self.draining = False
 
     def add(self, name: str, probe: Probe, look: Callable[[], CheckResult]) -> None:
         """Add a check; `look` returns at once.
@@ -84,9 +85,13 @@ class Health:
         """
         self._checks.append(_Named(name, probe, look))
 
+    def tell_progress(self, look: Callable[[], dict[str, Any]]) -> None:
+        """Show what this finds in `restore` of the start-up's answer; it returns at once."""
+        self._progress = look
+
     def drain(self) -> None:
         """Say no to `ready` from now on: the worker is about to stop and finishes what it has."""
-        self._draining = True
+        self.draining = True
 
     def live(self) -> HealthAnswer:
         """Answer `/health/live`."""
@@ -97,16 +102,16 @@ class Health:
         answer = self._answer(self._checks)
         if answer.ok and self._started_at is None:
             self._started_at = self._clock()
-        if self._draining:
+        if self.draining:
             return HealthAnswer(HTTPStatus.SERVICE_UNAVAILABLE, {**answer.body, "status": "draining"})
         return answer
 
     def startup(self) -> HealthAnswer:
-        """Answer `/health/startup`: like ready until that was true once, then yes for good."""
+        """Answer `/health/startup`: like ready until that was true once, then yes for good; with the progress."""
         answer = self.ready()
-        if self._started_at is None:
-            return HealthAnswer(answer.status, {**answer.body, "status": "starting"})
-        return HealthAnswer(HTTPStatus.OK, {**answer.body, "status": "started"})
+        started = self._started_at is not None
+        status, word = (HTTPStatus.OK, "started") if started else (HTTPStatus.SERVICE_UNAVAILABLE, "starting")
+        return HealthAnswer(status, {**answer.body, "status": word, "restore": self._progress()})
 
     def export(self, registry: CollectorRegistry, errors: ScrapeErrors) -> None:
         """Export each check and the whole as metrics."""

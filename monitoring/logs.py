@@ -1,32 +1,32 @@
 """Log lines: JSON for machines or one readable line for people, never a user id in clear, never a flood.
 
-Invariant: a line of code that warns over and over is heard a few times per interval, and then says how often it was
-not. Values belong into `fields(...)`, not into the text, so that a text is the same every time.
+Invariant: a line of code that warns over and over is heard a few times per interval (see `repeats`). Values belong into
+`fields(...)`, not into the text, so that a text is the same every time; what clients chose, such as a request's id,
+cannot break out of its line.
 """
 
 import hashlib
 import json
 import logging
+import re
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-BURST = 5
-INTERVAL_SECONDS = 10.0
-"""Warnings of one line of code that pass per interval: enough to see a pattern, too few to fill a disk."""
+from muse_stream.monitoring.repeats import LogReading, RepeatLimit
 
 _OWN = "muse_stream."
+_PLAIN = re.compile(r"[^\s\"'=\\]*")
+"""Values that a line for people shows as they are; others are quoted."""
 
 
 def fields(**values: object) -> dict[str, Any]:
-    """Give a log line values: `log.info("restored", extra=fields(partition=3))`."""
-    return {"fields": values}
+    """Give a log line values: `log.info("restored", extra=fields(partition=3))`; None is left out."""
+    return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
-def configure(form: Literal["human", "json"], level: str, stream: TextIO | None = None) -> logging.Handler:
+def configure(form: Literal["human", "json"], level: str, stream: TextIO | None = None) -> "LineHandler":
     """Send all logging to one stream in one form; called again, it replaces what it set up before.
 
     Args:
@@ -35,16 +35,53 @@ def configure(form: Literal["human", "json"], level: str, stream: TextIO | None 
         stream: stderr by default.
 
     """
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.set_name("muse_stream")
+    handler = LineHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else HumanLines())
-    handler.addFilter(RepeatLimit())
     root = logging.getLogger()
-    for old in [old for old in root.handlers if old.get_name() == "muse_stream"]:
+    for old in [old for old in root.handlers if isinstance(old, LineHandler)]:
         root.removeHandler(old)
+        old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
     return handler
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream, repeated ones a few times, and counts them.
+
+    Whoever runs for long calls `settle` now and then: else a burst's last line waits for the next line of any kind.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._limit = RepeatLimit()
+        self.addFilter(self._limit)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, after those that were kept for the end of their bursts."""
+        self.settle()
+        super().emit(record)
+
+    def settle(self) -> None:
+        """Write the last lines of the bursts that are over. Any thread."""
+        self._write(self._limit.ended())
+
+    def close(self) -> None:
+        """Write the last lines of all bursts, and end; Python calls it at its exit."""
+        self._write(self._limit.rest())
+        super().close()
+
+    def reading(self) -> LogReading:
+        """How many lines there were."""
+        return self._limit.reading()
+
+    def _write(self, records: list[logging.LogRecord]) -> None:
+        self.acquire()
+        try:
+            for record in records:
+                super().emit(record)
+        finally:
+            self.release()
 
 
 class UserTags:
@@ -61,44 +98,6 @@ class UserTags:
     def __call__(self, user: int | str) -> str:
         """Return the tag of a user id; an integer and its text have the same."""
         return hashlib.blake2b(str(user).encode(), digest_size=6, key=self._key).hexdigest()
-
-
-class RepeatLimit(logging.Filter):
-    """Lets a few warnings per interval through from each line of code; lines below WARNING always pass.
-
-    Args:
-        burst: How many.
-        interval_seconds: Per what time.
-        clock: Monotonic seconds.
-
-    """
-
-    def __init__(
-        self,
-        burst: int = BURST,
-        interval_seconds: float = INTERVAL_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__()
-        self._burst = burst
-        self._interval_seconds = interval_seconds
-        self._clock = clock
-        self._seen: dict[tuple[str, int], tuple[float, int]] = {}
-        self._lock = threading.Lock()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record pass, or count it as held back; the next to pass carries that count as `held_back`."""
-        if record.levelno < logging.WARNING:
-            return True
-        key = (record.pathname, record.lineno)
-        with self._lock:
-            now = self._clock()
-            since, count = self._seen.get(key, (now, 0))
-            if now - since >= self._interval_seconds:
-                record.held_back = max(0, count - self._burst)
-                since, count = now, 0
-            self._seen[key] = (since, count + 1)
-            return count < self._burst
 
 
 class JsonLines(logging.Formatter):
@@ -124,7 +123,7 @@ class HumanLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        values = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        values = "".join(f" {name}={_shown(value)}" for name, value in _fields(record).items())
         line = f"{at} {record.levelname:<7} {record.name.removeprefix(_OWN)}: {record.getMessage()}{values}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -144,13 +143,13 @@ class SlowRequests:
         self._log = logging.getLogger(__name__)
 
     def answered(
-        self, request_id: str, user: int | str, seconds: float, stages: Mapping[str, float], **sizes: object
+        self, request_id: str, user: int | str, seconds: float, stages: Mapping[str, float], **about: object
     ) -> None:
-        """Take note of one answer; `sizes` says what was asked, such as candidates and history length."""
+        """Take note of one answer; `about` says what else names it and what was asked: trace, candidates, history."""
         if seconds > self._threshold_seconds:
             stages_ms = {f"{stage}_ms": round(part * 1000, 2) for stage, part in stages.items()}
             values = fields(
-                request=request_id, user=self._tags(user), ms=round(seconds * 1000, 2), **sizes, **stages_ms
+                request=request_id, user=self._tags(user), ms=round(seconds * 1000, 2), **about, **stages_ms
             )
             self._log.warning("slow request", extra=values)
 
@@ -159,3 +158,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     values: dict[str, object] = dict(getattr(record, "fields", {}))
     held_back = getattr(record, "held_back", 0)
     return {**values, "held_back": held_back} if held_back else values
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

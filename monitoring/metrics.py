@@ -21,6 +21,7 @@ from muse_stream.monitoring.canary import CanaryMetrics, watch_canary
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
+from muse_stream.monitoring.later import Folds
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
     DiskReading,
@@ -30,6 +31,7 @@ from muse_stream.monitoring.readings import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_disk, watch_engines, watch_models, watch_snapshots, watch_stores
 from muse_stream.monitoring.restores import RestoreMetrics
@@ -62,11 +64,12 @@ class Metrics:
         self.enabled = enabled
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        folds = Folds(self.registry)
         self.errors = ScrapeErrors(self.registry)
         self.freshness = FreshnessMetrics(self.registry)
-        self.ingest = IngestMetrics(self.registry, self.freshness, reasons=reasons, topics=topics)
-        self.requests = RequestMetrics(self.registry, outcomes=outcomes)
-        self.quality = QualityMetrics(self.registry)
+        self.ingest = IngestMetrics(self.registry, folds, self.freshness, reasons=reasons, topics=topics)
+        self.requests = RequestMetrics(self.registry, folds, outcomes=outcomes)
+        self.quality = QualityMetrics(self.registry, folds)
         self.canary = CanaryMetrics(self.registry)
         self.reloads = ReloadMetrics(self.registry)
         self.restores = RestoreMetrics(self.registry)
@@ -151,6 +154,16 @@ class Metrics:
             lambda: [(c.STUCK, (kind,), read().get(kind, 0)) for kind in c.STUCK_KINDS],
             self.errors,
         )
+
+    def watch_logs(self, read: Callable[[], LogReading]) -> None:
+        """Export how many lines were logged."""
+
+        def samples() -> Iterator[Sample]:
+            found = read()
+            yield from ((c.LOG_LINES, (level,), count) for level, count in found.lines.items())
+            yield c.LOG_HELD_BACK, (), found.held_back
+
+        Scraped(self.registry, "logs", (c.LOG_LINES, c.LOG_HELD_BACK), samples, self.errors)
 
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""

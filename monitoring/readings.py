@@ -23,6 +23,7 @@ class LagReading:
         end_seen_ms: When `end` was learnt. None: just now. An end that is not learnt any more makes the lag grow.
         held_back: Offsets behind `end` that an open transaction holds back.
         held_since_ms: Since when `end` has stood still below them. None: nothing is held back.
+        ready: Whether it has reached the end of the log as that was at the last assignment.
 
     """
 
@@ -34,6 +35,7 @@ class LagReading:
     end_seen_ms: int | None = None
     held_back: int = 0
     held_since_ms: int | None = None
+    ready: bool = True
 
     @property
     def known_end(self) -> int:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.catalogue import CATALOGUE, VERIFICATION, Definition
+from muse_stream.monitoring.repeats import LEVELS
 
 INTRODUCTION = """# Metrics
 
@@ -48,6 +49,7 @@ TITLES = {
     "health": "Health",
     "watchdog": "Watchdog",
     "monitoring": "Monitoring itself",
+    "log": "Log",
     "verify": "Verification",
 }
 
@@ -58,6 +60,7 @@ VALUES = {
     "slot": c.MODEL_SLOTS,
     "backend": c.BACKENDS,
     "what": c.VERIFIED,
+    "level": LEVELS,
 }
 
 OWN_VALUES = {

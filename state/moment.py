@@ -150,7 +150,7 @@ def _rows_from(cursor: Cursor, user: int, start: int, final: tuple[int, int]) ->
     """Rows from the segment that starts at `start` to the final one (start, rows)."""
     values = cursor.values(segment_key(user, start), segment_key(user, final[0]))
     rows = np.frombuffer(b"".join(values), BEHAVIOUR)
-    require_whole(cursor, user, start, sum(final), len(rows))
+    require_whole(cursor, start, sum(final), len(rows))
     return rows
 
 
@@ -161,6 +161,6 @@ def _rows_known(cursor: Cursor, user: int, start: int, final: tuple[int, int], k
     elif known.stop < sum(final):
         later = first_start(cursor, user, known.stop)
         rows = _rows_from(cursor, user, later, final)
-        require_whole(cursor, user, known.stop, sum(final), len(rows) - max(known.stop - later, 0))
+        require_whole(cursor, known.stop, sum(final), len(rows) - max(known.stop - later, 0))
         known.extend(rows[known.stop - later :])
     return known.rows_from(start)

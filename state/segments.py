@@ -59,10 +59,10 @@ def first_start(cursor: Cursor, user: int, floor: int) -> int:
     return split_segment_key(key)[1] if key else floor
 
 
-def require_whole(cursor: Cursor, user: int, start: int, stop: int, rows: int) -> None:
+def require_whole(cursor: Cursor, start: int, stop: int, rows: int) -> None:
     """Raise DamagedStoreError unless the `rows` read are all of [start, stop)."""
     if rows != stop - start:
-        found = f"user {user} has {rows} behaviours from {start} on, but the next number is {stop}."
+        found = f"a user has {rows} behaviours from {start} on, but the next number is {stop}."
         raise DamagedStoreError(
             cursor.path, found, "move the directory away and replay the log, or restore a snapshot."
         )
@@ -188,7 +188,7 @@ def _take(cursor: Cursor, user: int, first: int, follow: int, out: WriteBatch) -
     """The rows [first, follow) of the user's open segments, whose keys are deleted."""
     segments = cursor.items(segment_key(user, first), segment_key(user, LAST_START))
     rows = b"".join([value for _, value in segments])
-    require_whole(cursor, user, first, follow, len(rows) // ROW_BYTES)
+    require_whole(cursor, first, follow, len(rows) // ROW_BYTES)
     for key, _ in segments:
         out.delete(key)
     return rows

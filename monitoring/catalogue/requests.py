@@ -18,6 +18,9 @@ REQUEST_STAGE = histogram(
 REQUEST_LEFT_OUT = counter(
     "muse_request_left_out_total", "Answers that came without something that was asked for, by what is missing.", "kind"
 )
+REQUESTS_STALE = counter(
+    "muse_requests_stale_total", "Answers given from a copy that was not up to date; each says how late it was."
+)
 REQUESTS_IN_FLIGHT = gauge("muse_requests_in_flight", "Requests that have arrived and are not yet answered.")
 REQUEST_QUEUE = gauge("muse_request_queue_depth", "Requests that wait for their search; part of those in flight.")
 REQUEST_BATCH = histogram(

@@ -2,11 +2,11 @@
 
 LABELS = frozenset(
     {
-        *("backend", "check", "commit", "cuda", "digest", "kind", "outcome", "partition", "reader", "reason", "role"),
-        *("slot", "space", "stage", "topic", "torch", "version", "what"),
+        *("backend", "check", "commit", "cuda", "digest", "kind", "level", "outcome", "partition", "reader", "reason"),
+        *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets, lag and canaries, digests and versions only on `_info`."""
+"""Label names that a metric may have; `partition` on offsets, lag and canaries, digests and versions on `_info` alone."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
@@ -14,7 +14,11 @@ VERIFIED = ("window", "retrieval", "scores")
 """Parts of an answer: what was searched, what was found, what came of it."""
 ROLES = ("serving", "standby")
 INGEST_STAGES = ("decode", "store", "engine")
-REQUEST_STAGES = ("decode", "queue", "state_read", "gsu", "features", "esu", "explain", "encode", "produce")
+REQUEST_STAGES = (
+    *("accept", "decode", "catch_up", "queue", "state_read", "gsu", "features", "esu", "explain", "encode"),
+    *("return", "produce"),
+)
+"""In their order; `accept` and `return` are waits for the event loop, `encode` includes others of the same pass."""
 LEFT_OUT = ("features", "explanation")
 """What an answer may come without: it would be too large, or for an explanation too late."""
 SHED_REASONS = ("queue_full", "predicted_late", "prefetch", "expired")

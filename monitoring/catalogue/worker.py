@@ -20,3 +20,7 @@ SCRAPE_ERRORS = counter(
     "Readings that failed during a scrape; their metrics are then absent.",
     "reader",
 )
+LOG_LINES = counter("muse_log_lines_total", "Log lines of warning and above, those held back among them.", "level")
+LOG_HELD_BACK = counter(
+    "muse_log_lines_held_back_total", "Log lines not written: a line of code that repeats itself is heard now and then."
+)

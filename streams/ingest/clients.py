@@ -4,7 +4,7 @@ Invariant: sending never makes the ingest thread wait, neither for metadata nor 
 hands the letters to the client and looks for acknowledgements.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -41,17 +41,27 @@ class _Flight:
 
 
 class KafkaLetterSink(LoopThread):
-    """`DeadLetterSink` on a producer, which stays its owner's to close. Thread-safe."""
+    """`DeadLetterSink` on a producer, which stays its owner's to close. Thread-safe.
 
-    def __init__(self, producer: RecordProducer, topic: str) -> None:
+    Args:
+        producer: Sends.
+        topic: The dead-letter topic.
+        sent: Told of rejects whose letters the broker has, in the sink's thread; it must be quick.
+
+    """
+
+    def __init__(
+        self, producer: RecordProducer, topic: str, sent: Callable[[Sequence[Reject]], None] = lambda _: None
+    ) -> None:
         super().__init__("dead-letters")
-        self._producer, self._topic = producer, topic
+        self._producer, self._topic, self._sent = producer, topic, sent
         self._flights: list[_Flight] = []
         self.start()
 
     def send(self, rejects: Sequence[Reject]) -> "Future[None]":
         """Send in the background; the future is done when all are acknowledged, or has the first failure."""
         answer: Future[None] = Future()
+        answer.add_done_callback(lambda done: self._note(rejects, done))
         handed = self.call(lambda: self._send(rejects, answer))
         handed.add_done_callback(lambda done: _pass_on(done, answer))
         return answer
@@ -63,6 +73,10 @@ class KafkaLetterSink(LoopThread):
     def _send(self, rejects: Sequence[Reject], answer: "Future[None]") -> None:
         letters = [encode_dead_letter(reject) for reject in rejects]
         self._flights.append(_Flight([self._producer.send(self._topic, *letter) for letter in letters], answer))
+
+    def _note(self, rejects: Sequence[Reject], done: "Future[None]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._sent(rejects)
 
     def _turn(self) -> float:
         self._flights = [flight for flight in self._flights if not flight.landed()]

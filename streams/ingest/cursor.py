@@ -30,6 +30,7 @@ class Held:
     delivery: Delivery
     letters: int
     decode_seconds: float
+    decode_worked: float
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class Cursor:
         read_to: Everything below it has been read (or was below `reading_from`) and is stored or held.
         committed: Last position committed.
         last_broker_time_ms: Broker time of the last record read.
+        complete_ms: All that was in the log at that time is in the store; None while no such time is known.
+        ahead: An end above the store's position and when it was asked for: `complete_ms` once it is reached.
 
     """
 
@@ -75,6 +78,8 @@ class Cursor:
     read_to: int = 0
     committed: int = -1
     last_broker_time_ms: int | None = None
+    complete_ms: int | None = None
+    ahead: tuple[int, int] | None = None
 
     @property
     def reading_from(self) -> int:
@@ -136,12 +141,21 @@ class Cursor:
         self.read_to = records.next_offset
         if len(records):
             self.last_broker_time_ms = int(records.broker_time_ms[-1])
+        if self.ahead is not None and self.feed.visible >= self.ahead[0]:
+            self.complete_ms, self.ahead = self.ahead[1], None
 
     def note_end(self, end: int, now_ms: int) -> None:
         """Take notice of the last stable offset; one that moved is not held back by what was seen before."""
         if end != self.end:
             self.held_since_ms = None
         self.end, self.end_seen_ms = end, now_ms
+
+    def note_asked(self, end: int, asked_ms: int) -> None:
+        """Take notice of a last stable offset that was asked for at that time: how late the store is follows."""
+        if self.feed.visible >= end:
+            self.complete_ms, self.ahead = asked_ms, None
+        elif self.ahead is None:
+            self.ahead = end, asked_ms
 
     def note_high(self, high: int, now_ms: int) -> None:
         """Take notice of the log's end with the records of open transactions, asked before the last stable offset."""
@@ -166,4 +180,5 @@ class Cursor:
             waiting=waiting,
             held_back=max(0, self.high - end) if held_since_ms is not None else 0,
             held_since_ms=held_since_ms,
+            complete_ms=self.complete_ms,
         )

@@ -98,6 +98,8 @@ def new_cursor(at: TopicPartition, feed: Feed, origin: Origin, answers: LogAnswe
     check_bounds(at, feed.position, bounds, may_start_late=may_start_late)
     if feed.position < bounds.begin:
         feed.skip_to(bounds.begin)
-    return Cursor(
+    cursor = Cursor(
         at, feed, target=bounds.end, end=bounds.end, end_seen_ms=bounds.seen_ms, origin=origin, began=feed.visible
     )
+    cursor.note_asked(bounds.end, bounds.seen_ms)
+    return cursor

@@ -3,15 +3,17 @@
 Invariant: everything here is data; monitoring and health subscribe to it and ingest knows neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.state.errors import IdentityError, StoreOpenError, StoreWriteError
 from muse_stream.streams.errors import LogMismatchError, PositionError
+from muse_stream.streams.records import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class BatchStats:
         decode_seconds: Time spent on decoding.
         store_seconds: Time spent in the store's write.
         engine_seconds: Time spent on telling the engine.
+        headers: Those of the records read; None where a record has none.
 
     """
 
@@ -56,6 +59,7 @@ class BatchStats:
     decode_seconds: float
     store_seconds: float
     engine_seconds: float
+    headers: Sequence[Headers | None] = ()
 
 
 class Phase(StrEnum):
@@ -80,6 +84,7 @@ class LogState:
         waiting: Why reading is held up (dead letters that the broker has not acknowledged); None while it is not.
         held_back: Offsets behind `end` that an open transaction holds back from every reader of committed records.
         held_since_ms: Since when, milliseconds since the epoch; None while nothing is held back.
+        complete_ms: All that was in the log at that time is in the store; None while no such time is known.
         replayed: Share read of what was unread at assignment; 1 once `target` is reached.
 
     """
@@ -92,12 +97,21 @@ class LogState:
     waiting: str | None
     held_back: int = 0
     held_since_ms: int | None = None
+    complete_ms: int | None = None
     replayed: float = 1.0
 
     @property
     def lag_messages(self) -> int:
         """Offsets between the store and the last stable offset, markers included."""
         return max(0, self.end - self.position)
+
+    def late_seconds(self, now_ms: int) -> float:
+        """How long ago the first record that is not in was written, at most; infinity where nothing is known.
+
+        Broker times rise within a partition (the topics have `LogAppendTime`), so the last record's is known complete.
+        """
+        known = [at for at in (self.complete_ms, self.last_broker_time_ms) if at is not None]
+        return max(0, now_ms - max(known)) / 1e3 if known else inf
 
 
 class Stopped(StrEnum):
@@ -143,6 +157,10 @@ class PartitionState:
     def ready(self) -> bool:
         """Whether requests may be answered from this partition's store."""
         return self.phase is Phase.READY
+
+    def late_seconds(self, now_ms: int) -> float:
+        """The same of both logs; infinity without a store."""
+        return inf if self.error else max((one.late_seconds(now_ms) for one in self.logs.values()), default=inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class LogWatch:
         self._asks, self._clock = asks, clock
         self._ends_at = self._check_at = 0.0
         self._ends: Future[Mapping[Partition, int]] | None = None
+        self._ends_asked_ms = 0
         self._look: Future[LogAnswers] | None = None
         self._asked: dict[Partition, tuple[Cursor, int]] = {}
         self.trouble: str | None = None
@@ -79,6 +80,7 @@ class LogWatch:
         now = self._clock.seconds()
         if self._ends is None and now >= self._ends_at and cursors:
             self._ends_at = now + ENDS_SECONDS
+            self._ends_asked_ms = self._clock.wall_ms()
             self._ends = self._asks.ends(list(cursors))
         if self._ends is None or not self._ends.done():
             return
@@ -91,6 +93,7 @@ class LogWatch:
                 if end < cursors[at].end:
                     self._check_at = 0.0
                 cursors[at].note_end(end, self._clock.wall_ms())
+                cursors[at].note_asked(end, self._ends_asked_ms)
 
 
 def look_at(cursor: Cursor, position: int, answers: LogAnswers, now_ms: int) -> None:

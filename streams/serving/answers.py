@@ -83,6 +83,7 @@ def computed(ask: Ask, found: Found) -> Answer:
         history_length=len(history),
         watermark_ms=found.watermark_ms,
         stages_ms=ask.clock.milliseconds(),
+        stale_seconds=None if found.stale_seconds is None else math.ceil(found.stale_seconds * 1e3) / 1e3,
         left_out=_left_out(ask, found),
         **_many(found),
     )

@@ -91,6 +91,12 @@ class Batcher(Generic[Item, Result]):
         """Share of the last seconds in which a batch was under way."""
         return self._busy.share()
 
+    @property
+    def fault(self) -> str | None:
+        """What has ended the running of batches; None before `start`, after `stop`, and while all is well."""
+        task = self._task
+        return repr(task.exception()) if task is not None and task.done() and not task.cancelled() else None
+
     def start(self) -> None:
         """Begin to run batches on the running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())

@@ -1,17 +1,16 @@
 """The request desk: every request that comes in goes out as one answer, or is left to the partition's next owner.
 
-Order of a request: parse, age and deadline, wait until this worker's copy of the partition is caught up and past the
-client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way, or is shed because there
-is too much to do, has a defined answer; silence is kept only for a partition that left this worker, because the next
-owner will answer.
+Order of a request: parse, age and deadline, wait until this worker's copy of the partition may answer (`readiness`) and
+is past the client's "not before", wait for a place in a pass, compute, encode. Whatever fails on the way, or is shed
+because there is too much to do, has a defined answer; silence is kept only for a partition that left this worker,
+because the next owner will answer.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
@@ -21,6 +20,7 @@ from muse_stream.streams.serving.explainer import Explainer, is_open
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.pipeline import Ask, Found, Pipeline, SpaceError
 from muse_stream.streams.serving.predictions import Predictions
+from muse_stream.streams.serving.readiness import Copies, LateCopyError, Readiness, catching_up
 from muse_stream.streams.serving.shed import (
     NOBODY,
     ExpiredError,
@@ -37,29 +37,6 @@ from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules,
 
 log = logging.getLogger(__name__)
 
-READY_POLL_SECONDS = 0.01
-"""A request for a partition that is catching up looks again this often; an answer takes about as long."""
-
-
-class Copies(Protocol):
-    """Where this worker's copies of the partitions stand."""
-
-    def serves(self, partition: int) -> bool:
-        """Whether this worker is the owner."""
-        ...
-
-    def ready(self, partition: int) -> bool:
-        """Whether the copy has reached the end of the log as read at its assignment."""
-        ...
-
-    def note_request(self) -> None:
-        """A request is being served: what else goes on is to leave room for it."""
-        ...
-
-    async def passed(self, partition: int, offset: int, seconds: float) -> bool:
-        """Whether the behaviours record at `offset` is in the copy, waiting at most so long."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -74,6 +51,7 @@ class Limits:
     batch_candidates_max: int
     batch_window_ms: float
     features_share: float = 0.0
+    stale_max_seconds: float = 0.0
 
     @property
     def of_passes(self) -> Bounds:
@@ -88,25 +66,27 @@ class Reply:
     Attributes:
         status: How the request ended.
         body: The answer's bytes.
-        stages: Seconds per stage.
-        seconds: From reading the request to the encoded answer.
+        clock: Where the time went; whoever delivers the answer marks that, too.
         candidates: Candidates of the request, 0 where none could be read.
         history_length: Behaviours searched, None where nothing was searched.
         request_id: The request's own id, empty where none could be read.
         user: The request's key, empty where none could be read.
         left_out: What was asked for and did not come.
+        stale_seconds: How late the copy was, where the answer is marked so.
+        retry_after_ms: When to ask again, where that is known.
 
     """
 
     status: Status
     body: bytes
-    stages: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
+    clock: StageClock = field(default_factory=StageClock)
     candidates: int = 0
     history_length: int | None = None
     request_id: str = ""
     user: str = ""
     left_out: Sequence[Part] = ()
+    stale_seconds: float | None = None
+    retry_after_ms: int | None = None
 
 
 _Result = Reply | Found | PartitionNotHereError
@@ -123,6 +103,7 @@ class Desk:
         limits: Bounds.
         has_model: Whether a model is in service.
         watch: Counts passes, requests that are shed, deadlines that passed.
+        first: Entered while a pass is computed, in the desk's thread: what can wait does.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
 
     """
@@ -136,16 +117,18 @@ class Desk:
         *,
         has_model: Callable[[], bool],
         watch: Watch = NOBODY,
+        first: AbstractContextManager[None] | None = None,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._pipeline = pipeline
-        self._copies = copies
+        self._readiness = Readiness(copies, limits.ready_wait_ms, limits.stale_max_seconds)
         self._rules = rules
         self._limits = limits
         self._has_model = has_model
         self._now_ms = now_ms
         self._explainer = Explainer(self._fitting)
         self._watch = watch
+        self._first = first or nullcontext()
         self.costs = CostModel()
         self._predictions = Predictions(self.costs)
         self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
@@ -166,6 +149,11 @@ class Desk:
         """Share of the last seconds in which a pass was under way."""
         return self._batcher.saturation
 
+    @property
+    def fault(self) -> str | None:
+        """Why requests get no passes any more; None while all is well."""
+        return self._batcher.fault
+
     def start(self) -> None:
         """Begin to compute."""
         self._batcher.start()
@@ -176,7 +164,15 @@ class Desk:
         self._explainer.stop()
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, *, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int,
+        broker_time_ms: float,
+        arrived: float | None = None,
+        may_stand_in: bool = False,
+        trace: str | None = None,
     ) -> Reply | None:
         """Answer one request.
 
@@ -185,12 +181,17 @@ class Desk:
             value: The record's value.
             partition: The partition that it came on.
             broker_time_ms: The record's broker time; the deadline counts from it.
+            arrived: When it came to this worker, on the clock of `time.perf_counter`; None: just now.
+            may_stand_in: Whether nobody else will ever answer it, so that a partition that has just left and that
+                nobody owns yet may be answered for.
+            trace: Id of the trace that it belongs to, for log lines.
 
         Returns:
             The reply, or None: the partition is not ours any more and its next owner answers.
 
         """
-        clock = StageClock()
+        clock = StageClock() if arrived is None else StageClock(arrived)
+        clock.mark("accept")
         request = parse_request(key, value, self._rules, partition=partition)
         clock.mark("decode")
         if isinstance(request, BadRequest):
@@ -201,18 +202,22 @@ class Desk:
             return _reply(refusal, clock)
         if in_share(request.user, self._limits.features_share) and not is_reserved(request.user_text):
             request = replace(request, features=True)
-        deadline = clock.started + (self._deadline_ms(request) - age_ms) / 1e3
-        return await self._compute(Ask(partition, request, deadline, clock))
+        deadline = time.perf_counter() + (self._deadline_ms(request) - age_ms) / 1e3
+        reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in, trace=trace))
+        clock.mark("return")
+        return reply
 
     async def _compute(self, ask: Ask) -> Reply | None:
         try:
-            reply: _Result | Answer = await self._wait_ready(ask) or await self._in_turn(ask)
+            admitted = await self._readiness.admit(ask)
+            ask.clock.mark("catch_up")
+            reply: _Result | Answer = admitted if isinstance(admitted, Answer) else await self._in_turn(admitted)
             if isinstance(reply, Found):
                 reply = await self._explainer.reply(ask, reply)
         except PartitionNotHereError as error:
             reply = error
         except Exception:
-            log.exception("a pass failed")
+            log.exception("a pass failed", extra=ask.names)
             reply = answers.faulty(ask.request)
         if isinstance(reply, PartitionNotHereError):
             return None
@@ -255,33 +260,12 @@ class Desk:
             return answers.refused(request, Status.MALFORMED, "wrong_partition", message)
         return None
 
-    async def _wait_ready(self, ask: Ask) -> Answer | None:
-        """None once the copy may answer; raises PartitionNotHereError when it is not ours any more."""
-        before = ask.request.not_before
-        while (refusal := await self._wait_caught_up(ask)) is None and before is not None:
-            if await self._copies.passed(ask.partition, before.offset, max(0.0, ask.deadline - time.perf_counter())):
-                return None
-            if self._copies.ready(ask.partition):  # else the copy was given up, and the next round says what that means
-                message = f"offset {before.offset} of partition {ask.partition} did not arrive before the deadline"
-                return answers.refused(ask.request, Status.NOT_READY, "not_before", message)
-        return refusal
-
-    async def _wait_caught_up(self, ask: Ask) -> Answer | None:
-        patience = min(ask.deadline, time.perf_counter() + self._limits.ready_wait_ms / 1e3)
-        while not self._copies.ready(ask.partition):
-            if not self._copies.serves(ask.partition):
-                raise PartitionNotHereError(ask.partition, [])
-            if time.perf_counter() >= patience:
-                message = f"partition {ask.partition} is still catching up here; ask again"
-                return answers.refused(ask.request, Status.NOT_READY, "catching_up", message)
-            await asyncio.sleep(READY_POLL_SECONDS)
-        if not is_reserved(ask.request.user_text):
-            self._copies.note_request()
-        return None
-
     def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
         """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
-        return [self._finish(ask, found) for ask, found in zip(asks, self._pipeline(asks), strict=True)]
+        with self._first:
+            late, judged = self._readiness.late(asks), self._readiness.judged
+            found = zip(asks, self._pipeline(asks), strict=True)
+            return [self._finish(ask, judged(ask, one, late[ask.partition])) for ask, one in found]
 
     def _watch_of(self, request: Request) -> Watch:
         """Who counts a request; nobody does where it is the canary's."""
@@ -296,10 +280,12 @@ class Desk:
     def _finish(self, ask: Ask, found: Found | Exception) -> _Result | ExpiredError:
         if isinstance(found, PartitionNotHereError | ExpiredError):
             return found
+        if isinstance(found, LateCopyError):
+            return _reply(catching_up(ask), ask.clock)
         if isinstance(found, SpaceError):
             return _reply(answers.refused(ask.request, Status.MALFORMED, "unknown_space", str(found)), ask.clock)
         if isinstance(found, Exception):
-            log.error("partition %d: a read failed", ask.partition, exc_info=found)
+            log.error("partition %d: a read failed", ask.partition, exc_info=found, extra=ask.names)
             return _reply(answers.faulty(ask.request), ask.clock)
         return found if is_open(found) else self._fitting(ask, found)
 
@@ -329,11 +315,12 @@ def _reply(answer: Answer, clock: StageClock, history_length: int | None = None)
     return Reply(
         status=answer.status,
         body=body,
-        stages=dict(clock.seconds),
-        seconds=sum(clock.seconds.values()),
+        clock=clock,
         candidates=len(answer.candidates or ()),
         history_length=history_length,
         request_id=answer.request_id or "",
         user=answer.user or "",
         left_out=answer.left_out,
+        stale_seconds=answer.stale_seconds,
+        retry_after_ms=answer.error.retry_after_ms if answer.error else None,
     )

@@ -62,7 +62,7 @@ class Explainer(Generic[Reply]):
         except ExpiredError:
             found = replace(found, explaining=None)
         except Exception:
-            log.exception("an explanation failed; its answer goes out without")
+            log.exception("an explanation failed; its answer goes out without", extra=ask.names)
             found = replace(found, explaining=None)
         ask.clock.mark("explain")
         return self._finish(ask, found)

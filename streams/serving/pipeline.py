@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from muse_stream.esu_scorer import Cosines, ScoreBatch, ServedModel
 from muse_stream.esu_scorer.explain import Explained
 from muse_stream.gsu_engine import SearchBatch, SearchResult
 from muse_stream.gsu_engine.columns import DeviceColumns
+from muse_stream.monitoring.logs import fields
 from muse_stream.state.columns import Sequence as History
 from muse_stream.state.errors import DamagedStoreError, StateError
 from muse_stream.state.moment import Moment
@@ -38,15 +39,31 @@ from muse_stream.streams.wire.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One admitted request: its partition of the behaviours topic, what it wants, and until when.
+    """One admitted request.
 
-    `deadline` is on the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+    Attributes:
+        partition: Of the behaviours topic.
+        request: What it wants.
+        deadline: On the monotonic clock of `time.perf_counter`, in seconds; a pass that begins later skips it.
+        clock: Where its time goes.
+        may_stand_in: Whether it may be answered for a partition that nobody owns: nobody else will answer it.
+        late_max_seconds: How late its copy may be when it is read; None: the copy was current when it was let in.
+        trace: Id of the trace that the request belongs to, for log lines.
+
     """
 
     partition: int
     request: Request
     deadline: float
     clock: StageClock
+    may_stand_in: bool = False
+    late_max_seconds: float | None = None
+    trace: str | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What names the request in a log line."""
+        return fields(request=self.request.request_id, trace=self.trace)
 
     @property
     def wants_scores(self) -> bool:
@@ -77,6 +94,7 @@ class Found:
         explaining: What an explanation is computed from, where the request wants one.
         explained: The explanation, once it is computed.
         told: The behaviours of features and explanation, where there is either.
+        stale_seconds: How late the copy was when it was read, where it was not current.
         without_vector: Candidates that have no vector.
 
     """
@@ -94,6 +112,7 @@ class Found:
     explaining: Explaining | None = None
     explained: Explained | None = None
     told: Told | None = None
+    stale_seconds: float | None = None
     without_vector: int = 0
 
 

@@ -1,7 +1,7 @@
 """Stage times of a request or a batch of requests.
 
 Invariant: stages follow one another without gaps: each `mark` closes the stage since the last one, so they add up to
-the whole.
+the whole; whoever hands a request on hands its clock on.
 """
 
 import time
@@ -24,6 +24,10 @@ class StageClock:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now
+
+    def elapsed(self) -> float:
+        """Seconds since `started`, whatever has been marked."""
+        return time.perf_counter() - self.started
 
     def milliseconds(self) -> dict[str, float]:
         """Stage -> milliseconds, to a microsecond."""

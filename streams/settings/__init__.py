@@ -13,7 +13,7 @@ from muse_stream.streams.settings.sections import (
     TopicNames,
     TopicSettings,
 )
-from muse_stream.streams.settings.serving import HttpSettings, MonitoringSettings, ServingSettings
+from muse_stream.streams.settings.serving import HttpSettings, MonitoringSettings, ServingSettings, TracingSettings
 from muse_stream.streams.settings.tree import Settings
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "StateSettings",
     "TopicNames",
     "TopicSettings",
+    "TracingSettings",
 ]

@@ -54,6 +54,12 @@ class AppSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Name for static membership (KIP-345), unique per worker: a quick restart keeps its partitions.",
     )
+    drain_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=600,
+        description="A worker that is told to stop (SIGTERM) waits at most so long until what it took is answered.",
+    )
     stuck_seconds: float = Field(
         120.0,
         ge=5,

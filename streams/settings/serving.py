@@ -1,4 +1,4 @@
-"""The sections of the settings tree that face clients and operators: requests, HTTP, monitoring.
+"""The sections of the settings tree that face clients and operators: requests, HTTP, monitoring, tracing.
 
 Invariant: the same as in `sections`; the two files are one tree.
 """
@@ -30,6 +30,12 @@ class ServingSettings(Section):
     )
     ready_wait_ms: int = Field(
         5000, ge=0, description="A request for a partition not yet caught up waits so long, then is `not_ready`."
+    )
+    stale_max_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="In a rebalance a copy that is no later than this answers at once, before it has caught up; over "
+        "HTTP also one whose partition nobody owns at that moment. Such answers say how late they are. 0: never.",
     )
     queue_max: int = Field(
         1000,
@@ -109,7 +115,10 @@ class MonitoringSettings(Section):
         10_000, ge=0, description="A partition further behind its log's end than this makes the worker not ready."
     )
     stale_max_seconds: float = Field(
-        60.0, gt=0, description="A partition that was ready stays ready until it is this late: staleness is an alert."
+        600.0,
+        gt=0,
+        description="A partition that was ready stays ready, and is answered for, until it is this late, brokers that "
+        "are away included: staleness is an alert. Answers say so from 15 s on.",
     )
     heartbeat_max_seconds: float = Field(
         30.0, gt=0, description="A thread silent for longer than this makes the worker not live."
@@ -118,3 +127,21 @@ class MonitoringSettings(Section):
     slow_request_ms: float = Field(250.0, ge=0, description="A request slower than this gets a log line of its own.")
     log_format: Literal["human", "json"] = Field("human", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
+
+
+class TracingSettings(Section):
+    """Spans of requests for OpenTelemetry; a request's trace context goes into its answer without any of this."""
+
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]+$",
+        description="Where spans are sent by OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; needs the "
+        "extra `otel`. Credentials go into `OTEL_EXPORTER_OTLP_HEADERS`. None: no spans are made.",
+    )
+    sample_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the requests without a trace context that get a trace of their own. Those whose caller "
+        "records its trace always have spans, those whose caller does not never.",
+    )

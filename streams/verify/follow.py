@@ -15,6 +15,7 @@ from typing import TextIO
 
 import msgspec
 
+from muse_stream.monitoring.logs import UserTags, fields
 from muse_stream.monitoring.verification import VerificationMetrics, VerificationReading
 from muse_stream.streams.export.cluster import codecs_of, engine_of, item_codec, open_reader, store_rules
 from muse_stream.streams.kafka.consumer import BatchConsumer
@@ -188,12 +189,27 @@ class Follower:
 
     def _tell(self, mismatches: list[Mismatch]) -> None:
         for mismatch in mismatches:
-            line = msgspec.json.encode(mismatch).decode()
             if self.sample.mismatches is not None:
-                self.sample.mismatches.write(line + "\n")
+                self.sample.mismatches.write(msgspec.json.encode(mismatch).decode() + "\n")
                 self.sample.mismatches.flush()
             if not mismatch.near_step:
-                log.error("a served answer is not what the logs say: %s", line)
+                self._log_mismatch(mismatch)
+
+    def _log_mismatch(self, mismatch: Mismatch) -> None:
+        """Where to look, without the user and without what was answered; those are in the file of mismatches."""
+        partition, offset = mismatch.behaviours
+        tag = None if mismatch.user is None else UserTags(self.settings.app.name)(mismatch.user)
+        log.error(
+            "a served answer is not what the logs say; --out FILE writes what differs",
+            extra=fields(
+                request=mismatch.request_id,
+                user=tag,
+                partition=partition,
+                offset=offset,
+                what=mismatch.what,
+                where=mismatch.where,
+            ),
+        )
 
     def _summarise(self) -> None:
         report = self.report

@@ -97,6 +97,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     history_length: int | None = None
     watermark_ms: int | None = None  # largest broker time among the partition's behaviours that are in
     stages_ms: dict[str, float] = {}
+    stale_seconds: float | None = None  # of a copy that was not up to date: how late it was, at most
     behaviours: Behaviours | None = None  # with `explanation` or `features`
     explanation: Explanation | None = None
     features: Features | None = None

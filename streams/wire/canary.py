@@ -12,6 +12,7 @@ from itertools import count as naturals
 from muse_stream.streams.wire.ids import RESERVED_PREFIX, id_of
 from muse_stream.streams.wire.partitioner import partition_of, partition_of_key
 
+_PREFIX = f"{RESERVED_PREFIX}:canary:"
 _TRIED_AT_ONCE = 1_024
 
 
@@ -20,7 +21,7 @@ def canary_users(partition_count: int) -> tuple[str, ...]:
     """The canary's user of each partition, by partition number."""
     found: dict[int, str] = {}
     for first in naturals(0, _TRIED_AT_ONCE):
-        users = [f"{RESERVED_PREFIX}:canary:{number}" for number in range(first, first + _TRIED_AT_ONCE)]
+        users = [f"{_PREFIX}{number}" for number in range(first, first + _TRIED_AT_ONCE)]
         partitions = partition_of([user.encode() for user in users], partition_count)
         for user, partition in zip(users, partitions.tolist(), strict=True):
             found.setdefault(partition, user)
@@ -36,6 +37,6 @@ def canary_id(partition: int, partition_count: int) -> int:
 
 def is_canary(key: bytes | None, partition_count: int) -> bool:
     """Whether a record key is a canary's user, of whatever partition."""
-    if not key:
+    if key is None or not key.startswith(_PREFIX.encode()):
         return False
     return key == canary_users(partition_count)[partition_of_key(key, partition_count)].encode()

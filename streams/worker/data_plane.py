@@ -4,7 +4,7 @@ Invariant: the vector space served is that of the model in service; every space 
 fills beside it, and the catalogue holds every feature that they name, so that another model finds what it reads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -33,6 +33,7 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.settings.sections import TopicSettings
 from muse_stream.streams.wire.behaviours import BehaviourRules, decode_behaviours
 from muse_stream.streams.wire.items import ItemRules, decode_items
+from muse_stream.streams.wire.rejects import Reject
 from muse_stream.streams.wire.users import UserRules, decode_users
 from muse_stream.streams.worker.restoring import Ended, Restorer
 from muse_stream.streams.worker.swapping.engines import Engines
@@ -144,6 +145,7 @@ def build(
     *,
     committed: Callable[[float], None] = lambda seconds: None,
     restored: Ended = lambda outcome, seconds: None,
+    letters_sent: Callable[[Sequence[Reject]], None] = lambda rejects: None,
 ) -> DataPlane:
     """Open the item store and connect to Kafka; no thread runs yet, and no model serves.
 
@@ -152,6 +154,7 @@ def build(
         observe: Told of every batch, in the reading threads.
         committed: Told how long each commit of ingest took, in its thread.
         restored: Told how each attempt to restore a snapshot ended, in its thread.
+        letters_sent: Told of rejects whose dead letters the broker has, in a thread of theirs.
 
     Raises:
         KafkaError: The brokers cannot be reached.
@@ -171,7 +174,7 @@ def build(
     engines = Engines(tables, catalogue, partial(_engine, settings))
     item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
-    sink = KafkaLetterSink(letters, settings.topics.dead_letters)
+    sink = KafkaLetterSink(letters, settings.topics.dead_letters, letters_sent)
     restorer = _restorer(settings, log, restored)
     ingest = IngestService(
         _partition_parts(settings, log, budget, engines.fan, restorer, lambda: ingest.beat()),  # noqa: PLW0108 - made below

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import faust
 from faust.assignor import PartitionAssignor
 
+from muse_stream.streams.records import Headers
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker.http import MAX_BODY_BYTES
 
@@ -124,15 +125,25 @@ def handle_requests(app: faust.App, topic: str, handle: Callable[[Any], Awaitabl
 def sender(app: faust.App) -> Callable[..., Awaitable[Any]]:
     """Send with the producer that Faust has at that moment; done when the broker has said where the record is."""
 
-    async def send(topic: str, key: bytes | None, value: bytes | None) -> Any:  # noqa: ANN401 - aiokafka's metadata
-        return await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=None)
+    async def send(topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> Any:  # noqa: ANN401 - aiokafka's metadata
+        return await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=headers)
 
     return send
 
 
 def owner_url(app: faust.App, topic: str, partition: int) -> str | None:
     """Base URL of the worker that owns a partition, None while nobody does."""
+    owners = (url for url, partitions in owned_by(app, topic).items() if partition in partitions)
+    return next(owners, None)
+
+
+def owned_by(app: faust.App, topic: str) -> dict[str, Iterable[int]]:
+    """Base URL of every worker of the group, to the partitions that it was given in the last assignment."""
     assignor: Any = app.assignor  # the protocol that Faust annotates lacks this method of its own assignor
     distribution: Mapping[str, Mapping[str, Iterable[int]]] = assignor.external_topics_metadata()
-    owners = (url for url, topics in distribution.items() if partition in topics.get(topic, ()))
-    return next(owners, None)
+    return {url: topics.get(topic, ()) for url, topics in distribution.items()}
+
+
+def own_url(app: faust.App) -> str:
+    """Base URL under which the other workers know this one."""
+    return str(app.conf.canonical_url)

@@ -3,9 +3,14 @@
 A request or read for a user whom another worker owns is forwarded there once (header `muse-forwarded`), because only
 the owner's store is known to be current; while nobody owns the partition the answer is 503 with `Retry-After`. Errors
 are problem documents (RFC 9457) with a stable `code`.
+
+Where the settings allow it, a request is answered here for a partition that this worker owned until the rebalance under
+way: nobody else would answer it.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -13,9 +18,17 @@ import msgspec
 from aiohttp import web
 
 from muse_stream.streams.errors import PartitionNotHereError
+from muse_stream.streams.tracing.context import PARENT, STATE, TraceContext, from_http
+from muse_stream.streams.tracing.tracing import Trace
+from muse_stream.streams.worker import page
+from muse_stream.streams.worker.scored import AGAIN_SECONDS, FRESHNESS, RETRY_AFTER, UNAVAILABLE, Scored
 
 FORWARDED = "muse-forwarded"
 FORWARD_TIMEOUT_SECONDS = 30.0
+TRACES = (PARENT, STATE)
+"""Headers that the owner gets of a forwarded request, and the client of its answer."""
+PASSED_ON = (FRESHNESS, RETRY_AFTER, *TRACES)
+"""Headers of an owner's answer that the client gets, too."""
 MAX_BODY_BYTES = 4 << 20
 """2 000 candidates with a vector of 1 024 numbers in base64 each are 2.8 MB."""
 
@@ -32,7 +45,7 @@ class Service(Protocol):
         """HTTP status and body of the checks of `live`, `ready` or `startup`."""
 
     def status(self) -> dict[str, Any]:
-        """Partitions, positions, rates and freshness, for people and the demo."""
+        """Partitions, positions, rates and freshness, for people and the demo; asked in a thread beside the loop."""
 
     def partition_of_user(self, user: str) -> int:
         """Partition that a user's text id hashes to."""
@@ -40,8 +53,18 @@ class Service(Protocol):
     def owner(self, partition: int) -> str | None:
         """Base URL of the partition's owner; empty for this worker, None for nobody."""
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
-        """HTTP status and answer to one request."""
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to stop."""
+
+    def stands_in(self, partition: int) -> bool:
+        """Whether this worker may answer for a partition that nobody owns at this moment."""
+
+    async def score(self, user: str, body: bytes, arrived: float, trace: Trace) -> Scored:
+        """Answer to one request, which came at `arrived` by the clock of `time.perf_counter`."""
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
         """Profile and last behaviours of a user."""
@@ -86,6 +109,7 @@ def add_routes(app: web.Application, service: Service) -> None:
             web.get("/v1/audit/vectors", routes.vector_tables),
             web.get("/v1/snapshots", routes.snapshots),
             web.post(r"/v1/snapshots/{partition:\d{1,9}}", routes.request_snapshot),
+            *page.routes(),
         ]
     )
 
@@ -103,9 +127,11 @@ class _Routes:
         return json_response(body, status)
 
     async def status(self, _: web.Request) -> web.Response:
-        return json_response(self._service.status())
+        body = await asyncio.to_thread(lambda: msgspec.json.encode(self._service.status()))
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def score(self, request: web.Request) -> web.StreamResponse:
+        arrived = time.perf_counter()
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -116,9 +142,18 @@ class _Routes:
             return problem(400, "malformed", "the body must be a JSON request with the field 'user' (text or integer)")
 
         async def here() -> web.StreamResponse:
-            status, answer = await self._service.score(str(user), body)
-            return web.Response(body=answer, status=status, content_type="application/json")
+            trace = self._service.traced(from_http(request.headers))
+            found = await self._service.score(str(user), body, arrived, trace)
+            headers = {**found.headers, **trace.http_headers()}
+            response = web.Response(
+                body=found.body, status=found.status, content_type="application/json", headers=headers
+            )
+            if self._service.draining:  # the client's next request had better go to another worker
+                response.force_close()
+            return response
 
+        if self._service.stands_in(self._service.partition_of_user(str(user))):
+            return await here()
         return await self._at_owner(request, str(user), body, here)
 
     async def sequence(self, request: web.Request) -> web.StreamResponse:
@@ -168,19 +203,29 @@ class _Routes:
             return await here()
         if owner is None or FORWARDED in request.headers:
             detail = f"nobody owns partition {partition} at this moment (a rebalance); try again"
-            return problem(503, "not_ready", detail, **{"Retry-After": "1"})
+            return _ask_again("not_ready", detail)
         return await _forward(request, owner, body)
 
 
 async def _forward(request: web.Request, owner: str, body: bytes) -> web.StreamResponse:
     url = owner.rstrip("/") + request.path_qs
+    headers = {FORWARDED: "1", **_only(TRACES, request.headers)}
     timeout = aiohttp.ClientTimeout(total=FORWARD_TIMEOUT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(request.method, url, data=body or None, headers={FORWARDED: "1"}) as response,
+            session.request(request.method, url, data=body or None, headers=headers) as response,
         ):
             answer = await response.read()
-            return web.Response(body=answer, status=response.status, content_type=response.content_type)
+            back = _only(PASSED_ON, response.headers)
+            return web.Response(body=answer, status=response.status, content_type=response.content_type, headers=back)
     except (aiohttp.ClientError, TimeoutError) as error:
-        return problem(503, "owner_unreachable", f"{url}: {error!r}; try again", **{"Retry-After": "1"})
+        return _ask_again("owner_unreachable", f"{url}: {error!r}; try again")
+
+
+def _ask_again(code: str, detail: str) -> web.Response:
+    return problem(UNAVAILABLE, code, detail, **{RETRY_AFTER: str(AGAIN_SECONDS)})
+
+
+def _only(names: Iterable[str], headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in names if name in headers}

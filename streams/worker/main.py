@@ -1,25 +1,31 @@
 """`run`: one worker until SIGTERM or SIGINT."""
 
 import asyncio
+import gc
 import logging
 import sys
 from typing import Any
 
 import faust
 
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import configure
+from muse_stream.monitoring.repeats import INTERVAL_SECONDS
+from muse_stream.monitoring.trends import STEP_SECONDS
 from muse_stream.streams.ingest.clock import Clock
 from muse_stream.streams.kafka.consumer import ConsumerOptions, make_consumer
 from muse_stream.streams.kafka.facts import ClusterFacts
 from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import faust_app
 from muse_stream.streams.worker.canary import Bounds, Canary
+from muse_stream.streams.worker.draining import Drain, DrainingWorker, stop_listening
 from muse_stream.streams.worker.http import add_routes
-from muse_stream.streams.worker.observing import SummaryLog
+from muse_stream.streams.worker.observing import SettledLog, SummaryLog
 from muse_stream.streams.worker.pace import measure
 from muse_stream.streams.worker.request_backlog import RequestBacklog
 from muse_stream.streams.worker.requests import Requests
 from muse_stream.streams.worker.service import WorkerService
+from muse_stream.streams.worker.status import Members
 from muse_stream.streams.worker.warm_up import warm_up
 from muse_stream.streams.worker.watchdog import Watchdog
 
@@ -44,11 +50,10 @@ class _Life(faust.Service):
             self.canary.start()
 
     async def on_stop(self) -> None:
-        """Drain and close."""
+        """Close; what was taken has been answered before, see `draining`."""
         if self.canary:
             self.canary.close()
         self.watchdog.close()
-        self.service.drain()
         await self.service.stop()
 
 
@@ -69,6 +74,18 @@ def _watchdog(settings: Settings, service: WorkerService, requests: Requests) ->
         seconds=settings.app.stuck_seconds,
         on_stuck=settings.app.on_stuck,
     )
+
+
+def _drain(
+    settings: Settings, app: faust.App, service: WorkerService, requests: Requests, canary: Canary | None
+) -> Drain:
+    def refuse() -> None:
+        if canary:
+            canary.close()
+        service.drain()
+        requests.drain()
+
+    return Drain(refuse, stop_listening(app), lambda: service.posts + requests.open, settings.app.drain_seconds)
 
 
 def _canary(settings: Settings, service: WorkerService, app: faust.App) -> Canary | None:
@@ -101,11 +118,14 @@ def run(settings: Settings) -> None:
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    journal = Journal()
+    logging.getLogger().addHandler(journal)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
-    service = WorkerService(settings)
+    service = WorkerService(settings, journal)
+    service.metrics_registry.watch_logs(lines.reading)
     engine, space = service.plane.engine.stats(), service.plane.space
     log.info("searches run on %s: %s", engine.backend, engine.why)
     searches = (
@@ -122,6 +142,7 @@ def run(settings: Settings) -> None:
     app = faust_app.create_app(settings)
     topics = settings.topics
     service.owner_of = lambda partition: faust_app.owner_url(app, topics.requests, partition)
+    service.page.members = lambda: Members(faust_app.own_url(app), faust_app.owned_by(app, topics.requests))
     faust_app.follow_assignment(app, topics.requests, service.copies)
     requests = Requests(faust_app.sender(app), service, topics.scores, lambda: app.consumer_generation_id)
     faust_app.follow_assignment(app, topics.requests, requests)
@@ -132,9 +153,14 @@ def run(settings: Settings) -> None:
     canary = _canary(settings, service, app)
     web: Any = app.web  # Faust's aiohttp driver; its protocol does not name the aiohttp application
     add_routes(web.web_app, service)
+    app.timer(STEP_SECONDS)(service.page.look)
     if settings.monitoring.summary_interval_seconds:
         app.timer(settings.monitoring.summary_interval_seconds)(SummaryLog(service.metrics_registry).write)
+    app.timer(INTERVAL_SECONDS)(SettledLog(lines).settle)
     life = type("Life", (_Life,), {"service": service, "watchdog": watchdog, "canary": canary, "__module__": __name__})
     app.service(life)
-    worker = faust.Worker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    gc.collect()
+    gc.freeze()  # what is here stays: 300 000 objects of libraries, which a full collection would visit for 0.15 s
+    worker = DrainingWorker(app, loglevel=None, redirect_stdouts=False, quiet=True, override_logging=False, loop=loop)
+    worker.drain = _drain(settings, app, service, requests, canary)
     worker.execute_from_commandline()

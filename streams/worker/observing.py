@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from muse_stream.monitoring import Heartbeats, Metrics, Summary
+from muse_stream.monitoring.logs import LineHandler
 from muse_stream.monitoring.requests import QualityMetrics
 from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
 from muse_stream.streams.wire.ids import is_reserved
@@ -61,3 +62,14 @@ class SummaryLog:
         if self._summary is not None:
             line = self._summary.line()
             log.log(line.level, "%s", line.text)
+
+
+class SettledLog:
+    """Has the last lines of bursts written that are over, though nothing else may be logged."""
+
+    def __init__(self, lines: LineHandler) -> None:
+        self._lines = lines
+
+    async def settle(self) -> None:
+        """Write them."""
+        self._lines.settle()

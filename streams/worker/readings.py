@@ -1,7 +1,9 @@
 """From the data plane to monitoring's plain readings, and to the status document."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from muse_stream.gsu_engine.stats import DeviceStats
@@ -39,9 +41,14 @@ def _replayed(state: PartitionState) -> float:
     return min((log.replayed for log in state.logs.values()), default=0.0)
 
 
-def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
+def topic_roles(settings: Settings) -> dict[str, str]:
+    """Topic name to what it is for, as metrics name it."""
     topics = settings.topics
-    roles = {topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"}
+    return {topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"}
+
+
+def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
+    roles = topic_roles(settings)
     return [
         LagReading(
             roles[topic],
@@ -52,6 +59,7 @@ def _lags(state: PartitionState, settings: Settings) -> list[LagReading]:
             log.end_seen_ms,
             log.held_back,
             log.held_since_ms,
+            state.ready,
         )
         for topic, log in state.logs.items()
     ]
@@ -81,15 +89,19 @@ def store_stats(plane: DataPlane) -> dict[int, StoreStats]:
     return found
 
 
-def status(plane: DataPlane, settings: Settings) -> dict[str, Any]:
+Late = Mapping[tuple[str, int], float]
+"""Seconds that a partition of a topic is late, by what the topic is for and the partition's number."""
+
+
+def status(plane: DataPlane, settings: Settings, late: Late = MappingProxyType({})) -> dict[str, Any]:
     """The status document: partitions, item tables, engine; for people, the demo and `muse-stream check`."""
-    engine = plane.engine.stats()
+    engine, roles = plane.engine.stats(), topic_roles(settings)
     return {
         "app": settings.app.name,
         "cluster": plane.cluster,
         "space": plane.space,
-        "partitions": [_partition(state) for _, state in sorted(plane.ingest.states().items())],
-        "items": {**_partition(plane.items.state()), "version": plane.item_feed.version},
+        "partitions": [_partition(state, roles, late) for _, state in sorted(plane.ingest.states().items())],
+        "items": {**_partition(plane.items.state(), roles, late), "version": plane.item_feed.version},
         "behaviours_stored": sum(one.behaviours for one in store_stats(plane).values()),
         "engine": {
             "backend": engine.backend,
@@ -97,6 +109,8 @@ def status(plane: DataPlane, settings: Settings) -> dict[str, Any]:
             "resident_users": engine.pool.users,
             "resident_behaviours": engine.pool.behaviours,
             "pool_bytes": engine.pool.bytes,
+            "pool_budget_bytes": engine.pool.budget_bytes,
+            "evictions": engine.pool.evictions,
             "vectors": engine.table.rows,
             "searches": engine.searches,
             "gpu": _gpu(engine.device),
@@ -122,10 +136,11 @@ def _gpu(device: DeviceStats | None) -> dict[str, Any] | None:
     }
 
 
-def _partition(state: PartitionState) -> dict[str, Any]:
+def _partition(state: PartitionState, roles: Mapping[str, str], late: Late) -> dict[str, Any]:
     return {
         "partition": state.partition,
         "serving": state.serving,
+        "ready": state.ready,
         "phase": str(state.phase),
         "error": state.error,
         "logs": {
@@ -133,6 +148,9 @@ def _partition(state: PartitionState) -> dict[str, Any]:
                 "position": log.position,
                 "end": log.end,
                 "lag_messages": log.lag_messages,
+                "lag_seconds": round(late.get((roles[topic], state.partition), 0.0), 3),
+                "held_back": log.held_back,
+                "waiting": log.waiting,
             }
             for topic, log in state.logs.items()
         },

@@ -70,6 +70,7 @@ class Restorer:
         self._slots = threading.Semaphore(AT_A_TIME)
         self._stop = threading.Event()
         self._running: dict[int, Future[bool]] = {}
+        self._progress: dict[int, tuple[int, int]] = {}
         _recover(directory)
 
     def missing(self, partition: int) -> bool:
@@ -90,6 +91,10 @@ class Restorer:
         threading.Thread(target=work, name=f"restore-{partition}", daemon=True).start()
         return done
 
+    def progress(self) -> dict[int, tuple[int, int]]:
+        """Bytes done and bytes to do of every partition that is on its way; any thread."""
+        return dict(self._progress)
+
     def close(self) -> None:
         """Begin nothing more; what is under way gives up at its next piece and leaves nothing to open."""
         self._stop.set()
@@ -101,6 +106,7 @@ class Restorer:
                 outcome = self._restore(partition, bounds)
         except Exception as error:
             log.warning("partition %d: no snapshot was restored: %s", partition, error)
+        self._progress.pop(partition, None)
         self._ended(outcome, time.monotonic() - began)
         done.set_result(outcome is Outcome.RESTORED)
 
@@ -113,7 +119,7 @@ class Restorer:
             try:
                 with _out_of_the_way(into, self._stop):
                     log.info("partition %d: restoring snapshot %s", partition, manifest.name)
-                    fetch(manifest, location, into, self._advance)
+                    fetch(manifest, location, into, partial(self._advance, partition))
             except SnapshotError as error:
                 log.warning("partition %d: snapshot %s cannot be used: %s", partition, manifest.name, error)
                 outcome = Outcome.FAILED
@@ -123,7 +129,8 @@ class Restorer:
         log.info("partition %d: no snapshot fits a log from %d to %d", partition, bounds.begin, bounds.end)
         return outcome
 
-    def _advance(self, done: int, total: int) -> None:
+    def _advance(self, partition: int, done: int, total: int) -> None:
+        self._progress[partition] = done, total
         if self._stop.is_set():
             message = f"the worker stops; {done} of {total} bytes were restored. Operator action: none."
             raise IngestStoppedError(message)

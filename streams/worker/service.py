@@ -1,8 +1,8 @@
 """The worker as an object: data plane, model, desk, metrics and health, wired together.
 
 Life: the model is loaded as the object is made; `start` begins to read items and to follow what is activated; Faust
-says which partitions are ours; `drain` says no to `/health/ready`; `stop` ends the passes, then the reading threads,
-then closes every store.
+says which partitions are ours; `drain` says no to `/health/ready` while what was taken is answered; `stop` ends the
+passes, then the reading threads, then closes every store.
 """
 
 import asyncio
@@ -14,30 +14,32 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
 
-import msgspec
-
 import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import (
     Canaries,
     CaughtUp,
-    CheckResult,
     Health,
     Heartbeats,
+    IngestReading,
     Metrics,
     Probe,
+    RestoreProgress,
     gpu_check,
     held_back_check,
     model_check,
 )
+from muse_stream.monitoring.journal import Journal
 from muse_stream.monitoring.logs import SlowRequests, UserTags
 from muse_stream.streams.errors import PartitionNotHereError
-from muse_stream.streams.ingest.loop import LoopThread
+from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.models.opening import follow, open_store, open_writer, worker_id
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Parts
 from muse_stream.streams.settings import Settings
+from muse_stream.streams.tracing.context import TraceContext
+from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.canary import is_canary
 from muse_stream.streams.wire.ids import is_reserved
@@ -45,13 +47,17 @@ from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
 from muse_stream.streams.wire.users import decode_profile
+from muse_stream.streams.worker import checks as worker_checks
 from muse_stream.streams.worker import data_plane, memory_check, readings
 from muse_stream.streams.worker.build import built
 from muse_stream.streams.worker.copies import OwnedCopies
+from muse_stream.streams.worker.loop_watch import LoopWatch
 from muse_stream.streams.worker.observing import ObservedPipeline
+from muse_stream.streams.worker.scored import LEFT, Scored, scored
 from muse_stream.streams.worker.snapshot_status import Copied, Schedule
 from muse_stream.streams.worker.snapshots import Snapshots
 from muse_stream.streams.worker.stale_copies import StaleCopies
+from muse_stream.streams.worker.status import StatusPage
 from muse_stream.streams.worker.swapping.following import Following
 from muse_stream.streams.worker.swapping.models import Models, Surroundings
 from muse_stream.streams.worker.users import user_document
@@ -59,23 +65,12 @@ from muse_stream.streams.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-HTTP_STATUS = {
-    Status.OK: 200,
-    Status.PREFETCHED: 200,
-    Status.MALFORMED: 400,
-    Status.TOO_LARGE: 413,
-    Status.OVERLOAD: 503,
-    Status.NOT_READY: 503,
-    Status.EXPIRED: 504,
-    Status.ERROR: 500,
-}
-
 
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the model, open the item store and connect; raises what those raise."""
+    def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
+        """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
         topics = settings.topics
         self.metrics_registry = Metrics(
@@ -86,13 +81,23 @@ class WorkerService:
             topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
             enabled=settings.monitoring.enabled,
         )
+        self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
+        self._health = Health()
+        self.page = StatusPage(
+            self.metrics_registry,
+            self._health,
+            self._read_ingest,
+            partition_count=topics.partitions,
+            journal=journal or Journal(),
+        )
         self.plane = data_plane.build(
             settings,
-            self.metrics_registry.ingest.batch,
+            self._observe,
             committed=self.metrics_registry.ingest.committed,
             restored=self.metrics_registry.restores.ended,
+            letters_sent=self.page.sent,
         )
         around = Surroundings(settings, self.plane, self._parts(), store)
         self.models = Models(around, self.metrics_registry, lambda: self.desk.depth)
@@ -102,6 +107,7 @@ class WorkerService:
             lambda: self.plane.items.state().ready,
             self.metrics_registry.ingest.rebalanced,
             self.metrics_registry.ingest.settled,
+            late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
         self._stale = StaleCopies(
@@ -109,7 +115,7 @@ class WorkerService:
             topics.behaviours,
             self.plane.ingest,
             hours=settings.state.stale_copy_hours,
-            settled=lambda: self.copies.assigned_once,
+            settled=lambda: self.copies.assigned_at is not None,
         )
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = Desk(
@@ -119,11 +125,14 @@ class WorkerService:
             self._limits(),
             has_model=lambda: True,
             watch=self.metrics_registry.requests,
+            first=self.plane.ingest.courtesy,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
-        self._health = Health()
-        self._health.add("search_thread", Probe.LIVE, beats.check)
+        self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
+        self._health.add("event_loop", Probe.LIVE, self._loop.check)
+        self._health.add("search_thread", Probe.LIVE, lambda: worker_checks.search(self.desk.fault, beats))
         self._in_flight = 0
+        self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
         self.canaries = Canaries(
             self.metrics_registry.canary,
@@ -166,6 +175,7 @@ class WorkerService:
             batch_candidates_max=serving.batch_candidates_max,
             batch_window_ms=serving.batch_window_ms,
             features_share=serving.features_share,
+            stale_max_seconds=serving.stale_max_seconds,
         )
 
     def _make_snapshots(self) -> Snapshots | None:
@@ -190,7 +200,7 @@ class WorkerService:
 
     def _watch(self) -> None:
         settings, metrics = self._settings, self.metrics_registry
-        read_ingest = partial(readings.ingest_reading, self.plane, settings)
+        read_ingest = self._read_ingest
         metrics.watch_ingest(read_ingest)
         metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
@@ -210,35 +220,32 @@ class WorkerService:
             stale_seconds_max=settings.monitoring.stale_max_seconds,
         )
         health, silent_max = self._health, settings.monitoring.heartbeat_max_seconds
-        health.add("ingest_thread", Probe.LIVE, partial(_thread_check, self.plane.ingest, silent_max))
-        health.add("items_thread", Probe.LIVE, partial(_thread_check, self.plane.items, silent_max))
-        health.add("assignment", Probe.READY, self._assignment_check)
+        health.add("ingest_thread", Probe.LIVE, partial(worker_checks.thread, self.plane.ingest, silent_max))
+        health.add("items_thread", Probe.LIVE, partial(worker_checks.thread, self.plane.items, silent_max))
+        health.add("assignment", Probe.READY, lambda: worker_checks.assignment(self.copies))
         health.add("partitions", Probe.READY, caught_up.check)
         health.add("transactions", Probe.READY, lambda: held_back_check(read_ingest))
-        health.add("items", Probe.READY, self._items_check)
+        health.add("items", Probe.READY, lambda: worker_checks.items(self.plane))
         health.add("gpu", Probe.READY, lambda: gpu_check(lambda: self.plane.engine.stats().device))
         health.add("model", Probe.READY, lambda: model_check(self.plane.serving.reading))
         metrics.watch_stale_copies(self._stale.reading)
         if self._snapshots:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
+        restores = self.plane.restorer.progress if self.plane.restorer else dict
+        health.tell_progress(RestoreProgress(read_ingest, restores).look)
         metrics.watch_health(health)
 
-    def _assignment_check(self) -> CheckResult:
-        if self.copies.assigned_once:
-            return CheckResult(ok=True, detail=f"owns {len(self.copies.owned)} partitions")
-        advice = "wait for the group to form; if it does not: are the brokers reachable, do the topics exist?"
-        return CheckResult(ok=False, detail="no assignment yet", advice=advice)
+    def _read_ingest(self) -> IngestReading:
+        return readings.ingest_reading(self.plane, self._settings)
 
-    def _items_check(self) -> CheckResult:
-        state = self.plane.items.state()
-        if state.ready:
-            return CheckResult(ok=True, detail=f"item tables stand at {self.plane.item_feed.version}")
-        advice = state.error or "wait: the items topic is read whole before the first answer"
-        return CheckResult(ok=False, detail=f"items are {state.phase}", advice=advice)
+    def _observe(self, batch: BatchStats) -> None:
+        self.metrics_registry.ingest.batch(batch)
+        self._tracing.ingested(batch)
 
     def start(self) -> None:
         """Begin to read and compute; on the event loop."""
+        self._loop.start()
         self.plane.start()
         self.desk.start()
         self.models.start()
@@ -258,40 +265,62 @@ class WorkerService:
         """Say no to `/health/ready` from now on."""
         self._health.drain()
 
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to stop."""
+        return self._health.draining
+
     async def stop(self) -> None:
         """End passes, reading and stores."""
         if self._following:
             self._following.close()
         await self.desk.stop()
         self.models.close()
-        await self.copies.suspended()
+        self.copies.close()
         self._stale.close()
+        self._loop.close()
         if self._snapshots:
             self._snapshots.close()
         self.plane.close()
+        await asyncio.to_thread(self._tracing.close)
+
+    def traced(self, context: TraceContext | None) -> Trace:
+        """The place in a trace of a request that came with this context."""
+        return self._tracing.begin(context)
 
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        may_stand_in: bool = False,
+        trace: Trace = UNTRACED,
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
+        more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in, "trace": trace.id}
         counted = not is_reserved(key)
         self._in_flight += counted
         try:
-            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms)
+            return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms, **more)
         finally:
             self._in_flight -= counted
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply, trace: Trace = UNTRACED) -> None:
         """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
         if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
             self.canary_answered(reply)
             return
-        stages = {**reply.stages, "produce": produce_seconds}
-        seconds = reply.seconds + produce_seconds
+        stages, seconds = reply.clock.seconds, reply.clock.elapsed()
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)
         self.metrics_registry.requests.left_out(reply.left_out)
-        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes)
+        if reply.stale_seconds is not None:
+            self.metrics_registry.requests.stale()
+        self._slow.answered(reply.request_id, reply.user, seconds, stages, **sizes, trace=trace.id)
+        self._tracing.answered(trace, reply.status, stages, {"request_id": reply.request_id, **sizes})
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Prometheus exposition and its content type."""
@@ -303,10 +332,12 @@ class WorkerService:
         return int(answer.status), answer.body
 
     def status(self) -> dict[str, Any]:
-        """The status document."""
+        """The status document; any thread."""
         info = self.plane.live.info
+        late, sections = self.page.late()
         return {
-            **readings.status(self.plane, self._settings),
+            **readings.status(self.plane, self._settings, late),
+            **sections,
             "model": {"version": info.version, "digest": info.digest} if info else None,
             "models": self.models.shown(),
             "coverage": self.models.coverages(),
@@ -321,14 +352,23 @@ class WorkerService:
         """Base URL of the owner; empty for this worker, None for nobody."""
         return "" if self.copies.serves(partition) else self.owner_of(partition)
 
-    async def score(self, user: str, body: bytes) -> tuple[int, bytes]:
+    def stands_in(self, partition: int) -> bool:
+        """Whether this worker may answer for a partition that nobody owns at this moment."""
+        late_max = self._settings.serving.stale_max_seconds
+        return late_max > 0 and self.copies.stands_in(partition) and self.copies.late_seconds(partition) <= late_max
+
+    async def score(self, user: str, body: bytes, arrived: float, trace: Trace = UNTRACED) -> Scored:
         """Answer a request that came over HTTP."""
-        reply = await self.answer(user.encode(), body, self.partition_of_user(user), time.time() * 1e3)
+        at, now_ms = self.partition_of_user(user), time.time() * 1e3
+        self.posts += 1
+        try:
+            reply = await self.answer(user.encode(), body, at, now_ms, arrived=arrived, may_stand_in=True, trace=trace)
+        finally:
+            self.posts -= 1
         if reply is None:
-            error = {"code": "not_ready", "message": "the partition has just left this worker; ask again"}
-            return 503, msgspec.json.encode({"status": "not_ready", "error": error})
-        self.answered(reply, 0.0)
-        return HTTP_STATUS[reply.status], reply.body
+            return LEFT
+        self.answered(reply, trace)
+        return scored(reply)
 
     async def sequence(self, user: str, limit: int) -> dict[str, Any]:
         """Profile and last behaviours of a user, with titles."""
@@ -360,13 +400,3 @@ class WorkerService:
         """Digests of the vector tables, of one moment of the items thread."""
         work = partial(memory_check.vector_tables, self.plane)
         return await asyncio.wrap_future(self.plane.items.call(work))
-
-
-def _thread_check(thread: LoopThread, silent_seconds_max: float) -> CheckResult:
-    found = thread.health()
-    if found.error or not found.alive:
-        return CheckResult(ok=False, detail=found.error or "not running", advice="restart the worker")
-    ok = found.beat_age_seconds <= silent_seconds_max
-    detail = found.broker_error or f"moved {found.beat_age_seconds:.1f} s ago"
-    advice = "" if ok else "the thread hangs: look at the log and its stack (py-spy dump), then restart the worker"
-    return CheckResult(ok=ok, detail=detail, advice=advice, age_seconds=found.beat_age_seconds)

@@ -83,6 +83,7 @@ class Watchdog(LoopThread):
         self._assignments = 0
         self._stuck: list[Stuck] = []
         self._trouble: str | None = None
+        self._looked_at: float | None = None
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """These are owned."""
@@ -100,11 +101,13 @@ class Watchdog(LoopThread):
     def ready_check(self) -> CheckResult:
         """Fails while something is stuck."""
         stuck = self._stuck
+        age = 0.0 if self._looked_at is None else self._clock.seconds() - self._looked_at
         if not stuck:
             detail = f"not looking: {self._trouble}" if self._trouble else "everything that waits moves"
-            return CheckResult(ok=True, detail=detail)
+            return CheckResult(ok=True, detail=detail, age_seconds=age)
         detail = "; ".join(f"{one.text}, and nothing has moved for {one.seconds:.0f} s" for one in stuck)
-        return CheckResult(ok=False, detail=detail, advice="restart the worker; its log says what came before")
+        advice = "restart the worker; its log says what came before"
+        return CheckResult(ok=False, detail=detail, advice=advice, age_seconds=age)
 
     def live_check(self) -> CheckResult:
         """The same where the settings say that a restart is wanted."""
@@ -131,6 +134,7 @@ class Watchdog(LoopThread):
         except Exception as error:
             self._away(error)
             return self._look_seconds
+        self._looked_at = self._clock.seconds()
         self._tell(stuck)
         return self._look_seconds
 

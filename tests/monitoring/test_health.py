@@ -149,9 +149,10 @@ class Ingest:
         return LagReading("behaviours", partition, 1000, 1000 + messages, unread_since_ms=now_ms, end_seen_ms=now_ms)
 
     def stands(self, *messages: int, ready: int | None = None, failed: int = 0) -> CheckResult:
-        lags = [self.lag(partition, behind) for partition, behind in enumerate(messages)]
         count = len(messages)
-        self.reading = IngestReading(count, 0, count if ready is None else ready, failed, lags)
+        ready = count if ready is None else ready
+        lags = [replace(self.lag(number, behind), ready=number < ready) for number, behind in enumerate(messages)]
+        self.reading = IngestReading(count, 0, ready, failed, lags)
         return self.caught_up.check()
 
 
@@ -241,3 +242,38 @@ def test_a_model_must_be_loaded() -> None:
     assert found.ok
     assert found.detail == "best (ab12)"
     assert found.age_seconds == 60
+
+
+def test_a_rebalance_leaves_a_worker_ready_while_its_copies_are_asked_for_anew() -> None:
+    ingest = Ingest()
+    assert ingest.stands(0, 50).ok
+    assert ingest.stands(0, 50, ready=0).ok, "near a moment ago, and not late"
+    assert not ingest.stands(0, 50, 50, ready=0).ok, "a new one is not near before it has been ready"
+
+
+def test_a_partition_that_is_being_opened_is_waited_for() -> None:
+    ingest = Ingest()
+    ingest.reading = IngestReading(1, 0, 0, 0, [])
+    found = ingest.caught_up.check()
+    assert (found.ok, found.detail) == (False, "0 of 1 partitions are restored; nothing is open yet")
+
+
+def test_brokers_that_are_away_are_outlived_for_as_long_as_the_bound_says() -> None:
+    ingest = Ingest()
+    assert ingest.stands(0, 0).ok
+    ingest.clock.now += 300
+    found = ingest.caught_up.check()
+    assert (found.ok, found.age_seconds) == (True, 300.0)
+    ingest.clock.now += 1
+    found = ingest.caught_up.check()
+    assert (found.ok, found.age_seconds) == (False, 301.0)
+    assert ingest.stands(0, 0).ok, "they are back"
+
+
+def test_the_age_is_that_of_what_is_known_of_the_logs() -> None:
+    ingest = Ingest()
+    lags = list(ingest.reading.lags)
+    ingest.clock.now += 7
+    ingest.reading = replace(ingest.reading, lags=[lags[0], ingest.lag(1, 0)])
+    assert ingest.caught_up.check().age_seconds == 7.0
+    assert held_back_check(lambda: ingest.reading, ingest.clock).age_seconds == 7.0

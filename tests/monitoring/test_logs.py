@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from muse_stream.monitoring import logs
-from muse_stream.monitoring.logs import RepeatLimit, SlowRequests, UserTags, fields
+from muse_stream.monitoring.logs import SlowRequests, UserTags, fields
 
 USER = 17850
 
@@ -63,6 +63,25 @@ def test_a_human_line_reads(log: tuple[logging.Logger, io.StringIO]) -> None:
     assert stream.getvalue()[13:] == "WARNING streams.ingest: late partition=3\n"
 
 
+def test_a_value_cannot_break_out_of_its_line(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, _ = log
+    stream = io.StringIO()
+    logs.configure("human", "warning", stream)
+    logger.warning("slow request", extra=fields(request='r1 ms=0\nERROR forged="x"', trace=None))
+    assert stream.getvalue().count("\n") == 1
+    assert r'slow request request="r1 ms=0\nERROR forged=\"x\""' in stream.getvalue()
+
+
+def test_the_last_lines_of_a_burst_are_written_at_the_end(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = log
+    for number in range(9):
+        logger.warning("failed %d", number, extra=fields(partition=number))
+    assert len(lines(stream)) == 5
+    logs.configure("json", "info", io.StringIO())
+    last = lines(stream)[-1]
+    assert (last["message"], last["partition"], last["held_back"]) == ("failed 8", 8, 3)
+
+
 def test_configuring_again_replaces(log: tuple[logging.Logger, io.StringIO]) -> None:
     logger, stream = log
     later = io.StringIO()
@@ -70,27 +89,6 @@ def test_configuring_again_replaces(log: tuple[logging.Logger, io.StringIO]) -> 
     logger.info("once")
     assert stream.getvalue() == ""
     assert len(lines(later)) == 1
-
-
-def test_a_flood_of_one_line_is_held_back_and_told() -> None:
-    now = [0.0]
-    limit = RepeatLimit(burst=2, interval_seconds=10, clock=lambda: now[0])
-
-    def warn(line: int, level: int = logging.WARNING) -> logging.LogRecord | None:
-        record = logging.LogRecord("x", level, "file.py", line, "text", None, None)
-        return record if limit.filter(record) else None
-
-    assert [warn(1) is not None for _ in range(5)] == [True, True, False, False, False]
-    assert warn(2) is not None, "another line is not held back"
-    assert all(warn(1, logging.INFO) for _ in range(9)), "information is not held back"
-    now[0] = 11
-    told = warn(1)
-    assert told is not None
-    assert getattr(told, "held_back", None) == 3
-    assert '"held_back": 3' in logs.JsonLines().format(told)
-    again = warn(1)
-    assert again is not None
-    assert not hasattr(again, "held_back")
 
 
 def test_a_user_has_one_tag_per_installation_and_the_id_is_not_in_it() -> None:
@@ -107,8 +105,9 @@ def test_a_slow_request_gets_a_line_without_the_user(log: tuple[logging.Logger, 
     _, stream = log
     slow = SlowRequests(0.1, UserTags("muse"))
     slow.answered("r1", USER, 0.09, {"gsu": 0.08})
-    slow.answered("r2", USER, 0.25, {"gsu": 0.2, "esu": 0.05}, candidates=200)
+    slow.answered("r2", USER, 0.25, {"gsu": 0.2, "esu": 0.05}, candidates=200, trace="4bf9")
     (line,) = lines(stream)
+    assert line["trace"] == "4bf9"
     assert line["message"] == "slow request"
     assert (line["request"], line["ms"], line["gsu_ms"], line["candidates"]) == ("r2", 250.0, 200.0, 200)
     assert str(USER) not in stream.getvalue()

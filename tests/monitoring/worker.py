@@ -18,6 +18,7 @@ from muse_stream.monitoring import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import RepeatLimit
 
 REASONS = ("bad_json", "wrong_partition")
 OUTCOMES = ("ok", "client_error", "timeout", "overload", "error")
@@ -151,6 +152,7 @@ def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics.watch_ingest(ingest)
     metrics.watch_canary(lambda: {0: 2.5})
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1, saturation=lambda: 0.25)
+    metrics.watch_logs(RepeatLimit().reading)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
     metrics.watch_disk(lambda: DiskReading(free_bytes=40, size_bytes=100))
     metrics.watch_control(lambda: 2, lambda: {"live": True, "shadow": False})

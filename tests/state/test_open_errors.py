@@ -148,7 +148,7 @@ def test_a_missing_segment_is_noticed_by_the_read(tmp_path: Path) -> None:
     del db[segment_key(1, 2)]
     db.close()
     store = open_store(tmp_path)
-    with pytest.raises(errors.DamagedStoreError, match="user 1 has 3 behaviours from 0 on, but the next number is 4"):
+    with pytest.raises(errors.DamagedStoreError, match="a user has 3 behaviours from 0 on, but the next number is 4"):
         store.sequence(1)
     store.close()
 

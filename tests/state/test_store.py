@@ -323,7 +323,7 @@ def test_the_time_of_slow_writes_is_told_apart(store: BehaviourStore, monkeypatc
             self._db = db
 
         def write(self, out: Any) -> None:
-            time.sleep(0.15)
+            time.sleep(0.3)
             write(out)
 
         def __getattr__(self, name: str) -> Any:
@@ -333,5 +333,5 @@ def test_the_time_of_slow_writes_is_told_apart(store: BehaviourStore, monkeypatc
     store.append(plain_batch([1], 1), position=2)
     slow = store.stats().condition
     monkeypatch.undo()
-    assert slow.write_seconds - usual.write_seconds >= 0.15
+    assert slow.write_seconds - usual.write_seconds >= 0.3
     assert slow.stall_seconds - usual.stall_seconds >= 0.05

@@ -188,6 +188,7 @@ def _shown(slot: Slot) -> dict[str, Any] | None:
         "digest": info.digest if info else "",
         "space": bundle.space,
         "share": running.share,
+        "loaded_at_ms": int(running.loaded_at_seconds * 1000),
         "note": str(note or ""),
     }
 

@@ -18,6 +18,7 @@ from muse_stream.monitoring import ShadowMetrics
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Ask, Found, Pipeline
+from muse_stream.streams.worker.swapping.priority import lower
 from muse_stream.streams.worker.swapping.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Shadow:
             self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
+        lower()
         while not self._stopping.is_set():
             try:
                 taken = self._queue.get(timeout=LOOK_SECONDS)
@@ -133,7 +135,7 @@ class Shadow:
         try:
             again = self._pipeline.again(ask, found, live)
         except Exception:
-            self._failed(live)
+            self._failed(ask, live)
             return
         if again.probabilities is None or found.probabilities is None:
             self._metrics.left_out("failed")
@@ -141,10 +143,11 @@ class Shadow:
         seen = difference(found.probabilities, again.probabilities)
         self._metrics.compared(seen.absolute, seen.rank)
 
-    def _failed(self, live: Live) -> None:
+    def _failed(self, ask: Ask, live: Live) -> None:
         """Count the exception that is being handled; the first of each model is logged."""
         self._metrics.left_out("failed")
         digest = live.info.digest if live.info else ""
         if digest != self._failed_digest:
             self._failed_digest = digest
-            log.exception("the shadow %s did not score a request; further ones are only counted", digest[:12])
+            text = "the shadow %s did not score a request; further ones are only counted"
+            log.exception(text, digest[:12], extra=ask.names)

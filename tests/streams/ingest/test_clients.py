@@ -1,3 +1,4 @@
+import queue
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,22 @@ def test_one_refusal_fails_the_batch_and_not_the_next(sink: KafkaLetterSink, pro
     with pytest.raises(DeliveryError, match="refused"):
         first.result(PATIENCE_SECONDS)
     second.result(PATIENCE_SECONDS)
+
+
+def test_letters_are_told_of_when_the_broker_has_them(producer: FakeProducer) -> None:
+    told: queue.Queue[list[int]] = queue.Queue()
+    sink = KafkaLetterSink(
+        producer,  # type: ignore[arg-type]
+        "dead-letters",
+        lambda rejects: told.put([reject.offset for reject in rejects]),
+    )
+    first, second = sink.send([reject(4)]), sink.send([reject(5), reject(6)])
+    producer.landed("refused", "stored", "stored")
+    assert told.get(timeout=PATIENCE_SECONDS) == [5, 6]
+    assert isinstance(first.exception(PATIENCE_SECONDS), DeliveryError)
+    second.result(PATIENCE_SECONDS)
+    sink.close()
+    assert told.empty()
 
 
 def test_what_the_client_does_not_take_fails_the_batch(sink: KafkaLetterSink, producer: FakeProducer) -> None:

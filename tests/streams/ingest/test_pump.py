@@ -44,7 +44,7 @@ class Bench:
         self.stores: dict[int, BehaviourStore] = {}
         self.parts = make_parts(directory, self.engine)
         hooks = PumpHooks(self.stats.append, lambda _: None, self.failed.__setitem__)
-        clock = Clock(self.time.seconds, self.time.wall_ms, self.time.sleep)
+        clock = Clock(self.time.seconds, self.time.wall_ms, self.time.sleep, self.time.seconds)
         self.pump = Pump(self.reader, FakeAsks(self.log), self.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
 
     def open(self, *partitions: int, serving: bool = True) -> list[Cursor]:
@@ -306,7 +306,7 @@ def test_an_observer_that_fails_does_not_stop_ingest(bench: Bench) -> None:
 
     user = users_of(0, 1)[0]
     hooks = PumpHooks(fails, lambda _: None, bench.failed.__setitem__)
-    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep)
+    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep, bench.time.seconds)
     bench.pump = Pump(bench.reader, FakeAsks(bench.log), bench.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
     bench.log.behaviour(user, 1)
     bench.open(0)

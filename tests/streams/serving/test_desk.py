@@ -39,6 +39,8 @@ class Copies:
     served: bool = True
     caught_up: bool = True
     has_passed: bool = True
+    left: bool = False
+    late: float = 0.0
     noted: int = 0
 
     def note_request(self) -> None:
@@ -49,6 +51,12 @@ class Copies:
 
     def ready(self, partition: int) -> bool:
         return self.serves(partition) and self.caught_up
+
+    def stands_in(self, partition: int) -> bool:
+        return self.left
+
+    def late_seconds(self, partition: int) -> float:
+        return self.late
 
     async def passed(self, partition: int, offset: int, seconds: float) -> bool:
         return self.has_passed

@@ -5,7 +5,7 @@ What makes ingest stand still here is a transaction that nobody ends: it holds b
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ COUNTS_BEHAVIOURS = (
 @pytest.fixture(scope="module")
 def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     directory: Path = tmp_path_factory.mktemp("canary")
-    sections = {
+    sections: dict[str, Any] = {
         "topics": {"partitions": PARTITIONS},
         "canary": {"interval_seconds": 0.2, "timeout_seconds": 1.5},
     }
@@ -106,13 +106,13 @@ def test_it_is_retrieved_where_items_have_vectors(installation: Installation, wo
 
 def test_it_counts_nowhere_else_and_others_still_do(worker: Worker, client: Client) -> None:
     assert total(worker, *COUNTS_REQUESTS) == total(worker, *COUNTS_BEHAVIOURS) == 0
-    assert worker.metrics()["muse_ingest_rows_applied_total", "behaviours,serving"] == 0
+    assert worker.metrics()["muse_ingest_rows_applied_total", "serving,behaviours"] == 0
     written = client.behave(7, 41)
     where = {"partition": written.partition, "offset": written.offset}
     assert client.ask(7, [41], want="both", not_before=where).status is Status.OK
     wait_for_more(worker, 2 * PARTITIONS)
     found = worker.metrics()
-    assert found["muse_ingest_rows_applied_total", "behaviours,serving"] == 1
+    assert found["muse_ingest_rows_applied_total", "serving,behaviours"] == 1
     assert total(worker, "muse_requests_total") == found["muse_request_history_length_sum", ""] == 1
     assert found["muse_freshness_broker_visible_seconds_count", ""] == found["muse_model_score_ratio_count", ""] == 1
     assert found["muse_request_batch_size_sum", ""] == 1

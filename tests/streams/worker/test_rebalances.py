@@ -19,7 +19,7 @@ class Group:
         return self.looks_left < 0
 
     def run(self, story: Callable[[], Awaitable[None]]) -> list[float]:
-        asyncio.run(asyncio.wait_for(story(), 10.0))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(story(), 10.0))
         return self.took
 
     async def over(self) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
+from muse_stream.streams.records import Headers
 from muse_stream.streams.serving.desk import Reply
+from muse_stream.streams.tracing.context import TraceContext
+from muse_stream.streams.tracing.tracing import Trace
 from muse_stream.streams.wire.answers import Status, decode_answer
 from muse_stream.streams.worker import requests
 from muse_stream.streams.worker.requests import Requests
@@ -22,12 +25,22 @@ class Service:
     reply: Reply | None
     counted: list[Reply] = field(default_factory=list)
 
+    def traced(self, context: TraceContext | None) -> Trace:
+        return Trace(context)
+
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        trace: Trace,
     ) -> Reply | None:
         return self.reply
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply, trace: Trace) -> None:
         self.counted.append(reply)
 
 
@@ -37,11 +50,13 @@ class Topic:
 
     failures: list[Exception] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    headers: list[Headers | None] = field(default_factory=list)
 
-    async def send(self, topic: str, key: bytes | None, value: bytes) -> None:
+    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers | None) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append(value)
+        self.headers.append(headers)
 
 
 @dataclass
@@ -51,12 +66,19 @@ class Event:
     partition: int = 0
     key: bytes = b"1"
     generation: int = 1
+    headers: Headers | None = None
     acknowledged: int = 0
 
     @property
     def message(self) -> Any:
         return SimpleNamespace(
-            key=self.key, value=b"{}", partition=self.partition, timestamp=1.0, generation_id=self.generation
+            key=self.key,
+            value=b"{}",
+            partition=self.partition,
+            offset=7,
+            timestamp=1.0,
+            generation_id=self.generation,
+            headers=self.headers,
         )
 
     def ack(self) -> None:
@@ -71,8 +93,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "PAUSE_FIRST_SECONDS", 0.0)
 
 
-def taken(service: Service, topic: Topic) -> Event:
-    event = Event()
+def taken(service: Service, topic: Topic, headers: Headers | None = None) -> Event:
+    event = Event(headers=headers)
 
     async def scenario() -> None:
         subject = Requests(topic.send, service, "scores", lambda: 1)
@@ -90,6 +112,24 @@ def test_acknowledged_once_the_broker_has_the_answer() -> None:
     assert taken(service, topic).acknowledged == 1
     assert topic.sent == [REPLY.body]
     assert service.counted == [REPLY]
+
+
+def test_an_answer_carries_the_trace_of_its_request_and_a_broken_one_costs_nothing() -> None:
+    service, topic = Service(REPLY), Topic()
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    taken(service, topic, [("traceparent", parent.encode()), ("tracestate", b"rojo=1"), ("other", b"\xff")])
+    taken(service, topic, [("traceparent", b"\xff\xfe"), ("tracestate", b"rojo=1")])
+    taken(service, topic)
+    assert topic.headers == [[("traceparent", parent.encode()), ("tracestate", b"rojo=1")], None, None]
+    assert len(service.counted) == 3
+
+
+def test_a_failed_request_is_named_in_the_log_by_place_and_trace(caplog: pytest.LogCaptureFixture) -> None:
+    service, topic = Service(REPLY), Topic([RuntimeError("odd")])
+    headers: Headers = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")]
+    assert taken(service, topic, headers).acknowledged == 0
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"partition": 0, "offset": 7, "trace": "4bf92f3577b34da6a3ce929d0e0e4736"}
 
 
 def test_a_partition_that_left_is_not_acknowledged() -> None:
@@ -182,13 +222,23 @@ class Paused:
     gates: dict[bytes, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     counted: list[Reply] = field(default_factory=list)
 
+    def traced(self, context: TraceContext | None) -> Trace:
+        return Trace(context)
+
     async def answer(
-        self, key: bytes | None, value: bytes | None, partition: int, broker_time_ms: float
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        broker_time_ms: float,
+        *,
+        arrived: float,
+        trace: Trace,
     ) -> Reply | None:
         await self.gates[key or b""].wait()
         return REPLY
 
-    def answered(self, reply: Reply, produce_seconds: float) -> None:
+    def answered(self, reply: Reply, trace: Trace) -> None:
         self.counted.append(reply)
 
     async def let_go(self, *keys: bytes) -> None:

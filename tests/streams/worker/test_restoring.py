@@ -303,7 +303,7 @@ def test_how_each_attempt_ended_is_told(world: World, monkeypatch: pytest.Monkey
         return told[-1][0]
 
     def torn(*_: object) -> None:
-        raise SnapshotError("000007.sst", "it is shorter than the manifest says.", "none.")
+        raise SnapshotError(world.url, "it is shorter than the manifest says.", "none.")
 
     assert attempt("fits", LogBounds(0, 10)) == "restored"
     assert attempt("gap", LogBounds(11, 20)) == "none_fits"

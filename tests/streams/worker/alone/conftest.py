@@ -7,6 +7,7 @@ import pytest
 
 from tests.streams.worker.alone.world import ANSWER_BYTES, CANDIDATES_MAX, World, build_world, write_model
 from tests.streams.worker.client import Client
+from tests.streams.worker.collector import Collector
 from tests.streams.worker.installation import Installation, Worker
 
 if TYPE_CHECKING:
@@ -14,12 +15,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="package")
-def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def collector() -> Iterator[Collector]:
+    """Where the worker sends spans, a tenth of a second after they were made."""
+    with pytest.MonkeyPatch.context() as patch, Collector() as made:
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        yield made
+
+
+@pytest.fixture(scope="package")
+def installation(
+    kafka: "EmbeddedKafka", collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("alone")
     sections: dict[str, Any] = {
         "model": {"path": str(write_model(directory))},
         "features": {"user": ["country"], "item": ["band"]},
         "serving": {"answer_max_bytes": ANSWER_BYTES, "candidates_max": CANDIDATES_MAX},
+        "monitoring": {"slow_request_ms": 0, "log_format": "json"},
+        "tracing": {"endpoint": collector.endpoint, "sample_share": 0.0},
     }
     with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
         made.worker().start()

@@ -1,0 +1,1 @@
+"""Traces: where a request stands in its caller's trace, and the spans of its stages."""
