@@ -66,21 +66,25 @@ from muse_stream.streams.worker.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
+def _metrics(settings: Settings) -> Metrics:
+    topics = settings.topics
+    return Metrics(
+        reasons=[str(reason) for reason in Reason],
+        outcomes=[str(status) for status in Status],
+        version=muse_stream.__version__,
+        built=built(),
+        topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
+        enabled=settings.monitoring.enabled,
+    )
+
+
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
     def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
         """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
-        topics = settings.topics
-        self.metrics_registry = Metrics(
-            reasons=[str(reason) for reason in Reason],
-            outcomes=[str(status) for status in Status],
-            version=muse_stream.__version__,
-            built=built(),
-            topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
-            enabled=settings.monitoring.enabled,
-        )
+        self.metrics_registry = _metrics(settings)
         self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
@@ -110,7 +114,17 @@ class WorkerService:
             late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
+<<<<<<< HEAD
         self._stale = self._make_stale_copies()
+=======
+        self._stale = StaleCopies(
+            settings.state.directory,
+            settings.topics.behaviours,
+            self.plane.ingest,
+            hours=settings.state.stale_copy_hours,
+            settled=lambda: self.copies.assigned_at is not None,
+        )
+>>>>>>> i9-g
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = self._make_desk(around.parts, beats)
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
