@@ -84,6 +84,7 @@ def _worker(world: World, partitions: int) -> Iterator[tuple[Settings, WorkerPro
             "topics.partitions": partitions,
             "state.directory": directory / "state",
             "monitoring.ready_lag_records_max": 0,
+            "canary.interval_seconds": 0,
             "http.port": port,
         }
         settings = Settings.load(None, flags)

@@ -18,7 +18,7 @@ import psutil
 from muse_stream.benchmarks import serve_page as page
 from muse_stream.benchmarks.report import Row
 from muse_stream.benchmarks.serve_load import LIMIT_MS, Case, Fired, Shot, State, fire, schedule, users_of
-from muse_stream.benchmarks.serve_rows import Watched, latency_rows, worker_rows
+from muse_stream.benchmarks.serve_rows import Watched, highest_rates, latency_rows, p99_ms, worker_rows
 from muse_stream.benchmarks.serve_stage import Sizes, Stage, set_up
 from muse_stream.streams.demo.requester import Requester
 
@@ -67,16 +67,18 @@ def run(
     with set_up(sizes, _say) as stage, stage.behaviours(), Requester(stage.client) as requester:
         measuring = _Measuring(stage, requester, seconds, candidates)
         rows = measuring.alone()
-        return rows + [row for case in cases for row in measuring.case(case)]
+        rows += [row for case in cases for row in measuring.case(case)]
+        return rows + highest_rates(measuring.p99s_ms)
 
 
 class _Measuring:
-    """Runs the cases one after another on one stage."""
+    """Runs the cases one after another on one stage; keeps the p99 of each."""
 
     def __init__(self, stage: Stage, requester: Requester, seconds: float, candidates: int) -> None:
         self._stage, self._requester, self._seconds = stage, requester, seconds
         self._rng = np.random.default_rng(3)
         self._candidates = candidates
+        self.p99s_ms: dict[Case, float] = {}
         self._lists = [stage.world.candidates(self._rng, candidates) for _ in range(CANDIDATE_LISTS)]
         self._rings = {length: itertools.cycle(stage.sizes.ring(length)) for length in stage.sizes.lengths}
 
@@ -96,6 +98,8 @@ class _Measuring:
         watched = self._watch(lambda: fired.extend(self._fire(shots)))
         counted = [one for one in fired if one.shot.counted]
         _check_whole(counted, case.length)
+        if counted:
+            self.p99s_ms[case] = p99_ms(counted)
         return latency_rows(name, counted) + worker_rows(
             name, watched, requests=sum(not shot.prefetch for shot in shots)
         )

@@ -3,20 +3,22 @@
 Invariant: no request is left out of a quantile because it was slow or was refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from muse_stream.benchmarks import serve_page as page
 from muse_stream.benchmarks.report import Row
-from muse_stream.benchmarks.serve_load import Fired
+from muse_stream.benchmarks.serve_load import Case, Fired
 from muse_stream.benchmarks.serve_page import Between
 
 SHARES = {"p50": 0.5, "p99": 0.99}
 ANSWER_STAGES = ("queue", "state_read", "gsu", "features", "esu")
 PAGE_STAGES = ("produce",)  # ends after the answer was written
 AROUND = "Kafka, clients, event loop"
+BOUNDS_MS = {10_000: 25.0, 100_000: 55.0}
+"""Goals for the p99 of a request, end to end, by the length of the histories (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,34 @@ def latency_rows(case: str, fired: Sequence[Fired]) -> list[Row]:
     rows += _quantiles(f"{case}: {AROUND}", around)
     without = 100 * (len(fired) - len(answered)) / len(fired)
     return [*rows, Row(f"{case}: without a result", without, "% of requests")]
+
+
+def p99_ms(fired: Sequence[Fired]) -> float:
+    """The 99th percentile of all requests, those without a result at the longest wait."""
+    return float(np.quantile([one.latency_ms for one in fired], SHARES["p99"]))
+
+
+def highest_rates(found: Mapping[Case, float]) -> list[Row]:
+    """Per history length with a goal and state of users the highest measured rate up to which every p99 is within it.
+
+    Args:
+        found: p99 of each case in milliseconds.
+
+    """
+    rows = []
+    for length, state in dict.fromkeys((case.length, case.state) for case in found if case.length in BOUNDS_MS):
+        bound, highest = BOUNDS_MS[length], 0.0
+        for case in sorted((case for case in found if (case.length, case.state) == (length, state)), key=_rate):
+            if found[case] > bound:
+                break
+            highest = case.rate
+        name = f"history {length}, {state}: highest rate measured with a p99 within {bound:g} ms"
+        rows.append(Row(name, highest, "requests/s"))
+    return rows
+
+
+def _rate(case: Case) -> float:
+    return case.rate
 
 
 def worker_rows(case: str, watched: Watched, requests: int = 0) -> list[Row]:

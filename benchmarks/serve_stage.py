@@ -143,6 +143,7 @@ def _settings(brokers: str, directory: Path, sizes: Sizes) -> Settings:
         "engine.pool_bytes": sizes.pool_bytes,
         "model.path": directory / "model",
         "monitoring.ready_lag_records_max": 0,
+        "canary.interval_seconds": 0,
         "http.port": port,
     }
     return Settings.load(None, flags)

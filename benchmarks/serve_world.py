@@ -70,12 +70,12 @@ class World:
             for item, category, ids, vector in columns
         )
 
-    def artefact(self) -> Artefact:
+    def artefact(self, *, seed: int = 0, version: str = "benchmark-untrained") -> Artefact:
         """A seeded, untrained model of the released network's shape that knows every item."""
         spec = FeatureSpec.taobao_mm()
         others = {name: np.arange(1, FEATURES + 1) for name in (*spec.candidate_names[2:], *spec.user_names)}
         vocabularies = {"item": self.item, "category": np.unique(self.category), **others}
-        return Artefact.untrained(spec, vocabularies, seed=0, space=SPACE, version="benchmark-untrained")
+        return Artefact.untrained(spec, vocabularies, seed=seed, space=SPACE, version=version)
 
     def histories(self, users: list[int], length: int, partition_count: int) -> list[encode.Encoded]:
         """Frames that give each user `length` behaviours."""

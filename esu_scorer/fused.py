@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -49,6 +50,22 @@ class _Linear:
     gamma: Float32 | None = None
 
 
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor | None:
+    """Threads that help with a pass, the same for all models with so many: a model to come needs none of its own.
+
+    They begin here, and so have the priority of whoever made the first model, not that of who makes another later.
+    """
+    if not count:
+        return None
+    pool = ThreadPoolExecutor(count, thread_name_prefix="muse-esu")
+    met = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(met.wait)
+    met.wait()
+    return pool
+
+
 class FusedForm:
     """Scores with one artefact. Thread-safe."""
 
@@ -57,7 +74,7 @@ class FusedForm:
         self._threads = threads
         self._tables = _Tables.of(artefact)
         self._network, self._buffers = _prepare(artefact, self._tables.features)
-        self._helpers = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="muse-esu")
+        self._helpers = _helpers(threads - 1)
         self._local = threading.local()
 
     def score(self, batch: ScoreBatch) -> Float32:
@@ -76,7 +93,7 @@ class FusedForm:
             for first, last in waiting:
                 score(self._network, columns, self._arena(columns), first, last, scores)
 
-        helped = [self._helpers.submit(work_off) for _ in range(shares - 1)]
+        helped = [self._helpers.submit(work_off) for _ in range(shares - 1)] if self._helpers else []
         work_off()
         for future in helped:
             if not future.cancel():  # on a busy machine a helper may not even have begun: nothing is left for it

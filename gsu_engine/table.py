@@ -123,6 +123,16 @@ class VectorTable:
             rows = self._row_of_slot[self.index.slots(items, create=False)]
             return self._rows[rows], self._inv_norms[rows]
 
+    def any_item(self) -> int:
+        """An item that has a vector, 0 where none has one; mostly the same one until it loses its own."""
+        with self.index.shared():
+            for low in range(0, self.index.slots_in_use, STEP):
+                rows = self._row_of_slot[low : low + STEP]
+                first = int(np.argmax(rows != 0))
+                if rows[first]:
+                    return int(self.index.items(np.array([low + first], np.uint32))[0])
+        return 0
+
     def changed_since(self, version: int) -> U32 | None:
         """Slots whose vectors have changed since then, `[n] uint32` ascending; None where that is too long ago.
 

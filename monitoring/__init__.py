@@ -3,6 +3,7 @@
 Engines and services return plain stats; the composition root hands them over, and nothing here is called per event.
 """
 
+from muse_stream.monitoring.canary import Canaries
 from muse_stream.monitoring.checks import CaughtUp, Heartbeats, gpu_check, held_back_check, model_check
 from muse_stream.monitoring.health import CheckResult, Health, HealthAnswer, Probe
 from muse_stream.monitoring.metrics import Metrics
@@ -21,6 +22,7 @@ from muse_stream.monitoring.restoring import RestoreProgress
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [
+    "Canaries",
     "CaughtUp",
     "CheckResult",
     "DiskReading",

@@ -1,7 +1,8 @@
 """Metrics of ingest and freshness.
 
-Invariant: one call per batch, whatever its size; every label child is bound at the start, so that the cost is a few
-microseconds per batch plus two passes over its times.
+Invariant: one call per batch, whatever its size, which is counted beside others; every label child is bound at the
+start; times are taken in pieces that stay in a cache near the core. So the cost is some ten microseconds per batch plus
+a few passes over its times.
 """
 
 import time
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from prometheus_client.registry import CollectorRegistry
 
 from muse_stream.monitoring import catalogue as c
-from muse_stream.monitoring.histogram import HistogramFamily
+from muse_stream.monitoring.histogram import FOLD_ROWS, AgeHistogram, HistogramFamily
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
 from muse_stream.monitoring.lag import LagClock
+from muse_stream.monitoring.later import Folds
 from muse_stream.monitoring.readings import IngestReading, LagReading
 from muse_stream.monitoring.shapes import IngestBatch
 
@@ -26,13 +28,15 @@ class FreshnessMetrics:
     """How old behaviours are when they can be retrieved."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.event = HistogramFamily(registry, c.FRESHNESS_EVENT).only
-        self.broker = HistogramFamily(registry, c.FRESHNESS_BROKER).only
+        self.event = HistogramFamily(registry, c.FRESHNESS_EVENT, kind=AgeHistogram).only
+        self.broker = HistogramFamily(registry, c.FRESHNESS_BROKER, kind=AgeHistogram).only
 
-    def visible(self, event_age_seconds: NDArray[np.floating], broker_age_seconds: NDArray[np.floating]) -> None:
-        """Count the ages `[n]` of behaviours that became retrievable; clocks that run ahead count as 0."""
-        self.event.observe_many(np.maximum(event_age_seconds, 0.0))
-        self.broker.observe_many(np.maximum(broker_age_seconds, 0.0))
+    def visible(self, at_ms: int, event_time_ms: NDArray[np.int64], broker_time_ms: NDArray[np.int64]) -> None:
+        """Count behaviours `[n]` that became retrievable at that moment; clocks that run ahead count as age 0."""
+        for first in range(0, len(event_time_ms), FOLD_ROWS):
+            part = slice(first, first + FOLD_ROWS)
+            self.event.observe_many(at_ms - event_time_ms[part])
+            self.broker.observe_many(at_ms - broker_time_ms[part])
 
 
 class IngestMetrics:
@@ -40,19 +44,20 @@ class IngestMetrics:
 
     Args:
         registry: Where they are exported.
-        freshness: Told the ages of live behaviours.
+        folds: Has counted later what is told.
+        freshness: Told of live behaviours.
         reasons: All reject reasons there are.
         topics: Full topic name to what it is for (a label value); by default the same.
 
     Attributes:
         records: Records per batch; its sum is all records read.
-        rejected: Records rejected so far.
 
     """
 
     def __init__(
         self,
         registry: CollectorRegistry,
+        folds: Folds,
         freshness: FreshnessMetrics,
         *,
         reasons: Iterable[str],
@@ -73,10 +78,22 @@ class IngestMetrics:
         self._rebalances = counter(registry, c.INGEST_REBALANCES)
         self._rebalance = HistogramFamily(registry, c.INGEST_REBALANCE).only
         self._commit = HistogramFamily(registry, c.INGEST_COMMIT).only
-        self.rejected = 0
+        self._rejects = 0
+        self._later = folds.later(self._count)
+        for series in (self.records, freshness.event, freshness.broker):
+            series.before_reading = self._later.fold
 
     def batch(self, batch: IngestBatch) -> None:
         """Count one batch; rejects, duplicates and freshness only where this worker owns the partition."""
+        self._later.add(batch, len(batch.event_time_ms))
+
+    @property
+    def rejected(self) -> int:
+        """Records rejected so far."""
+        self._later.fold()
+        return self._rejects
+
+    def _count(self, batch: IngestBatch) -> None:
         labels = (self._topics.get(batch.topic, c.OTHER), c.ROLES[0 if batch.serving else 1])
         self._consumed[labels].inc(batch.records)
         self._applied[labels].inc(batch.applied)
@@ -86,8 +103,7 @@ class IngestMetrics:
             return
         self._outcome(batch)
         if batch.live and len(batch.event_time_ms):
-            at = batch.visible_at_ms
-            self._freshness.visible((at - batch.event_time_ms) * 1e-3, (at - batch.broker_time_ms) * 1e-3)
+            self._freshness.visible(batch.visible_at_ms, batch.event_time_ms, batch.broker_time_ms)
 
     def rebalanced(self) -> None:
         """Count a change of the assignment."""
@@ -109,7 +125,7 @@ class IngestMetrics:
     def _outcome(self, batch: IngestBatch) -> None:
         for reason, count in batch.rejects.items():
             self._rejected.get((str(reason),), self._rejected[c.OTHER,]).inc(count)
-            self.rejected += count
+            self._rejects += count
         if batch.duplicates:
             self._duplicates.inc(batch.duplicates)
         if batch.erased:

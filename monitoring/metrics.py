@@ -17,9 +17,11 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from muse_stream.monitoring import catalogue as c
+from muse_stream.monitoring.canary import CanaryMetrics, watch_canary
 from muse_stream.monitoring.health import Health
 from muse_stream.monitoring.ingest import Clock, FreshnessMetrics, IngestMetrics, watch_ingest
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors
+from muse_stream.monitoring.later import Folds
 from muse_stream.monitoring.models import ReloadMetrics, ShadowMetrics
 from muse_stream.monitoring.readings import (
     DiskReading,
@@ -62,11 +64,13 @@ class Metrics:
         self.enabled = enabled
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        folds = Folds(self.registry)
         self.errors = ScrapeErrors(self.registry)
         self.freshness = FreshnessMetrics(self.registry)
-        self.ingest = IngestMetrics(self.registry, self.freshness, reasons=reasons, topics=topics)
-        self.requests = RequestMetrics(self.registry, outcomes=outcomes)
-        self.quality = QualityMetrics(self.registry)
+        self.ingest = IngestMetrics(self.registry, folds, self.freshness, reasons=reasons, topics=topics)
+        self.requests = RequestMetrics(self.registry, folds, outcomes=outcomes)
+        self.quality = QualityMetrics(self.registry, folds)
+        self.canary = CanaryMetrics(self.registry)
         self.reloads = ReloadMetrics(self.registry)
         self.restores = RestoreMetrics(self.registry)
         self.shadow = ShadowMetrics(self.registry)
@@ -89,6 +93,10 @@ class Metrics:
         """Export how many requests are under way, how many of them wait, and how busy the search thread is."""
         watch_requests(self.registry, in_flight=in_flight, queued=queued, saturation=saturation, errors=self.errors)
 
+    def watch_canary(self, read: Callable[[], Mapping[int, float]]) -> None:
+        """Export for how long no canary of a partition has come back, read at each scrape."""
+        watch_canary(self.registry, read, self.errors)
+
     def watch_stores(self, read: Callable[[], StoreReading]) -> None:
         """Export the size of the stores."""
         watch_stores(self.registry, read, self.errors)
@@ -97,15 +105,14 @@ class Metrics:
         """Export how much room the stores have."""
         watch_disk(self.registry, read, self.errors)
 
-    def watch_control(self, skipped: Callable[[], int]) -> None:
-        """Export how much of the control topic could not be read."""
-        Scraped(
-            self.registry,
-            "control",
-            (c.MODEL_CONTROL_SKIPPED,),
-            lambda: [(c.MODEL_CONTROL_SKIPPED, (), skipped())],
-            self.errors,
-        )
+    def watch_control(self, skipped: Callable[[], int], refused: Callable[[], Mapping[str, bool]]) -> None:
+        """Export how much of the control topic could not be read, and in which slots what it says is refused."""
+
+        def samples() -> Iterator[Sample]:
+            yield c.MODEL_CONTROL_SKIPPED, (), skipped()
+            yield from ((c.MODEL_REFUSED, (slot,), is_refused) for slot, is_refused in refused().items())
+
+        Scraped(self.registry, "control", (c.MODEL_CONTROL_SKIPPED, c.MODEL_REFUSED), samples, self.errors)
 
     def watch_snapshots(self, read: Callable[[], SnapshotReading]) -> None:
         """Export how old snapshots are and what they cost."""
@@ -178,6 +185,7 @@ class Metrics:
         self.ingest = cast("IngestMetrics", silent)
         self.requests = cast("RequestMetrics", silent)
         self.quality = cast("QualityMetrics", silent)
+        self.canary = cast("CanaryMetrics", silent)
         self.reloads = cast("ReloadMetrics", silent)
         self.restores = cast("RestoreMetrics", silent)
         self.shadow = cast("ShadowMetrics", silent)

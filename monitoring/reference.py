@@ -16,11 +16,15 @@ A worker serves these at `/metrics`, beside the usual `process_`, `python_` and 
 sizes bytes, shares 0 to 1; counters end in `_total`; an `_info` metric is 1 and its labels tell. No label holds a user,
 an item or a request. Series of a partition disappear when it is revoked.
 
-Three of them answer "are behaviours retrievable in time?", each in its own way:
+Four of them answer "are behaviours retrievable in time?", each in its own way ([freshness](freshness.md)):
 
 * `muse_freshness_event_visible_seconds` is the age of the data, late producers included.
 * `muse_freshness_broker_visible_seconds` is our part of it. Both fall silent when the consumer stops, so also look at
 * `muse_ingest_lag_seconds`, which is computed when scraped and grows while the consumer stands still. Take its maximum.
+* `muse_canary_unseen_seconds` is for how long no behaviour of our own has come back in an answer. Take its maximum.
+
+The canary's users are in the metrics of the canary and in those that count records of the log, time of a thread or
+what stores and engines hold; no other one counts what they do.
 
 `muse-stream verify-served --follow` serves the ones of Verification on a port of its own.
 
@@ -32,6 +36,7 @@ TITLES = {
     "build": "Build",
     "ingest": "Ingest",
     "freshness": "Freshness",
+    "canary": "The canary",
     "requests": "Requests",
     "store": "Stores",
     "items": "Items",
@@ -62,6 +67,7 @@ OWN_VALUES = {
     c.GPU_ELSEWHERE.name: c.ELSEWHERE,
     c.REQUEST_LEFT_OUT.name: c.LEFT_OUT,
     c.VERIFY_LAG.name: c.VERIFIED_TOPICS,
+    c.CANARY_MISSED.name: c.CANARY_MISSED_REASONS,
     c.REQUESTS_SHED.name: c.SHED_REASONS,
     c.REQUESTS_OVERDUE.name: c.OVERDUE_STAGES,
     c.RESTORES.name: c.RESTORE_OUTCOMES,

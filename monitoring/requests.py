@@ -1,7 +1,7 @@
 """Metrics of requests and of what was retrieved and scored for them.
 
 Invariant: children are bound at the start; a request costs one counter, three histograms and one observation per stage
-that it went through, all its candidates' scores and cosines one call each.
+that it went through, all its candidates' scores and cosines one call each. They are counted beside those of others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +13,12 @@ from prometheus_client.registry import CollectorRegistry
 from muse_stream.monitoring import catalogue as c
 from muse_stream.monitoring.histogram import ArrayHistogram, HistogramFamily
 from muse_stream.monitoring.instruments import Sample, Scraped, ScrapeErrors, counter, counters
+from muse_stream.monitoring.later import Folds
+
+_Answered = tuple[str, float, Mapping[str, float], int | None, int | None]
+_Passed = tuple[int, float, float]
+_Retrieved = tuple[NDArray[np.floating], NDArray[np.integer], int]
+"""As the methods below take them: a tuple is made faster than anything else."""
 
 
 class RequestMetrics:
@@ -20,11 +26,12 @@ class RequestMetrics:
 
     Args:
         registry: Where they are exported.
+        folds: Has counted later what is told.
         outcomes: All outcomes that an answer can have.
 
     """
 
-    def __init__(self, registry: CollectorRegistry, *, outcomes: Iterable[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, folds: Folds, *, outcomes: Iterable[str]) -> None:
         self._outcomes = counters(registry, c.REQUESTS, [*map(str, outcomes), c.OTHER])
         self.duration = HistogramFamily(registry, c.REQUEST_DURATION).only
         stages = HistogramFamily(registry, c.REQUEST_STAGE, [(stage,) for stage in c.REQUEST_STAGES])
@@ -38,6 +45,10 @@ class RequestMetrics:
         self._left_out = counters(registry, c.REQUEST_LEFT_OUT, c.LEFT_OUT)
         self._candidates = HistogramFamily(registry, c.REQUEST_CANDIDATES).only
         self._history = HistogramFamily(registry, c.REQUEST_HISTORY).only
+        self._later = folds.later(self._count)
+        self._passes = folds.later(self._count_pass)
+        for series in (self.duration, *self.stages.values()):
+            series.before_reading = self._later.fold
 
     def answered(
         self,
@@ -58,9 +69,13 @@ class RequestMetrics:
             history: Behaviours of the user; None where nothing was searched.
 
         """
+        self._later.add((outcome, seconds, stages or {}, candidates, history))
+
+    def _count(self, one: _Answered) -> None:
+        outcome, seconds, stages, candidates, history = one
         self._outcomes.get((str(outcome),), self._outcomes[c.OTHER,]).inc()
         self.duration.observe(seconds)
-        for stage, part in (stages or {}).items():
+        for stage, part in stages.items():
             if stage in self.stages:
                 self.stages[stage].observe(part)
         if candidates is not None:
@@ -79,6 +94,10 @@ class RequestMetrics:
 
     def passed(self, requests: int, seconds: float, predicted_seconds: float) -> None:
         """Count one search and scoring pass that so many requests shared, what it took and what was predicted."""
+        self._passes.add((requests, seconds, predicted_seconds))
+
+    def _count_pass(self, one: _Passed) -> None:
+        requests, seconds, predicted_seconds = one
         self._batch.observe(requests)
         self._pass.observe(seconds)
         self._predicted.inc(predicted_seconds)
@@ -95,16 +114,21 @@ class RequestMetrics:
 class QualityMetrics:
     """What came out: scores and the retrieval behind them."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, folds: Folds) -> None:
         self._score = HistogramFamily(registry, c.MODEL_SCORE).only
         self._nonfinite = counter(registry, c.MODEL_NONFINITE)
         self._cosine = HistogramFamily(registry, c.RETRIEVAL_COSINE).only
         self._found = HistogramFamily(registry, c.RETRIEVAL_FOUND).only
         self._candidates = counter(registry, c.RETRIEVAL_CANDIDATES)
         self._no_vector = counter(registry, c.RETRIEVAL_NO_VECTOR)
+        self._scored = folds.later(self._count_scores)
+        self._retrieved = folds.later(self._count_retrieval)
 
     def scored(self, scores: NDArray[np.floating]) -> None:
         """Count the probabilities `[T]` of one pass."""
+        self._scored.add(scores, len(scores))
+
+    def _count_scores(self, scores: NDArray[np.floating]) -> None:
         finite = np.isfinite(scores)
         if not finite.all():
             self._nonfinite.inc(int(len(scores) - finite.sum()))
@@ -120,9 +144,13 @@ class QualityMetrics:
             without_vector: Candidates that have no vector.
 
         """
+        self._retrieved.add((cosines, counts, without_vector), len(counts))
+
+    def _count_retrieval(self, one: _Retrieved) -> None:
+        cosines, counts, without_vector = one
         self._candidates.inc(len(counts))
         self._no_vector.inc(without_vector)
-        self._found.observe_many(counts.astype(np.float64))
+        self._found.observe_many(counts)
         if cosines.shape[1]:
             self._cosine.observe_many(cosines[counts > 0, 0])
 

@@ -53,8 +53,9 @@ _DISK_REFUSALS = (
 _OPENINGS = 20
 _OPENING_PAUSE_SECONDS = 0.2
 
-# A batch is written in 1 to 50 ms; what takes longer waits for RocksDB, which is behind with flushing or merging files.
-_WRITE_SECONDS = 0.1
+# The largest batch of a reader that catches up is written in less; what takes longer waits for RocksDB, which is behind
+# with flushing or merging files, or for the disk.
+_WRITE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Condition:
 
     Attributes:
         write_seconds: Time of all writes. A write holds the interpreter: nothing else runs meanwhile.
-        stall_seconds: Time that writes took beyond 0.1 s each.
+        stall_seconds: Time that writes took beyond 0.25 s each.
         delayed: Whether RocksDB slows writes down, or stops them, at this moment.
         pending_compaction_bytes: What it estimates that it has still to merge.
         background_errors: Flushes and merges that failed.

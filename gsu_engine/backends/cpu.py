@@ -10,6 +10,7 @@ two parts and merged. A small search stays on the calling thread: waking another
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +35,22 @@ ROOM = 3  # length of a list, in K, at which it is cut to K
 NOBODY, NOTHING = np.zeros(0, np.bool_), np.zeros(0, np.int64)
 
 
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor | None:
+    """Threads that help with a search, the same for all backends with so many: one search at a time needs them.
+
+    They begin here, and so have the priority of whoever made the first backend, not that of who makes another later.
+    """
+    if not count:
+        return None
+    pool = ThreadPoolExecutor(count, thread_name_prefix="muse-gsu")
+    met = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(met.wait)
+    met.wait()
+    return pool
+
+
 class CpuBackend:
     """Compiled for one form of multiplication (see `kernels.forms`)."""
 
@@ -51,7 +68,7 @@ class CpuBackend:
             raise BackendError(message)
         self.name = "cpu"
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._helpers = ThreadPoolExecutor(max(self.threads - 1, 1), thread_name_prefix="muse-gsu")
+        self._helpers = _helpers(self.threads - 1)
         self._local = threading.local()
 
     def search(self, work: Work) -> SearchResult:
@@ -117,10 +134,12 @@ class CpuBackend:
             for units in waiting:
                 search.run_units(query, arena, units, k, parts, *recent)
 
-        helped = [self._helpers.submit(work_off) for _ in range(min(self.threads, len(cuts)) - 1)]
+        count = min(self.threads, len(cuts)) - 1
+        helped = [self._helpers.submit(work_off) for _ in range(count)] if self._helpers else []
         work_off()
         for future in helped:
-            future.result()
+            if not future.cancel():  # on a busy machine a helper may not even have begun: nothing is left for it
+                future.result()
 
     def _query(self, work: Work) -> Query:
         table, vectors = work.table, work.vectors

@@ -8,6 +8,12 @@ MODEL_LOADED = gauge("muse_model_loaded_timestamp_seconds", "When the slot's mod
 MODEL_RELOADS = counter(
     "muse_model_reload_total", "Attempts to bring a model into service, by how they ended.", "slot", "outcome"
 )
+MODEL_REFUSED = gauge(
+    "muse_model_refused",
+    "1 while a worker does not serve what was activated for the slot, because it was refused or failed; the former "
+    "model stays. 0 once the slot runs what is wanted.",
+    "slot",
+)
 MODEL_RELOAD_DURATION = histogram(
     "muse_model_reload_duration_seconds",
     "From the start of an attempt to its end: fetched, checked, filled, warmed, swapped.",

@@ -26,7 +26,7 @@ STORE_WRITE_SECONDS = counter(
 )
 STORE_STALL = counter(
     "muse_store_write_stall_seconds_total",
-    "Time of writes beyond 0.1 s each: the database is behind with flushing or merging, or the disk is slow. Nothing "
+    "Time of writes beyond 0.25 s each: the database is behind with flushing or merging, or the disk is slow. Nothing "
     "else in the worker runs meanwhile.",
 )
 STORE_DELAYED = gauge(

@@ -6,7 +6,8 @@ LABELS = frozenset(
         *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` only on offsets and lag, digests and versions only on `_info`."""
+"""Label names that a metric may have; `partition` only on offsets, lag and the canary's silence, digests and versions
+only on `_info`."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")
@@ -39,6 +40,8 @@ SHADOW_OUTCOMES = ("compared", "dropped", "unfit", "failed")
 """Scored and compared, left out under load, own vectors of another space than the shadow's, not scored."""
 RESTORE_OUTCOMES = ("restored", "none_fits", "failed")
 """In its place; no snapshot that the log continues; trouble with the location, the disk, or every snapshot there is."""
+CANARY_MISSED_REASONS = ("not_taken", "no_answer", "not_ready", "overload", "expired", "absent", "error")
+"""The brokers did not take it, nothing came back in time, then the answer's status; `absent`: computed without it."""
 STORE_KINDS = ("behaviours", "memtable", "items")
 OTHER = "other"
 """Label value for what its emitter did not announce; seen, it is a fault of the program, not of the data."""

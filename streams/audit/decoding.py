@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count as naturals
 from typing import Any, NamedTuple, NoReturn
 
 from crc32c import crc32c
@@ -120,9 +121,18 @@ def partition_of(key: bytes, count: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % count
 
 
+@lru_cache(maxsize=1 << 10)
+def canary_key(partition: int, count: int) -> bytes:
+    """The key of a partition's canary user, the only reserved one that a record may have."""
+    keys = (f"{RESERVED}:canary:{number}".encode() for number in naturals())
+    return next(key for key in keys if partition_of(key, count) == partition)
+
+
 def _user_of_key(key: bytes | None, contract: Contract) -> int:
     if not key:
         _refuse("no key")
+    if key == canary_key(contract.partition, contract.partition_count):
+        return int.from_bytes(_hash(key.decode()), "little", signed=True)
     try:
         user = id_of(key.decode())
     except UnicodeDecodeError:

@@ -30,6 +30,7 @@ class Held:
     delivery: Delivery
     letters: int
     decode_seconds: float
+    decode_worked: float
 
 
 @dataclass(slots=True)

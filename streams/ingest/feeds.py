@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from muse_stream.state.columns import BehaviourBatch
+from muse_stream.state.columns import Appended, BehaviourBatch
 from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.ports import I64, Decode, DecodeUsers, HistorySink, Store
 from muse_stream.streams.records import RecordBatch
@@ -78,10 +78,16 @@ class Feed(ABC):
 
 
 class BehaviourFeed(Feed):
-    """Behaviours into a partition's store and the engine's resident histories."""
+    """Behaviours into a partition's store and the engine's resident histories.
 
-    def __init__(self, store: Store, engine: HistorySink, decode: Decode[BehaviourBatch]) -> None:
+    `uncounted` is a user whose behaviours and erasures are in no figure but the rows: the partition's canary.
+    """
+
+    def __init__(
+        self, store: Store, engine: HistorySink, decode: Decode[BehaviourBatch], *, uncounted: int = 0
+    ) -> None:
         self._store, self._engine, self._decode = store, engine, decode
+        self._uncounted = uncounted
 
     @property
     def position(self) -> int:
@@ -106,17 +112,23 @@ class BehaviourFeed(Feed):
         if len(done.users):
             self._engine.append(done.users, done.starts, done.bounds, done.behaviours["item"])
         told = time.perf_counter()
-        kept = ~rows.erase
+        kept = ~rows.erase & (rows.user != self._uncounted)
         return Written(
             rows=len(rows),
-            applied=len(done.behaviours),
+            applied=len(done.behaviours) - self._applied_uncounted(done),
             duplicates=done.duplicates,
-            erased=len(done.erased),
+            erased=len(done.erased) - int(np.count_nonzero(done.erased == self._uncounted)),
             event_time_ms=rows.time_ms[kept],
             broker_time_ms=rows.broker_time_ms[kept],
             store_seconds=stored - started,
             engine_seconds=told - stored,
         )
+
+    def _applied_uncounted(self, done: Appended) -> int:
+        place = int(np.searchsorted(done.users, self._uncounted))
+        if place == len(done.users) or done.users[place] != self._uncounted:
+            return 0
+        return int(done.bounds[place + 1] - done.bounds[place])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from muse_stream.streams.ingest.ports import (
     TopicPartition,
 )
 from muse_stream.streams.ingest.questions import LogAnswers
+from muse_stream.streams.wire.canary import canary_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,10 @@ class PartitionParts:
 
         """
         behaviours, users = self.topics(partition)
+        canary = canary_id(partition, store.identity.partition_count)
+        feed = BehaviourFeed(store, self.engine, self.decode_behaviours, uncounted=canary)
         feeds: list[tuple[TopicPartition, Feed, Origin]] = [
-            (behaviours, BehaviourFeed(store, self.engine, self.decode_behaviours), origin_of(store.identity)),
+            (behaviours, feed, origin_of(store.identity)),
             (users, UserFeed(store, self.decode_users), origin_of(store.identity, users=True)),
         ]
         return [new_cursor(*feed, answers, may_start_late=self.start_at_log_start) for feed in feeds]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from muse_stream.streams.errors import PositionError
 from muse_stream.streams.ingest.clock import Clock
+from muse_stream.streams.ingest.courtesy import COURTESY_SECONDS, Courtesy
 from muse_stream.streams.ingest.cursor import Cursor, Held
 from muse_stream.streams.ingest.feeds import Written
 from muse_stream.streams.ingest.letters import Delivery
@@ -75,6 +76,7 @@ class Pump:
         sizer: BatchSizer,
         hooks: PumpHooks,
         clock: Clock,
+        courtesy: Courtesy | None = None,
     ) -> None:
         self.cursors: dict[Partition, Cursor] = {}
         self.broker_error: str | None = None
@@ -83,6 +85,8 @@ class Pump:
         self._sizer, self._hooks, self._clock = sizer, hooks, clock
         self._commit_at = self._recommit_at = 0.0
         self._is_astray = False
+        self._courtesy = courtesy or Courtesy()
+        self._behind_seconds = 0.0  # what the last turn took, if it left records behind
 
     def reassign(self, cursors: Iterable[Cursor]) -> None:
         """Read exactly these from now on; what was polled and not yet stored is read again."""
@@ -96,16 +100,23 @@ class Pump:
     def turn(self, timeout_seconds: float, *, serving: bool) -> int:
         """Poll once and process what came. Returns the records read; never raises for the broker's sake."""
         self._settle()
+        self._courtesy.allow(self._behind_seconds or COURTESY_SECONDS)
+        self._courtesy.give_way()
         waiting = any(cursor.held for cursor in self.cursors.values())
-        batches = self._poll(min(timeout_seconds, HELD_POLL_SECONDS) if waiting else timeout_seconds, serving=serving)
+        asked = self._sizer.records(serving=serving)
+        batches = self._poll(asked, min(timeout_seconds, HELD_POLL_SECONDS) if waiting else timeout_seconds)
+        began = self._clock.seconds()
         for records in batches:
+            self._courtesy.give_way()
             self._take(records)
             if serving:
                 self._clock.sleep(YIELD_SECONDS)
+        count = sum(map(len, batches))
+        self._behind_seconds = self._clock.seconds() - began if count >= asked else 0.0
         for cursor, error in self.watch.turn(self.cursors):
             self.fail(cursor.at, error)
         self._commit()
-        return sum(map(len, batches))
+        return count
 
     def fail(self, at: TopicPartition, error: Exception) -> None:
         """Stop reading one topic partition; the others go on."""
@@ -128,11 +139,11 @@ class Pump:
         for cursor in due.values():
             cursor.committed = cursor.lettered
 
-    def _poll(self, timeout_seconds: float, *, serving: bool) -> list[RecordBatch]:
+    def _poll(self, records: int, timeout_seconds: float) -> list[RecordBatch]:
         try:
             if self._is_astray:
                 self.reassign(self.cursors.values())
-            batches = self._reader.poll(self._sizer.records(serving=serving), int(timeout_seconds * 1000))
+            batches = self._reader.poll(records, int(timeout_seconds * 1000))
         except PositionError as error:
             for topic, partition in error.positions:
                 self.fail(TopicPartition(topic, partition), error)
@@ -181,12 +192,12 @@ class Pump:
             self.fail(cursor.at, error)
 
     def _begin(self, cursor: Cursor, records: RecordBatch) -> None:
-        started = self._clock.seconds()
+        started, worked = self._clock.seconds(), self._clock.worked()
         decoded = cursor.feed.decode(records)
-        decode_seconds = self._clock.seconds() - started
+        decode_seconds, decode_worked = self._clock.seconds() - started, self._clock.worked() - worked
         letters = cursor.to_letter(decoded.rejects)
         delivery = Delivery(self._sink, letters, self._clock.seconds)
-        held = Held(records, decoded, delivery, len(letters), decode_seconds)
+        held = Held(records, decoded, delivery, len(letters), decode_seconds, decode_worked)
         if self._acknowledged(delivery):
             self._finish(cursor, held)
             return
@@ -205,12 +216,12 @@ class Pump:
         return True
 
     def _finish(self, cursor: Cursor, held: Held) -> None:
-        records, started = held.records, self._clock.seconds()
+        records, worked = held.records, self._clock.worked()
         live, before = cursor.caught_up, cursor.feed.position
         new = records.next_offset > before
         written = cursor.feed.write(held.decoded.rows, records.next_offset, cursor.read_to) if new else Written()
         cursor.passed(records)
-        self._sizer.measured(len(records), held.decode_seconds + self._clock.seconds() - started)
+        self._sizer.measured(len(records), held.decode_worked + self._clock.worked() - worked)
         self._hooks.progressed(cursor)
         if len(records):
             self._observe(cursor, held, written, before, live=live)

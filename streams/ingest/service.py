@@ -16,6 +16,7 @@ from concurrent.futures import Future
 
 from muse_stream.streams.errors import LogMismatchError
 from muse_stream.streams.ingest.clock import Clock
+from muse_stream.streams.ingest.courtesy import Courtesy
 from muse_stream.streams.ingest.cursor import Cursor
 from muse_stream.streams.ingest.loop import LoopThread
 from muse_stream.streams.ingest.opening import PartitionParts
@@ -44,6 +45,7 @@ class IngestService(LoopThread):
 
     Attributes:
         stores: Lends the open stores to readers.
+        courtesy: `with` it passes are computed, and go first.
 
     """
 
@@ -79,6 +81,7 @@ class IngestService(LoopThread):
         self._clock = clock or Clock()
         super().__init__("ingest", self._clock.seconds)
         self.stores: StoreMap[Store] = StoreMap()
+        self.courtesy = Courtesy()
         self._parts, self._make_reader, self._sink = parts, make_reader, sink
         self._asks = asks or Questions(make_reader, self._clock, make_facts)
         self._sizer, self._poll_seconds = sizer or BatchSizer(), poll_seconds
@@ -298,7 +301,13 @@ class IngestService(LoopThread):
         if self._pump is None:
             self._reader = self._make_reader()
             self._pump = Pump(
-                self._reader, self._asks, self._sink, sizer=self._sizer, hooks=self._hooks, clock=self._clock
+                self._reader,
+                self._asks,
+                self._sink,
+                sizer=self._sizer,
+                hooks=self._hooks,
+                clock=self._clock,
+                courtesy=self.courtesy,
             )
         return self._pump
 

@@ -1,8 +1,8 @@
 """How many records the next poll may return, so that one partition's batch holds the interpreter for a bounded time.
 
-Invariant: the size follows from measured seconds per record alone; a frame of a thousand behaviours counts as what it
-costs, not as one. RocksDB's write keeps the GIL (10-20 ms for 10 000 behaviours), so small batches protect requests and
-large ones carry the catch-up.
+Invariant: the size follows from measured processor seconds per record alone; a frame of a thousand behaviours counts as
+what it costs, not as one, and the waiting of a busy machine does not count. RocksDB's write keeps the GIL (10-20 ms for
+10 000 behaviours), so small batches protect requests and large ones carry the catch-up.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,10 @@ SERVING_HOLD_SECONDS = 0.002
 """Longest hold while requests are answered: a tenth of the time in which a request should be answered."""
 CATCH_UP_HOLD_SECONDS = 0.25
 """Longest turn otherwise: commands (a revocation) wait for one turn at most."""
+BATCH_SECONDS = 0.0003
+"""What a batch takes by itself, however few its records: decoding, writing and telling of one record, measured."""
+LEAST_PART = 0.1
+"""Of a batch's time belongs to its records, however short it was."""
 RECORDS_MIN = 64
 """Below this the fixed cost of a write batch outweighs its rows."""
 RECORDS_MAX = 50_000
@@ -31,9 +35,9 @@ class BatchSizer:
     _records: float = 0.0
 
     def measured(self, records: int, seconds: float) -> None:
-        """Take in what one partition's batch of `records` records cost."""
+        """Take in what one partition's batch of `records` records cost, in processor seconds."""
         if records:
-            self._seconds = self._seconds * MEMORY + seconds
+            self._seconds = self._seconds * MEMORY + max(seconds - BATCH_SECONDS, LEAST_PART * seconds)
             self._records = self._records * MEMORY + records
 
     @property

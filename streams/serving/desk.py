@@ -9,6 +9,7 @@ because the next owner will answer.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from muse_stream.streams.errors import PartitionNotHereError
@@ -31,6 +32,7 @@ from muse_stream.streams.serving.shed import (
 )
 from muse_stream.streams.serving.stages import StageClock
 from muse_stream.streams.wire.answers import Answer, Part, Status, encode_answer
+from muse_stream.streams.wire.ids import is_reserved
 from muse_stream.streams.wire.requests import BadRequest, Request, RequestRules, parse_request
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class Desk:
         limits: Bounds.
         has_model: Whether a model is in service.
         watch: Counts passes, requests that are shed, deadlines that passed.
+        first: Entered while a pass is computed, in the desk's thread: what can wait does.
         now_ms: Wall clock in milliseconds since the epoch, compared with brokers' times.
 
     """
@@ -114,6 +117,7 @@ class Desk:
         *,
         has_model: Callable[[], bool],
         watch: Watch = NOBODY,
+        first: AbstractContextManager[None] | None = None,
         now_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._pipeline = pipeline
@@ -124,6 +128,7 @@ class Desk:
         self._now_ms = now_ms
         self._explainer = Explainer(self._fitting)
         self._watch = watch
+        self._first = first or nullcontext()
         self.costs = CostModel()
         self._predictions = Predictions(self.costs)
         self._batcher: Batcher[Ask, _Result | ExpiredError] = Batcher(
@@ -195,7 +200,7 @@ class Desk:
         refusal = self._refusal(request, age_ms, partition)
         if refusal is not None:
             return _reply(refusal, clock)
-        if in_share(request.user, self._limits.features_share):
+        if in_share(request.user, self._limits.features_share) and not is_reserved(request.user_text):
             request = replace(request, features=True)
         deadline = time.perf_counter() + (self._deadline_ms(request) - age_ms) / 1e3
         reply = await self._compute(Ask(partition, request, deadline, clock, may_stand_in, trace=trace))
@@ -220,7 +225,7 @@ class Desk:
 
     async def _in_turn(self, ask: Ask) -> _Result | Answer:
         """What a pass gave, or that there is too much to do for one."""
-        watch, prefetch = self._watch, not len(ask.request.items)
+        watch, prefetch = self._watch_of(ask.request), not len(ask.request.items)
         try:
             result = await self._batcher.submit(ask, self._predictions.claim(ask, time.perf_counter()))
             if isinstance(result, ExpiredError):
@@ -243,7 +248,7 @@ class Desk:
     def _refusal(self, request: Request, age_ms: float, partition: int) -> Answer | None:
         allowed_ms = self._deadline_ms(request)
         if age_ms >= allowed_ms:
-            self._watch.overdue(OverdueStage.ARRIVAL)
+            self._watch_of(request).overdue(OverdueStage.ARRIVAL)
             message = f"the request is {age_ms:.0f} ms old and was worth computing for {allowed_ms} ms"
             return answers.refused(request, Status.EXPIRED, "expired", message)
         if request.want != "retrieved" and len(request.items) and not self._has_model():
@@ -257,12 +262,19 @@ class Desk:
 
     def _run_pass(self, asks: Sequence[Ask]) -> list[_Result | ExpiredError]:
         """Compute and encode; in the desk's thread. What is still to be explained comes back as it was found."""
-        late, judged = self._readiness.late(asks), self._readiness.judged
-        found = zip(asks, self._pipeline(asks), strict=True)
-        return [self._finish(ask, judged(ask, one, late[ask.partition])) for ask, one in found]
+        with self._first:
+            late, judged = self._readiness.late(asks), self._readiness.judged
+            found = zip(asks, self._pipeline(asks), strict=True)
+            return [self._finish(ask, judged(ask, one, late[ask.partition])) for ask, one in found]
+
+    def _watch_of(self, request: Request) -> Watch:
+        """Who counts a request; nobody does where it is the canary's."""
+        return NOBODY if is_reserved(request.user_text) else self._watch
 
     def _learn(self, passed: Passed[Ask, _Result | ExpiredError]) -> None:
-        self._watch.passed(len(passed.items), passed.ms / 1e3, passed.predicted_ms / 1e3)
+        counted = sum(not is_reserved(ask.request.user_text) for ask in passed.items)
+        if counted:
+            self._watch.passed(counted, passed.ms / 1e3, passed.predicted_ms / 1e3)
         self._predictions.learn(passed.items, list(map(_length, passed.results)), passed.ms)
 
     def _finish(self, ask: Ask, found: Found | Exception) -> _Result | ExpiredError:

@@ -125,5 +125,5 @@ def _retrieved(request: Scored, retrieved: int) -> tuple[Ids, Ids, NDArray[np.bo
     if not len(request.history.rows):
         empty = np.zeros(rows.shape, np.int64)
         return empty, empty, mask
-    found = request.history.rows[rows]
-    return np.where(mask, found["item"], 0), np.where(mask, found["category"], 0), mask
+    items, categories = (request.history.rows[name][rows] for name in ("item", "category"))  # whole rows: 3x the time
+    return np.where(mask, items, 0), np.where(mask, categories, 0), mask

@@ -16,6 +16,7 @@ from muse_stream.streams.errors import PartitionNotHereError
 from muse_stream.streams.serving import answers
 from muse_stream.streams.serving.pipeline import Ask, Found
 from muse_stream.streams.wire.answers import Answer, Status
+from muse_stream.streams.wire.ids import is_reserved
 
 READY_POLL_SECONDS = 0.01
 """A request for a partition that is catching up looks again this often; an answer takes about as long."""
@@ -33,6 +34,10 @@ class Copies(Protocol):
 
     def ready(self, partition: int) -> bool:
         """Whether the owner's copy has reached the end of the log as read at its assignment, and is not too late."""
+        ...
+
+    def note_request(self) -> None:
+        """A request is being served: what else goes on is to leave room for it."""
         ...
 
     def stands_in(self, partition: int) -> bool:
@@ -91,6 +96,8 @@ class Readiness:
             if time.perf_counter() >= patience:
                 return catching_up(ask)
             await asyncio.sleep(READY_POLL_SECONDS)
+        if not is_reserved(ask.request.user_text):
+            self._copies.note_request()
         return ask
 
     def _may_be_late(self, ask: Ask) -> bool:

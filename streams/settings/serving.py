@@ -88,6 +88,25 @@ class HttpSettings(Section):
     port: int = Field(6066, ge=0, le=65_535, description="Port to listen on. 0 takes a free one.")
 
 
+class CanarySettings(Section):
+    """A behaviour of our own per partition every few seconds, read back as a client would (docs/freshness.md)."""
+
+    interval_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="The owner of a partition sends its canary so often. 0: no canary. Each is two records in and one "
+        "out, of a reserved user that is in no count and no sample.",
+    )
+    timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="A canary that has not come back after so long is missed; a partition has one on its way at a "
+        "time, so the next one waits for it.",
+    )
+
+
 class MonitoringSettings(Section):
     """Metrics, health, logs."""
 

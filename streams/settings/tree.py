@@ -37,7 +37,13 @@ from muse_stream.streams.settings.sections import (
     StateSettings,
     TopicSettings,
 )
-from muse_stream.streams.settings.serving import HttpSettings, MonitoringSettings, ServingSettings, TracingSettings
+from muse_stream.streams.settings.serving import (
+    CanarySettings,
+    HttpSettings,
+    MonitoringSettings,
+    ServingSettings,
+    TracingSettings,
+)
 from muse_stream.streams.settings.snapshots import SnapshotSettings
 
 PREFIX = "MUSE_"
@@ -79,6 +85,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = Field(default_factory=ServingSettings, description=ServingSettings.__doc__)
     http: HttpSettings = Field(default_factory=HttpSettings, description=HttpSettings.__doc__)
     monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings, description=MonitoringSettings.__doc__)
+    canary: CanarySettings = Field(default_factory=CanarySettings, description=CanarySettings.__doc__)
     tracing: TracingSettings = Field(default_factory=TracingSettings, description=TracingSettings.__doc__)
 
     @field_validator("actions")

@@ -54,7 +54,6 @@ def request_rules(settings: Settings) -> RequestRules:
         quantise=quantise,
         actions=settings.actions,
         candidates_max=max(CANDIDATES_MAX, settings.serving.candidates_max),
-        accept_reserved=True,
     )
 
 

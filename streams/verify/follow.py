@@ -197,12 +197,13 @@ class Follower:
 
     def _log_mismatch(self, mismatch: Mismatch) -> None:
         """Where to look, without the user and without what was answered; those are in the file of mismatches."""
-        tags, (partition, offset) = UserTags(self.settings.app.name), mismatch.behaviours
+        partition, offset = mismatch.behaviours
+        tag = None if mismatch.user is None else UserTags(self.settings.app.name)(mismatch.user)
         log.error(
             "a served answer is not what the logs say; --out FILE writes what differs",
             extra=fields(
                 request=mismatch.request_id,
-                user=None if mismatch.user is None else tags(mismatch.user),
+                user=tag,
                 partition=partition,
                 offset=offset,
                 what=mismatch.what,

@@ -83,15 +83,14 @@ def _ids(joined: Joined, fields: NDArray[np.int64], field: int) -> tuple[NDArray
 def read_behaviour(data: bytes, user: int, rules: BehaviourRules) -> tuple[int, int, int, int, int]:
     """Item, time_ms, action, category and event id of one record of `user`. Raises BadRecordError."""
     value = parse_value(_DECODER, data, "behaviours")
-    reserved = rules.accept_reserved
-    if value.user is not None and parse_id(value.user, "user", accept_reserved=reserved) != user:
+    if value.user is not None and parse_id(value.user, "user") != user:
         bad(Reason.KEY_MISMATCH, f"field user is {value.user!r}, the record's key is id {user}; send them equal")
-    item = parse_legal_id(value.item, "item", accept_reserved=reserved)
+    item = parse_legal_id(value.item, "item")
     if not 0 <= value.time_ms <= INT64_MAX:
         reason = Reason.NEGATIVE_TIME if value.time_ms < 0 else Reason.FUTURE_TIME
         bad(reason, f"time_ms is {value.time_ms}; send milliseconds since 1970 within int64")
     action = parse_action(value.action, rules.actions)
-    category = 0 if value.category is None else parse_id(value.category, "category", accept_reserved=reserved)
+    category = 0 if value.category is None else parse_id(value.category, "category")
     return item, value.time_ms, action, category, _event_id(value.event_id)
 
 

@@ -1,7 +1,8 @@
 """Behaviours: from the records of one partition to the columns that `state` appends.
 
 Order of the checks, the first that fails names the reason: key, partition, size, format, the format's own checks,
-missing ids, times. A null value erases the user of its key, whatever its headers.
+missing ids, times. A null value erases the user of its key, whatever its headers. Of the reserved ids those of the
+canary's users are accepted, by every reader and always: what a store holds follows from the log, not from settings.
 
 Invariant: every record either has rows (one per behaviour, or one that erases) or exactly one reject; rows are in log
 order whatever mix of formats came; and a record's rows depend on that record and the rules alone.
@@ -40,9 +41,7 @@ FORMATS: Mapping[str, Format] = {JSON_FORMAT: decode_json, FRAME_FORMAT: decode_
 
 def decode_behaviours(records: RecordBatch, rules: BehaviourRules) -> tuple[BehaviourBatch, list[Reject]]:
     """Behaviours of a batch of records, and what could not be used, both in log order. Raises on no input."""
-    users, usable, faults = check_keys(
-        records, partition_count=rules.partition_count, accept_reserved=rules.accept_reserved
-    )
+    users, usable, faults = check_keys(records, partition_count=rules.partition_count, accept_canary=True)
     sizes, erase = _sizes(records)
     erase &= usable
     usable &= ~erase

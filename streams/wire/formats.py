@@ -43,7 +43,6 @@ class BehaviourRules:
         json_bytes_max: Largest JSON value.
         frame_bytes_max: Largest frame.
         future_ms: How far an event may lie after its own record's broker time.
-        accept_reserved: Whether ids in `__muse` are let through, as the canary needs.
 
     """
 
@@ -52,7 +51,6 @@ class BehaviourRules:
     json_bytes_max: int = JSON_BYTES_MAX
     frame_bytes_max: int = FRAME_BYTES_MAX
     future_ms: int = FUTURE_MS
-    accept_reserved: bool = False
 
     @cached_property
     def action_table(self) -> NDArray[np.uint8]:

@@ -28,6 +28,7 @@ Id = int | str
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 RESERVED_PREFIX = "__muse"
+_RESERVED_KEY = RESERVED_PREFIX.encode()
 IdField = (
     Annotated[int, Meta(extra_json_schema={"minimum": INT64_MIN, "maximum": INT64_MAX})]
     | Annotated[str, Meta(extra_json_schema={"minLength": 1, "not": {"pattern": f"^{RESERVED_PREFIX}"}})]
@@ -64,8 +65,13 @@ def key_of(value: Id) -> bytes:
     return str(value).encode()
 
 
-def is_reserved(value: Id) -> bool:
-    """Whether the id's text is in the namespace that the system keeps for itself (its canary users)."""
+def is_reserved(value: Id | bytes | None) -> bool:
+    """Whether an id's text, or a record key, is in the namespace that the system keeps for itself (its canary users).
+
+    What such users do is in no count of requests, in no sample and in no training data.
+    """
+    if isinstance(value, bytes):
+        return value.startswith(_RESERVED_KEY)
     return isinstance(value, str) and value.startswith(RESERVED_PREFIX)
 
 

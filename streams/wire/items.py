@@ -87,7 +87,7 @@ _DECODER = msgspec.json.Decoder(ItemValue)
 
 def decode_items(records: RecordBatch, rules: ItemRules) -> tuple[ItemBatch, list[Reject]]:
     """Items of a batch of records, and what could not be used, both in log order. Raises on no input."""
-    ids, usable, faults = check_keys(records, partition_count=None, accept_reserved=False)
+    ids, usable, faults = check_keys(records, partition_count=None)
     rows, items = [], []
     for row in np.flatnonzero(usable).tolist():
         try:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from muse_stream.streams.records import RecordBatch
 from muse_stream.streams.wire import idkernels
+from muse_stream.streams.wire.canary import is_canary
 from muse_stream.streams.wire.formats import Fault
 from muse_stream.streams.wire.ids import RESERVED_PREFIX, parse_keys
 from muse_stream.streams.wire.partitioner import WRONG_PARTITIONER_ADVICE, partitions_of
@@ -18,14 +19,14 @@ _SHOWN_BYTES = 60  # of a found value, in a detail
 
 
 def check_keys(
-    records: RecordBatch, *, partition_count: int | None, accept_reserved: bool
+    records: RecordBatch, *, partition_count: int | None, accept_canary: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], list[Fault]]:
     """Ids of the keys and which of them are usable.
 
     Args:
         records: One partition's records.
         partition_count: Of the topic; None for a topic that is read whole, whose partitions say nothing.
-        accept_reserved: Whether ids in `__muse` are let through.
+        accept_canary: Whether the canary's users are let through; other ids in `__muse` never are.
 
     Returns:
         Ids `[n] int64`, usable `[n] bool`, and the faults of those that are not.
@@ -33,8 +34,9 @@ def check_keys(
     """
     keys = parse_keys(records.keys)
     usable = keys.flag == idkernels.OK
-    if accept_reserved:
-        usable |= keys.flag == idkernels.RESERVED
+    if accept_canary and partition_count is not None:
+        reserved = np.flatnonzero(keys.flag == idkernels.RESERVED)
+        usable[reserved] = [is_canary(records.keys[row], partition_count) for row in reserved.tolist()]
     faults = [_key_fault(int(row), records.keys[row], int(keys.flag[row])) for row in np.flatnonzero(~usable)]
     if partition_count is not None:
         partitions = partitions_of(keys.joined, partition_count)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from muse_stream.streams.wire import idkernels
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.wire.behaviour_json import parse_action
+from muse_stream.streams.wire.canary import is_canary
 from muse_stream.streams.wire.formats import DEFAULT_ACTIONS
 from muse_stream.streams.wire.ids import INT64_MAX, INT64_MIN, RESERVED_PREFIX, Id, IdField, parse_keys
 from muse_stream.streams.wire.partitioner import WRONG_PARTITIONER_ADVICE, partition_of_key
@@ -110,7 +111,6 @@ class RequestRules:
         spaces: Configured vector spaces and their dimensions.
         quantise: The one rule that turns float32 rows into int8 rows.
         actions: Names of actions and their numbers.
-        accept_reserved: Whether ids in `__muse` are let through, as the canary needs.
 
     """
 
@@ -121,7 +121,6 @@ class RequestRules:
     candidates_max: int = CANDIDATES_MAX
     k_max: int = K_MAX
     bytes_max: int = VALUE_BYTES_MAX
-    accept_reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,7 @@ def _request(key: bytes | None, data: bytes | None, rules: RequestRules, partiti
     if not data:
         bad(Reason.EMPTY_VALUE, "the request has no value; send a JSON object")
     value = parse_value(_DECODER, data, "requests")
-    if value.user is not None and parse_id(value.user, "user", accept_reserved=rules.accept_reserved) != user:
+    if value.user is not None and parse_id(value.user, "user") != user:
         bad(Reason.KEY_MISMATCH, f"field user is {value.user!r}, the record's key is {user_text!r}; send them equal")
     _check_limits(value, rules)
     plain: list[Id] = [sent.item if isinstance(sent, Candidate) else sent for sent in value.candidates]
@@ -253,7 +252,7 @@ def _user(key: bytes | None, rules: RequestRules, partition: int | None) -> tupl
     flag = keys.flag[0]
     if key is None or flag in (idkernels.ABSENT, idkernels.EMPTY):
         bad(Reason.MISSING_KEY, "the request has no key; send the user id's text as key")
-    if flag == idkernels.RESERVED and not rules.accept_reserved:
+    if flag == idkernels.RESERVED and not is_canary(key, rules.partition_count):
         bad(Reason.RESERVED_ID, f"the key begins with {RESERVED_PREFIX}, which is kept for the system")
     if flag in (idkernels.ZERO, idkernels.NON_ASCII):
         bad(Reason.BAD_ID, f"the key {key!r} is no id; send the user id's text in UTF-8, not 0")
@@ -284,7 +283,7 @@ def _items(candidates: list[Id], rules: RequestRules) -> NDArray[np.int64]:
             items = np.zeros(1, np.int64)  # told apart below, with its detail
         if items.all():
             return items
-    parsed = (parse_legal_id(item, "candidate", accept_reserved=rules.accept_reserved) for item in candidates)
+    parsed = (parse_legal_id(item, "candidate") for item in candidates)
     return np.fromiter(parsed, np.int64, len(candidates))
 
 
@@ -292,7 +291,7 @@ def _explain_rows(sent: bool | list[Id], items: NDArray[np.int64], rules: Reques
     """Rows of the candidates that are to be explained."""
     if isinstance(sent, bool):
         return np.arange(len(items) if sent else 0)
-    wanted = [parse_legal_id(item, "explain", accept_reserved=rules.accept_reserved) for item in sent]
+    wanted = [parse_legal_id(item, "explain") for item in sent]
     strange = np.flatnonzero(~np.isin(np.array(wanted, np.int64), items))
     if len(strange):
         bad(Reason.OUT_OF_RANGE, f"explain names {sent[strange[0]]!r}, which is no candidate; name candidates, or true")

@@ -35,11 +35,10 @@ class UserValue(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class UserRules:
-    """What is accepted on the users topic: its partition count, the largest value, ids in `__muse`."""
+    """What is accepted on the users topic: its partition count, the largest value."""
 
     partition_count: int
     bytes_max: int = VALUE_BYTES_MAX
-    accept_reserved: bool = False
 
 
 _DECODER = msgspec.json.Decoder(UserValue)
@@ -49,9 +48,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 def decode_users(records: RecordBatch, rules: UserRules) -> tuple[NDArray[np.int64], list[bytes | None], list[Reject]]:
     """Users `[n] int64` and their profiles in log order (None = forget), and what could not be used."""
-    ids, usable, faults = check_keys(
-        records, partition_count=rules.partition_count, accept_reserved=rules.accept_reserved
-    )
+    ids, usable, faults = check_keys(records, partition_count=rules.partition_count)
     rows, profiles = [], []
     for row in np.flatnonzero(usable).tolist():
         try:

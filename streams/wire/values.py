@@ -42,9 +42,9 @@ def parse_value(decoder: "msgspec.json.Decoder[Value]", data: bytes, topic: str)
         bad(Reason.BAD_JSON, f"{error}; send one JSON object per record")
 
 
-def parse_id(value: Id, name: str, *, accept_reserved: bool = False) -> int:
+def parse_id(value: Id, name: str) -> int:
     """The id in field `name`, 0 included. Raises BadRecordError."""
-    if is_reserved(value) and not accept_reserved:
+    if is_reserved(value):
         bad(Reason.RESERVED_ID, f"{name} is {value!r}; ids that begin with {RESERVED_PREFIX} are kept for the system")
     try:
         return id_of(value)
@@ -52,9 +52,9 @@ def parse_id(value: Id, name: str, *, accept_reserved: bool = False) -> int:
         bad(Reason.ID_OUT_OF_RANGE if isinstance(value, int) else Reason.BAD_ID, f"{name}: {error}")
 
 
-def parse_legal_id(value: Id, name: str, *, accept_reserved: bool = False) -> int:
+def parse_legal_id(value: Id, name: str) -> int:
     """The id in field `name`, which must not be 0. Raises BadRecordError."""
-    number = parse_id(value, name, accept_reserved=accept_reserved)
+    number = parse_id(value, name)
     if number == 0:
         bad(Reason.BAD_ID, f"{name} is 0, which means missing; number ids from 1")
     return number

@@ -79,12 +79,7 @@ class OwnedCopies:
         """Whether everything that is owned is ready, but for what has stopped."""
         states = {partition: self._ingest.state(partition) for partition in self.owned}
         stopped = {partition for partition, state in states.items() if state is not None and state.error}
-        return all(map(self._current, self.owned - stopped))
-
-    def _current(self, partition: int) -> bool:
-        state = self._ingest.state(partition)
-        caught_up = state is not None and state.ready and state.serving
-        return caught_up and partition in self.owned & self._taken and self._items_ready()
+        return all(map(self.ready, self.owned - stopped))
 
     def serves(self, partition: int) -> bool:
         """Whether this worker is the owner."""
@@ -95,10 +90,14 @@ class OwnedCopies:
 
         It stays so while brokers are away or reading is slow, until it is later than the bound.
         """
-        ready = self._current(partition) and self.late_seconds(partition) <= self._late_seconds_max
-        if ready:
-            self._ingest.note_request()
-        return ready
+        state = self._ingest.state(partition)
+        caught_up = state is not None and state.ready and state.serving
+        current = caught_up and partition in self.owned & self._taken and self._items_ready()
+        return current and self.late_seconds(partition) <= self._late_seconds_max
+
+    def note_request(self) -> None:
+        """Let ingest leave room for requests for the next seconds."""
+        self._ingest.note_request()
 
     def stands_in(self, partition: int) -> bool:
         """Whether it was owned until the rebalance under way: nobody owns it yet."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable, quantise
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.items import ItemStore
@@ -111,6 +113,15 @@ class DataPlane:
     def engine(self) -> GsuEngine:
         """Retrieval in that space."""
         return self.engines.engine(self.live)
+
+    def any_item(self) -> int:
+        """An item that has a vector in that space, 0 where none has."""
+        return self.tables[self.space].any_item()
+
+    def has_vector(self, item: int) -> bool:
+        """Whether an item has one there."""
+        _, inverse_norms = self.tables[self.space].lookup(np.array([item], np.int64))
+        return bool(inverse_norms[0])
 
     def start(self) -> None:
         """Begin to read items; partitions follow the assignment."""

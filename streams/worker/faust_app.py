@@ -123,10 +123,10 @@ def handle_requests(app: faust.App, topic: str, handle: Callable[[Any], Awaitabl
 
 
 def sender(app: faust.App) -> Callable[..., Awaitable[Any]]:
-    """Send with the producer that Faust has at that moment; done when the broker has acknowledged."""
+    """Send with the producer that Faust has at that moment; done when the broker has said where the record is."""
 
-    async def send(topic: str, key: bytes | None, value: bytes, headers: Headers | None) -> None:
-        await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=headers)
+    async def send(topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> Any:  # noqa: ANN401 - aiokafka's metadata
+        return await app.producer.send_and_wait(topic, key, value, partition=None, timestamp=None, headers=headers)
 
     return send
 

@@ -1,7 +1,7 @@
 """What operators see of requests: quality of every pass, slow requests, a summary line.
 
 Invariant: it looks at results and changes none; a fault here never costs an answer more than its metrics.
-Whoever else wants to see what was asked and answered is told last.
+Whoever else wants to see what was asked and answered is told last. The canary's asks are shown to nobody.
 """
 
 import logging
@@ -11,6 +11,7 @@ from muse_stream.monitoring import Heartbeats, Metrics, Summary
 from muse_stream.monitoring.logs import LineHandler
 from muse_stream.monitoring.requests import QualityMetrics
 from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
+from muse_stream.streams.wire.ids import is_reserved
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,12 @@ class ObservedPipeline(Pipeline):
             answers = super().__call__(asks)
         finally:
             self._beats.stop(SEARCH_THREAD)
+        counted = [number for number, ask in enumerate(asks) if not is_reserved(ask.request.user_text)]
+        if counted:
+            self._show([asks[number] for number in counted], [answers[number] for number in counted])
+        return answers
+
+    def _show(self, asks: Sequence[Ask], answers: Sequence[Found | Exception]) -> None:
         for found in answers:
             if isinstance(found, Found):
                 self._quality.retrieved(found.result.scores, found.result.count, found.without_vector)
@@ -42,7 +49,6 @@ class ObservedPipeline(Pipeline):
                     self._quality.scored(found.probabilities)
         for seen in self._seen:
             seen(asks, answers)
-        return answers
 
 
 class SummaryLog:

@@ -18,6 +18,7 @@ import muse_stream
 from muse_stream.gsu_engine import quantise
 from muse_stream.gsu_engine.quantise import inverse_norms
 from muse_stream.monitoring import (
+    Canaries,
     CaughtUp,
     Health,
     Heartbeats,
@@ -40,6 +41,8 @@ from muse_stream.streams.settings import Settings
 from muse_stream.streams.tracing.context import TraceContext
 from muse_stream.streams.tracing.tracing import UNTRACED, Trace, open_tracing
 from muse_stream.streams.wire.answers import Status
+from muse_stream.streams.wire.canary import is_canary
+from muse_stream.streams.wire.ids import is_reserved
 from muse_stream.streams.wire.partitioner import partition_of_key
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.requests import RequestRules
@@ -122,6 +125,7 @@ class WorkerService:
             self._limits(),
             has_model=lambda: True,
             watch=self.metrics_registry.requests,
+            first=self.plane.ingest.courtesy,
         )
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
@@ -130,6 +134,12 @@ class WorkerService:
         self._in_flight = 0
         self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
+        self.canaries = Canaries(
+            self.metrics_registry.canary,
+            interval_seconds=settings.canary.interval_seconds,
+            timeout_seconds=settings.canary.timeout_seconds,
+        )
+        self.canary_answered: Callable[[Reply], None] = lambda reply: None
         self._watch()
 
     def _parts(self) -> Parts:
@@ -192,6 +202,7 @@ class WorkerService:
         settings, metrics = self._settings, self.metrics_registry
         read_ingest = self._read_ingest
         metrics.watch_ingest(read_ingest)
+        metrics.watch_canary(self.canaries.unseen_seconds)
         metrics.watch_requests(
             in_flight=lambda: self._in_flight,
             queued=lambda: self.desk.depth,
@@ -199,7 +210,7 @@ class WorkerService:
         )
         metrics.watch_stores(partial(readings.store_reading, self.plane))
         metrics.watch_disk(partial(readings.disk_reading, settings.state.directory))
-        metrics.watch_control(lambda: self._following.skipped if self._following else 0)
+        metrics.watch_control(lambda: self._following.skipped if self._following else 0, self.models.refused)
         metrics.watch_engines(self.plane.engines.stats)
         metrics.watch_models(self.models.readings)
         metrics.watch_coverage(self.models.coverages)
@@ -290,14 +301,18 @@ class WorkerService:
     ) -> Reply | None:
         """Answer one request; None: the partition's next owner will."""
         more: dict[str, Any] = {"arrived": arrived, "may_stand_in": may_stand_in, "trace": trace.id}
-        self._in_flight += 1
+        counted = not is_reserved(key)
+        self._in_flight += counted
         try:
             return await self.desk.answer(key, value, partition=partition, broker_time_ms=broker_time_ms, **more)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= counted
 
     def answered(self, reply: Reply, trace: Trace = UNTRACED) -> None:
-        """Count an answer that the client has, or the broker for it."""
+        """Count an answer that the client has, or the broker for it; the canary's is handed on and counted apart."""
+        if is_reserved(reply.user) and is_canary(reply.user.encode(), self._settings.topics.partitions):
+            self.canary_answered(reply)
+            return
         stages, seconds = reply.clock.seconds, reply.clock.elapsed()
         sizes = {"candidates": reply.candidates, "history": reply.history_length}
         self.metrics_registry.requests.answered(reply.status, seconds, stages, **sizes)

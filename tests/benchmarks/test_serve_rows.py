@@ -1,9 +1,9 @@
 import pytest
 
 from muse_stream.benchmarks.report import Row
-from muse_stream.benchmarks.serve_load import LIMIT_MS, Fired, Shot
+from muse_stream.benchmarks.serve_load import LIMIT_MS, Case, Fired, Shot, State
 from muse_stream.benchmarks.serve_page import Between, Page, parse
-from muse_stream.benchmarks.serve_rows import AROUND, Watched, latency_rows, worker_rows
+from muse_stream.benchmarks.serve_rows import AROUND, Watched, highest_rates, latency_rows, p99_ms, worker_rows
 from muse_stream.streams.demo.requester import Asked
 from muse_stream.streams.wire.answers import Answer, Status
 
@@ -85,3 +85,10 @@ def test_a_refused_request_is_in_the_quantiles_and_counted() -> None:
     assert found["end to end p50"] == LIMIT_MS
     assert found["gsu p99"] == 6.0
     assert found["without a result"] == pytest.approx(200 / 3)
+
+
+def test_the_highest_rate_is_that_before_the_first_miss() -> None:
+    assert p99_ms([answered(20.0, {}), answered(10.0, {})]) == pytest.approx(19.9)
+    p99s = {(10_000, 5.0): 20.0, (10_000, 20.0): 24.0, (10_000, 10.0): 25.1, (100_000, 5.0): 56.0, (7, 5.0): 1.0}
+    found = {Case(length, State.RESIDENT, rate): p99 for (length, rate), p99 in p99s.items()}
+    assert [row.ours for row in highest_rates(found)] == [5.0, 0.0]

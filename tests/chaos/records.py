@@ -51,11 +51,11 @@ def users() -> list[Id]:
 
 
 class Maker:
-    """Makes one producer's records; `name` keeps its event ids apart from other producers'."""
+    """Makes one producer's records; `name` keeps its event ids apart from other producers', `poison` is its share."""
 
-    def __init__(self, seed: int, name: str, partitions: int) -> None:
+    def __init__(self, seed: int, name: str, partitions: int, *, poison: float = POISON) -> None:
         self._dice = random.Random(f"{seed}-{name}")
-        self._name, self._partitions = name, partitions
+        self._name, self._partitions, self._poison_share = name, partitions, poison
         self._users = users()
         self._numbers: dict[int, list[int]] = {}
         for user in self._users:
@@ -69,11 +69,11 @@ class Maker:
         self._count += 1
         kind = self._dice.random()
         user = self._drawn(self._users)
-        if kind < POISON:
-            return self._poison(user)
-        if kind < POISON + ERASURE:
+        if kind < self._poison_share:
+            return self.poison(user)
+        if kind < self._poison_share + ERASURE:
             return Record(str(user).encode(), None, user=user)
-        if kind < POISON + ERASURE + REPEAT and self._recent:
+        if kind < self._poison_share + ERASURE + REPEAT and self._recent:
             return self._dice.choice(self._recent)
         record = self._frame() if self._dice.random() < FRAME else self._behaviour(user)
         self._recent.append(record)
@@ -103,7 +103,8 @@ class Maker:
         )
         return Record(str(chosen[0]).encode(), value, FRAME_HEADERS, user=chosen[0])
 
-    def _poison(self, user: Id) -> Record:
+    def poison(self, user: Id) -> Record:
+        """A record that is refused, of one of all kinds."""
         key = str(user).encode()
         sound = {"item": self._item(), "time_ms": self._time_ms(), "action": "click"}
         elsewhere = (self._place(user) + 1) % self._partitions

@@ -248,6 +248,7 @@ def installation(plan: Plan, directory: Path, kafka: EmbeddedKafka) -> Iterator[
         "state": RULES,
         "engine": {"pool_bytes": 1 << 24},
         "ingest": {"batch_records_max": 2_000},
+        "canary": {"interval_seconds": 1},
     }
     with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
         yield made

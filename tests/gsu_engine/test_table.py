@@ -112,3 +112,15 @@ def test_vectors_of_another_form_are_refused(
 def test_a_budget_below_one_row_is_refused() -> None:
     with pytest.raises(BudgetError, match="one row needs 68"):
         VectorTable("v1", 64, ItemIndex(max_items=1), budget_bytes=60)
+
+
+def test_any_item_has_a_vector_or_is_none() -> None:
+    table, rng = make(items=20_000), np.random.default_rng(5)
+    assert table.any_item() == 0
+    table.index.slots(np.arange(1, 10_000), create=True)
+    assert table.any_item() == 0
+    table.put(np.array([12_000, 12_001]), draw_vectors(rng, KINDS[0], 2, 64) | 1)
+    for item in (12_000, 12_001):
+        assert table.any_item() == item
+        table.forget(np.array([item]))
+    assert table.any_item() == 0

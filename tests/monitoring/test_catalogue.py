@@ -20,7 +20,7 @@ COUNTED = (
     *("_records", "_behaviours", "_candidates", "_history_length", "_batch_size", "_queue_depth", "_in_flight"),
     *("_users", "_rows", "_items", "_ids", "_copies", "_messages", "_offset", "_high_watermark"),
     *("_partitions_assigned", "_partitions_ready", "_partitions_failed", "_partitions_open", "_stuck_partitions"),
-    *("_ok", "_ready", "_answers", "_partitions_waiting", "_write_delayed"),
+    *("_ok", "_ready", "_answers", "_partitions_waiting", "_write_delayed", "_refused"),
 )
 """What a gauge or histogram without a unit counts."""
 
@@ -49,7 +49,7 @@ def test_help_is_a_sentence(definition: Definition) -> None:
 def test_labels_are_from_the_closed_list(definition: Definition) -> None:
     assert set(definition.labels) <= LABELS
     if "partition" in definition.labels:
-        assert re.search("offset|watermark|lag|held_back", definition.name)
+        assert re.search("offset|watermark|lag|held_back|canary_unseen", definition.name)
     if {"version", "digest"} & set(definition.labels):
         assert definition.name.endswith("_info")
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from prometheus_client import CollectorRegistry, Histogram
@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 
 from muse_stream.monitoring import buckets
 from muse_stream.monitoring.catalogue import Definition
-from muse_stream.monitoring.histogram import ArrayHistogram, HistogramFamily, quantile
+from muse_stream.monitoring.histogram import FOLD_ROWS, AgeHistogram, ArrayHistogram, HistogramFamily, quantile
 
 BOUNDS = buckets.FRESHNESS_SECONDS
 NAME = "muse_test_seconds"
@@ -46,6 +46,7 @@ on_bounds = st.sampled_from(BOUNDS)
 anywhere = st.floats(-10, 1e5, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, st.integers(0, 200), elements=st.one_of(on_bounds, anywhere)), st.integers(0, 200))
 def test_equals_prometheus_client_in_any_two_batches(values: np.ndarray, cut: int) -> None:
     registry = CollectorRegistry()
@@ -123,3 +124,22 @@ def test_a_quantile_since_a_snapshot_sees_only_what_came_after() -> None:
     later = series.quantile(0.5, before)
     assert later is not None
     assert later <= 0.025
+
+
+@given(arrays(np.int64, st.integers(0, 3_000), elements=st.integers(-500, 10_000_000)))
+@settings(deadline=None, max_examples=30)
+def test_ages_in_whole_milliseconds_count_as_their_seconds(ages_ms: np.ndarray) -> None:
+    registry = CollectorRegistry()
+    HistogramFamily(registry, definition(), kind=AgeHistogram).only.observe_many(ages_ms)
+    same(samples(registry), theirs(np.maximum(ages_ms, 0) / 1000))
+
+
+def test_arrays_wait_until_they_are_many_or_somebody_reads() -> None:
+    series = ArrayHistogram([0.5])
+    series.before_reading = lambda: series.observe_many(np.array([0.1]))
+    series.observe_many(np.full(FOLD_ROWS - 1, 0.1))
+    assert not series._counts.any()
+    series.observe_many(np.array([0.9]))
+    assert series._counts.tolist() == [FOLD_ROWS - 1, 1]
+    series.observe_many(np.array([0.2], np.float32))
+    assert series.snapshot()[0].tolist() == [FOLD_ROWS + 1, 1]

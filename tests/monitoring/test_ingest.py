@@ -112,6 +112,20 @@ def test_lag_offsets_and_assignment_are_read_when_scraped() -> None:
     assert value(metrics, "muse_ingest_lag_seconds", **one) == 62
 
 
+def test_the_worst_partition_stands_out_while_all_others_are_busy_and_read() -> None:
+    metrics, consumer = bare_metrics(), Consumer()
+    metrics.watch_ingest(consumer.read, clock=lambda: consumer.now_ms / 1000)
+    consumer.lags = [LagReading("behaviours", number, 10, 10) for number in range(20)]
+    metrics.exposition()
+    for second in range(1, 61):
+        consumer.now_ms += 1_000
+        read = [LagReading("behaviours", number, 10 + second, 10 + second) for number in range(19)]
+        consumer.lags = [*read, LagReading("behaviours", 19, 10, 10 + second, NOW - 1)]
+        metrics.exposition()
+    found = [value(metrics, "muse_ingest_lag_seconds", topic="behaviours", partition=str(n)) for n in range(20)]
+    assert found == [0.0] * 19 + [60.0]
+
+
 def test_stopped_partitions_are_counted_by_reason() -> None:
     metrics, stops = bare_metrics(), [StopReading("position", "one"), StopReading("position", "two")]
     metrics.watch_ingest(lambda: IngestReading(3, 0, 1, 2, [], stops))
@@ -143,3 +157,21 @@ def test_rebalances_are_counted() -> None:
     metrics = bare_metrics()
     metrics.ingest.rebalanced()
     assert value(metrics, "muse_ingest_rebalances_total") == 1
+
+
+def test_commits_and_rebalances_have_their_times() -> None:
+    metrics = bare_metrics()
+    metrics.ingest.committed(0.002)
+    metrics.ingest.settled(1.5)
+    assert value(metrics, "muse_ingest_commit_duration_seconds_bucket", le="0.0025") == 1
+    assert value(metrics, "muse_ingest_rebalance_duration_seconds_bucket", le="1.0") == 0
+    assert value(metrics, "muse_ingest_rebalance_duration_seconds_bucket", le="2.0") == 1
+
+
+def test_replay_acknowledgements_and_brokers_are_read_when_scraped() -> None:
+    metrics = bare_metrics()
+    reading = IngestReading(2, 0, 1, 0, [], waiting=1, replayed=0.25, broker_ok=False)
+    metrics.watch_ingest(lambda: reading)
+    assert value(metrics, "muse_ingest_replay_progress_ratio") == 0.25
+    assert value(metrics, "muse_ingest_partitions_waiting") == 1
+    assert value(metrics, "muse_ingest_broker_ok") == 0

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from muse_stream.gsu_engine.stats import Elsewhere
-from muse_stream.monitoring import IngestReading, ModelReading, StoreReading
-from muse_stream.monitoring.catalogue import ELSEWHERE
+from muse_stream.monitoring import DiskReading, IngestReading, Metrics, ModelReading, StoreReading
+from muse_stream.monitoring.catalogue import ELSEWHERE, RESTORE_OUTCOMES
+from muse_stream.streams.worker.restoring import Outcome
 
-from .worker import Device, Engine, Items, Store, Table, bare_metrics, full_metrics, value
+from .worker import Condition, Device, Engine, Items, Store, Table, bare_metrics, full_metrics, value
 
 
 def test_stores_are_added_up() -> None:
@@ -175,3 +176,38 @@ def test_what_became_of_models_and_of_shadowed_requests_is_counted() -> None:
     assert value(metrics, "muse_shadow_rank_difference_ratio_count") == 1
     assert value(metrics, "muse_shadow_requests_total", outcome="dropped") == 3
     assert value(metrics, "muse_model_space_coverage_ratio", space="v2") == 0.42
+
+
+def test_how_the_databases_cope_is_added_up_and_the_disk_is_one() -> None:
+    metrics = bare_metrics()
+    stores = {
+        0: Store(truncated=3, condition=Condition(1.5, 0.5, delayed=True, pending_compaction_bytes=10)),
+        1: Store(truncated=4, condition=Condition(0.25, 0.0, background_errors=2)),
+    }
+    metrics.watch_stores(lambda: StoreReading(dict(stores), cache_bytes=77))
+    metrics.watch_disk(lambda: DiskReading(free_bytes=40, size_bytes=100))
+    assert value(metrics, "muse_store_truncated_behaviours_total") == 7
+    assert value(metrics, "muse_store_write_seconds_total") == 1.75
+    assert value(metrics, "muse_store_write_stall_seconds_total") == 0.5
+    assert value(metrics, "muse_store_background_errors_total") == 2
+    assert value(metrics, "muse_store_write_delayed") == 1
+    assert value(metrics, "muse_store_pending_compaction_bytes") == 10
+    assert value(metrics, "muse_store_block_cache_bytes") == 77
+    assert value(metrics, "muse_store_disk_free_bytes") == 40
+    assert value(metrics, "muse_store_disk_size_bytes") == 100
+    stores[0] = Store(truncated=3, condition=Condition(0.5, 0.25))
+    assert value(metrics, "muse_store_write_seconds_total") == 2.25, "opened anew, its time counts from zero"
+
+
+def test_restores_count_by_how_they_ended() -> None:
+    metrics = bare_metrics()
+    metrics.restores.ended("restored", 12.0)
+    assert value(metrics, "muse_store_restores_total", outcome="restored") == 1
+    assert value(metrics, "muse_store_restores_total", outcome="failed") == 0
+    assert value(metrics, "muse_store_restore_duration_seconds_sum") == 12.0
+    assert tuple(Outcome) == RESTORE_OUTCOMES
+
+
+def test_the_build_is_told_as_far_as_it_is_known() -> None:
+    metrics = Metrics(reasons=[], outcomes=[], version="1", built={"commit": "abc", "torch": "2.9"})
+    assert value(metrics, "muse_build_info", version="1", commit="abc", torch="2.9", cuda="") == 1

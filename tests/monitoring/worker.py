@@ -150,11 +150,12 @@ def idle() -> IngestReading:
 def full_metrics(ingest: Callable[[], IngestReading] = idle) -> Metrics:
     metrics = bare_metrics()
     metrics.watch_ingest(ingest)
+    metrics.watch_canary(lambda: {0: 2.5})
     metrics.watch_requests(in_flight=lambda: 2, queued=lambda: 1, saturation=lambda: 0.25)
     metrics.watch_logs(RepeatLimit().reading)
     metrics.watch_stores(lambda: StoreReading({0: Store(behaviours=5)}, Items()))
     metrics.watch_disk(lambda: DiskReading(free_bytes=40, size_bytes=100))
-    metrics.watch_control(lambda: 2)
+    metrics.watch_control(lambda: 2, lambda: {"live": True, "shadow": False})
     metrics.watch_snapshots(lambda: SnapshotReading(60.5, {2: 41}, written=3, failures=1, sent_bytes=900, seconds=0.5))
     metrics.watch_engines(lambda: [Engine()])
     metrics.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])

@@ -184,7 +184,7 @@ class SimWorker:
         table = VectorTable("v", 64, index, 1 << 12)
         pool_bytes = pool_pages * (PAGE_BYTES + USER_BYTES)
         self.engine = GsuEngine(table, cap=rules.cap, pool_bytes=pool_bytes, backend="reference")
-        clock = Clock(around.clock.seconds, around.clock.wall_ms, around.clock.sleep)
+        clock = Clock(around.clock.seconds, around.clock.wall_ms, around.clock.sleep, around.clock.seconds)
         self.asks = SimAsks(around.log, clock.wall_ms)
         self.service = IngestService(self._parts(), self._make_reader, self.letters, clock=clock, asks=self.asks)
 

@@ -1,5 +1,6 @@
 """The store's contract, one sentence at a time."""
 
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -291,3 +292,46 @@ def test_a_long_log_with_chunks_of_the_real_size(tmp_path: Path) -> None:
             assert same(store.sequence(user, 100), model.sequence(user, 100))
         assert store.stats().merges > 0
         store.close()
+
+
+def test_what_the_cap_takes_out_of_sequences_is_counted(tmp_path: Path) -> None:
+    store = BehaviourStore.open(tmp_path, IDENTITY, Rules(cap=3, duplicate_window=0))
+
+    def truncated(users: list[int]) -> int:
+        store.append(plain_batch(users, store.position), position=store.position + len(users))
+        return store.stats().truncated
+
+    assert truncated([1, 1, 1, 2]) == 0
+    assert truncated([1, 2, 2]) == 1
+    assert truncated([2, 2, 2, 2, 3]) == 5, "user 2 has had seven"
+    store.append(batch_of([{"user": 1, "offset": store.position, "erase": 1}]), position=store.position + 1)
+    assert store.stats().truncated == 5, "an erasure is none of it"
+    assert truncated([1, 1, 1]) == 5
+    assert truncated([1, 1]) == 7
+    store.close()
+
+
+def test_the_time_of_slow_writes_is_told_apart(store: BehaviourStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.append(plain_batch([1]), position=1)
+    usual = store.stats().condition
+    assert usual.write_seconds > 0
+    assert (usual.delayed, usual.background_errors, usual.pending_compaction_bytes) == (False, 0, 0)
+    write = store._database.db.write
+
+    class Slow:
+        def __init__(self, db: Any) -> None:
+            self._db = db
+
+        def write(self, out: Any) -> None:
+            time.sleep(0.3)
+            write(out)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._db, name)
+
+    monkeypatch.setattr(store._database, "db", Slow(store._database.db))
+    store.append(plain_batch([1], 1), position=2)
+    slow = store.stats().condition
+    monkeypatch.undo()
+    assert slow.write_seconds - usual.write_seconds >= 0.3
+    assert slow.stall_seconds - usual.stall_seconds >= 0.05

@@ -90,6 +90,9 @@ BEHAVIOURS = (
     Case("erase", b"17850", None),
     Case("frame", b"17850", _FULL, FRAME_HEADERS),
     Case("short frame", b"17850", _frame([17850]), FRAME_HEADERS),
+    Case("canary's user", b"__muse:canary:9", _PLAIN),
+    Case("canary's user erased", b"__muse:canary:9", None),
+    Case("not the first canary of its partition", b"__muse:canary:2", _PLAIN),
     Case("no key", None, _PLAIN, partition=0),
     Case("empty key", b"", _PLAIN, partition=0),
     Case("key 0", b"0", _PLAIN),
@@ -196,5 +199,6 @@ REQUESTS = (
         b"17850",
         b'{"request_id":"r13","candidates":[22423,"85123A",7,22423],"explain":[7,"85123A"]}',
     ),
+    Case("canary's user", b"__muse:canary:9", b'{"request_id":"r15","candidates":[22423],"want":"retrieved"}'),
     Case("explain no candidate", b"17850", b'{"request_id":"r14","candidates":[22423],"explain":["85123A"]}'),
 )

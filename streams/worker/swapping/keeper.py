@@ -19,6 +19,7 @@ from muse_stream.monitoring import ReloadMetrics
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.worker.swapping.attempt import Attempt, Means
 from muse_stream.streams.worker.swapping.memory import give_back
+from muse_stream.streams.worker.swapping.priority import lower
 from muse_stream.streams.worker.swapping.slot import Slot
 from muse_stream.streams.worker.swapping.target import (
     Outcome,
@@ -81,6 +82,7 @@ class Keeper:
             self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
+        lower()
         while True:
             with self._news:
                 patience = RELEASE_LOOK_SECONDS if self._gone else None
@@ -152,7 +154,7 @@ class Keeper:
         elif reason:
             stays = f"{self._slot.running.name} stays" if self._slot.running else "the slot stays empty"
             log.error("slot %s: %s is not used (%s), %s: %s", self._slot.name, target, outcome, stays, reason)
-            self._slot.refusal = Refusal(target, reason)
+            self._slot.refusal = Refusal(target, reason, is_retried=outcome is Outcome.UNREACHABLE)
         self._changed()
         self._means.engines.close_unused()
         if outcome is not Outcome.SWAPPED:

@@ -160,6 +160,11 @@ class Models:
         found = (slot.reading() for slot in (self.live, self.shadow))
         return [reading for reading in found if reading is not None]
 
+    def refused(self) -> dict[str, bool]:
+        """By slot: whether what was activated for it is refused here, and is not tried again."""
+        slots = (self.live, self.shadow)
+        return {slot.name: slot.refusal is not None and not slot.refusal.is_retried for slot in slots}
+
     def coverages(self) -> dict[str, float]:
         """Of every space: the share of the items with a vector in the served one that have one there."""
         tables = self._plane.tables

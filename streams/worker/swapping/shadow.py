@@ -18,6 +18,7 @@ from muse_stream.monitoring import ShadowMetrics
 from muse_stream.streams.serving.features import in_share
 from muse_stream.streams.serving.live import Live
 from muse_stream.streams.serving.pipeline import Ask, Found, Pipeline
+from muse_stream.streams.worker.swapping.priority import lower
 from muse_stream.streams.worker.swapping.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Shadow:
             self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
+        lower()
         while not self._stopping.is_set():
             try:
                 taken = self._queue.get(timeout=LOOK_SECONDS)

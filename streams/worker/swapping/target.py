@@ -69,10 +69,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a target is not served."""
+    """Why a target is not served; `is_retried`: its location could not be reached, and it is tried again."""
 
     target: Target
     reason: str
+    is_retried: bool = False
 
     def __str__(self) -> str:
         """For people."""

@@ -11,6 +11,8 @@ from muse_stream.streams.ingest.pump import Pump, PumpHooks
 from muse_stream.streams.ingest.questions import ask_logs
 from muse_stream.streams.ingest.sizing import BatchSizer
 from muse_stream.streams.ingest.status import BatchStats
+from muse_stream.streams.wire.canary import canary_users
+from muse_stream.streams.wire.ids import id_of
 from tests.streams.ingest.fakes import (
     BEHAVIOURS,
     COUNT,
@@ -42,7 +44,7 @@ class Bench:
         self.stores: dict[int, BehaviourStore] = {}
         self.parts = make_parts(directory, self.engine)
         hooks = PumpHooks(self.stats.append, lambda _: None, self.failed.__setitem__)
-        clock = Clock(self.time.seconds, self.time.wall_ms, self.time.sleep)
+        clock = Clock(self.time.seconds, self.time.wall_ms, self.time.sleep, self.time.seconds)
         self.pump = Pump(self.reader, FakeAsks(self.log), self.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
 
     def open(self, *partitions: int, serving: bool = True) -> list[Cursor]:
@@ -100,6 +102,21 @@ def test_erased_users_leave_the_engine_before_the_rows_come(bench: Bench) -> Non
     assert bench.engine.told == [("drop", [user]), ("append", [user])]
     assert items_of(bench.stores[0], user) == [6]
     assert bench.stats[0].erased == 1
+
+
+def test_a_canary_is_stored_and_in_no_figure_but_the_rows(bench: Bench) -> None:
+    user, canary = users_of(0, 1)[0], canary_users(COUNT)[0].encode()
+    value = b'{"item":9,"time_ms":1700000000000,"action":0}'
+    for key, sent in ((canary, None), (canary, value), (canary, value), (canary, None), (canary, value)):
+        bench.log.add((BEHAVIOURS, 0), key, sent)
+    bench.log.behaviour(user, 5)
+    bench.open(0)
+    bench.turn()
+    assert items_of(bench.stores[0], id_of(canary.decode())) == [9]
+    (stats,) = bench.stats
+    assert (stats.records, stats.rows, stats.applied, stats.erased, stats.rejects) == (6, 6, 1, 0, {})
+    assert stats.event_time_ms.tolist() == [1_700_000_000_005]
+    assert len(stats.broker_time_ms) == 1
 
 
 def test_profiles_are_stored_with_their_own_position(bench: Bench) -> None:
@@ -289,7 +306,7 @@ def test_an_observer_that_fails_does_not_stop_ingest(bench: Bench) -> None:
 
     user = users_of(0, 1)[0]
     hooks = PumpHooks(fails, lambda _: None, bench.failed.__setitem__)
-    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep)
+    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep, bench.time.seconds)
     bench.pump = Pump(bench.reader, FakeAsks(bench.log), bench.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
     bench.log.behaviour(user, 1)
     bench.open(0)
@@ -314,3 +331,38 @@ def test_lag_counts_to_the_end_as_last_refreshed(bench: Bench) -> None:
 
 def test_partition_count_of_the_fakes_is_that_of_the_wire() -> None:
     assert {number for number in range(COUNT) if users_of(number, 1)} == set(range(COUNT))
+
+
+def test_the_share_read_of_what_was_unread_at_the_assignment(bench: Bench) -> None:
+    user = users_of(0, 1)[0]
+    for item in range(1, 5):
+        bench.log.behaviour(user, item)
+    cursor, profiles = bench.open(0)
+    assert (cursor.replayed, profiles.replayed) == (0.0, 1.0), "an empty log has nothing unread"
+    bench.turn()
+    assert cursor.replayed == 1.0
+    for item in range(5, 9):
+        bench.log.behaviour(user, item)
+    cursor.aim(8)
+    assert cursor.state().replayed == 0.0, "what was read before does not count"
+    cursor.aim(12)
+    bench.turn()
+    assert cursor.state().replayed == 0.5
+
+
+def test_the_time_of_a_commit_is_told_also_where_it_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    took: list[float] = []
+    hooks = PumpHooks(bench.stats.append, lambda _: None, bench.failed.__setitem__, took.append)
+    clock = Clock(bench.time.seconds, bench.time.wall_ms, bench.time.sleep)
+    bench.pump = Pump(bench.reader, FakeAsks(bench.log), bench.sink, sizer=BatchSizer(), hooks=hooks, clock=clock)
+    bench.log.behaviour(users_of(0, 1)[0], 5)
+    bench.open(0)
+
+    def slow(_: object) -> None:
+        bench.time.sleep(2.5)
+        message = "no broker"
+        raise OSError(message)
+
+    monkeypatch.setattr(bench.reader, "commit", slow)
+    bench.turn()
+    assert took == [pytest.approx(2.5)]

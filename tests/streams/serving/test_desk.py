@@ -13,7 +13,9 @@ from muse_stream.streams.serving.cost import SEED
 from muse_stream.streams.serving.desk import Desk, Limits, Reply
 from muse_stream.streams.serving.pipeline import Ask, Found, Parts, Pipeline
 from muse_stream.streams.wire.answers import Answer, Status, decode_answer
+from muse_stream.streams.wire.canary import canary_users
 from muse_stream.streams.wire.encode import candidate_with, encode_request
+from muse_stream.streams.wire.ids import Id
 from muse_stream.streams.wire.requests import NotBefore, RequestValue
 from tests.streams.serving.parts import PARTITION, World, rules
 
@@ -39,6 +41,10 @@ class Copies:
     has_passed: bool = True
     left: bool = False
     late: float = 0.0
+    noted: int = 0
+
+    def note_request(self) -> None:
+        self.noted += 1
 
     def serves(self, partition: int) -> bool:
         return self.served and partition == PARTITION
@@ -354,3 +360,24 @@ def test_a_deadline_that_passes_in_the_pass_is_counted_and_answered_all_the_same
     _, counted = behind(world, first_deadline_ms=60, held_ms=100)
     assert (counted.reasons, counted.stages) == ([], ["answer"])
     assert len(counted.passes) == 1
+
+
+def test_the_canary_is_answered_and_counted_by_nobody(world: World) -> None:
+    (user,) = canary_users(1)
+    counted, copies = Counted(), Copies()
+    limits = replace(LIMITS, features_share=1.0)
+
+    def status(who: Id, age_ms: float) -> Answer:
+        desk = Desk(
+            world.pipeline(), copies, rules(), limits, has_model=lambda: True, watch=counted, now_ms=lambda: NOW_MS
+        )
+        reply = reply_to(desk, *encode_request(who, RequestValue(request_id="r", candidates=[9])), age_ms=age_ms)
+        assert reply is not None
+        return decode_answer(reply.body)
+
+    canary = status(user, 0.0)
+    assert (canary.status, canary.user, canary.features) == (Status.OK, user, None)
+    assert status(user, 20_000.0).status is Status.EXPIRED
+    assert (counted, copies.noted) == (Counted(), 0)
+    assert status(1, 0.0).features is not None
+    assert (len(counted.passes), copies.noted) == (1, 1)

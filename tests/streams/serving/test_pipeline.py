@@ -97,6 +97,12 @@ def test_what_has_expired_is_never_found_whatever_is_resident(world: World) -> N
     assert (last.result.count.tolist(), last.result.positions[0, 0]) == ([1], 5)
 
 
+def test_candidates_without_a_vector_are_counted_for_each_ask(world: World) -> None:
+    world.behave(1, [2, 9])
+    found = found_by(world, ask(1, [9, 999]), ask(1, [], prefetch=True), ask(2, [998, 999, 5]), ask(1, [4]))
+    assert [one.without_vector for one in found] == [1, 0, 2, 0]
+
+
 def test_an_unknown_user_gets_scores_and_no_behaviours(world: World) -> None:
     (found,) = found_by(world, ask(404, [1, 999]))
     assert found.result.count.tolist() == [0, 0]

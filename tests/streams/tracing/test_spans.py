@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from muse_stream.streams.ingest.status import BatchStats
 from muse_stream.streams.records import Headers
+from muse_stream.streams.tracing import spans
 from muse_stream.streams.tracing.context import TraceContext, parse
 from muse_stream.streams.tracing.spans import LINKS_MAX, SpanTracing
 from muse_stream.streams.tracing.tracing import UNTRACED
@@ -177,3 +179,18 @@ def test_a_flood_is_dropped_and_told_and_the_last_requests_still_come(
         for _ in range(5):
             recorded.tracing.answered(trace, "ok", STAGES, {})
     assert [record.__dict__["fields"] for record in caplog.records] == [{"dropped": n} for n in (1, 2, 3)]
+
+
+def test_a_collector_that_is_away_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "CLOSE_SECONDS", 0.01)
+    back = threading.Event()
+
+    class Away(SpanProcessor):
+        def shutdown(self) -> None:
+            back.wait()
+
+    tracing = SpanTracing(Away(), Resource.create({}), 0.0)
+    tracing.close()
+    (waiting,) = [thread for thread in threading.enumerate() if thread.name == "muse-spans-end"]
+    back.set()
+    waiting.join()

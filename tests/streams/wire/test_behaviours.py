@@ -114,12 +114,12 @@ def test_a_key_of_another_partition_is_told_apart() -> None:
     assert "murmur2" in advice
 
 
-def test_reserved_ids_pass_when_told() -> None:
-    rules = BehaviourRules(partition_count=1, accept_reserved=True)
-    value = b'{"item":"__muse_1","time_ms":1,"action":1}'
-    rows, rejects = decode_behaviours(batch([value], [b"__muse_canary"]), rules)
-    assert not rejects
-    assert (rows.user[0], rows.item[0]) == (id_of("__muse_canary"), id_of("__muse_1"))
+@pytest.mark.parametrize("key", [b"__muse:canary:1", b"__muse:canary:", b"__muse:canary:00", b"__muse:canary:0x"])
+def test_of_the_reserved_users_only_the_canary_of_the_partition_passes(key: bytes) -> None:
+    rows, rejects = decode_behaviours(batch([GOOD, None, GOOD], [b"__muse:canary:0"] * 2 + [key]), RULES)
+    assert rows.user.tolist() == [id_of("__muse:canary:0")] * 2
+    assert rows.erase.tolist() == [False, True]
+    assert [reject.reason for reject in rejects] == [Reason.RESERVED_ID]
 
 
 def test_null_erases_whatever_its_headers() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from muse_stream.gsu_engine import quantise
 from muse_stream.streams.wire.answers import Status
+from muse_stream.streams.wire.canary import canary_users
 from muse_stream.streams.wire.ids import id_of
 from muse_stream.streams.wire.requests import BadRequest, Filters, NotBefore, Request, RequestRules, parse_request
 from tests.streams.wire.helpers import odd_scalars, seeded, texts
@@ -149,11 +150,17 @@ def test_bad_keys(key: bytes | None, code: str) -> None:
     assert (bad.status, bad.code, bad.request_id) == (Status.MALFORMED, code, "r")
 
 
-def test_the_canary_passes_when_told() -> None:
-    rules = RequestRules(4, {"v1": 3}, quantise, accept_reserved=True)
-    request = parse_request(b"__muse_1", json.dumps(GOOD).encode(), rules)
+@pytest.mark.parametrize("partition", range(4))
+def test_a_canary_may_ask(partition: int) -> None:
+    user = canary_users(4)[partition]
+    request = parse_request(user.encode(), json.dumps(GOOD).encode(), RULES, partition=partition)
     assert isinstance(request, Request)
-    assert request.user == id_of("__muse_1")
+    assert (request.user, request.user_text) == (id_of(user), user)
+
+
+def test_a_canary_of_another_number_of_partitions_may_not() -> None:
+    stranger = next(user for user in canary_users(64) if user not in canary_users(4))
+    assert refused(GOOD, stranger.encode()).code == "reserved_id"
 
 
 def test_a_request_on_the_wrong_partition_is_told_why() -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ PATIENCE_SECONDS = 90.0
 """How long a condition may take on a machine that is busy with other things; on an idle one most take under 2 s."""
 DIMENSION = 64
 LOOK_SECONDS = 0.05
+PROGRAM = (sys.executable, "-m", "muse_stream.streams.cli")
+"""What a worker is started with; a test may have one of its own that ends in the same command line."""
 
 Tree = dict[str, Any]
 
@@ -46,8 +48,9 @@ def until(condition: Callable[[], Any], what: str, *workers: "Worker") -> None:
 class Worker:
     """One worker's process, configuration and directory; can be started again after it was stopped or killed."""
 
-    def __init__(self, directory: Path, tree: Tree) -> None:
+    def __init__(self, directory: Path, tree: Tree, program: Sequence[str] = PROGRAM) -> None:
         directory.mkdir(parents=True)
+        self._program = program
         (port,) = free_ports(1)
         self.state = directory / "state"
         self.config = directory / "worker.yaml"
@@ -72,7 +75,7 @@ class Worker:
                 os.kill(self._process.pid, number)
 
     def start(self) -> "Worker":
-        command = [sys.executable, "-m", "muse_stream.streams.cli", "worker", "--config", str(self.config)]
+        command = [*self._program, "worker", "--config", str(self.config)]
         self._process = GuardedProcess(command, log=self.log, temporary=None)
         return self
 
@@ -132,7 +135,14 @@ class Worker:
 
 
 class Installation:
-    """Topics, settings, workers; a context manager that leaves nothing running."""
+    """Topics, settings, workers; a context manager that leaves nothing running.
+
+    Attributes:
+        program: What further workers are started with.
+
+    """
+
+    program: Sequence[str] = PROGRAM
 
     def __init__(self, directory: Path, kafka: Mapping[str, Any], **sections: Mapping[str, Any]) -> None:
         """Create the topics. `kafka` is that section of the settings, `sections` add to the others."""
@@ -144,6 +154,7 @@ class Installation:
             "items": {"spaces": {"v1": DIMENSION}},
             "engine": {"threads": 1},
             "monitoring": {"summary_interval_seconds": 0},
+            "canary": {"interval_seconds": 0},  # tests that count records want their own alone
         }
         merged = {name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual | sections}
         self.tree: Tree = {"kafka": dict(kafka), **merged}
@@ -158,7 +169,7 @@ class Installation:
 
     def worker(self) -> Worker:
         """A further worker, not started."""
-        self.workers.append(Worker(self.directory / f"worker-{len(self.workers)}", self.tree))
+        self.workers.append(Worker(self.directory / f"worker-{len(self.workers)}", self.tree, self.program))
         return self.workers[-1]
 
     def __enter__(self) -> "Installation":

@@ -46,6 +46,8 @@ def test_a_kept_copy_is_ready_only_once_ingest_has_taken_the_assignment() -> Non
     assert not subject.ready(0)
     ingest.pending[0].set_result(None)
     assert subject.ready(0)
+    assert ingest.noted == 0
+    subject.note_request()
     assert ingest.noted == 1
 
 

@@ -1,8 +1,10 @@
 """SIGTERM: the worker says that it goes, answers what it has taken, commits, closes, and leaves nothing half done."""
 
 import json
+import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from tests.streams.worker.installation import Installation, Worker, until
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
 
+log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 USER, NEXT = 7, 5
 PATIENT_MS = 60_000
@@ -79,7 +82,9 @@ def test_sigterm_answers_what_was_taken_and_leaves_the_rest_to_the_next_owner(in
         assert client.answer(taken).status is Status.OK
         post.join()
         assert (post.reply.status, post.reply.body["status"]) == (200, "ok")
+        answered = time.monotonic()
         until(worker.died, "it ends by itself")
+        log.info("the worker ended %.1f s after its last answer", time.monotonic() - answered)
         assert worker.stop() == 0
         said = worker.log.read_text()
         assert "0 requests are left to the next owner" in said

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
-from muse_stream.streams.kafka.guarded import GuardedProcess
 from muse_stream.streams.wire.answers import Status
 from muse_stream.streams.worker.watchdog import EXIT_STUCK
 from tests.streams.worker.client import Client
@@ -17,13 +16,10 @@ pytestmark = pytest.mark.kafka
 STUCK_SECONDS = 5.0
 
 
-class HangingWorker(Worker):
-    def start(self) -> "HangingWorker":
-        script = Path(__file__).with_name("hanging.py")
-        command = [sys.executable, str(script), "worker", "--config", str(self.config)]
-        self._process = GuardedProcess(command, log=self.log, temporary=None)
-        return self
+PROGRAM = (sys.executable, str(Path(__file__).with_name("hanging.py")))
 
+
+class HangingWorker(Worker):
     def end_status(self) -> int:
         """Wait until it ends by itself."""
         until(self.died, "the worker ends itself")
@@ -38,7 +34,7 @@ def furthest_lag_seconds(worker: Worker) -> float:
 def test_a_hang_ends_the_worker_and_brokers_that_are_away_do_not(tmp_path: Path) -> None:
     app = {"stuck_seconds": STUCK_SECONDS, "on_stuck": "exit"}
     with EmbeddedKafka() as kafka, Installation(tmp_path, {"brokers": kafka.bootstrap}, app=app) as installation:
-        worker = HangingWorker(tmp_path / "hanging", installation.tree)
+        worker = HangingWorker(tmp_path / "hanging", installation.tree, PROGRAM)
         installation.workers.append(worker)
         worker.start().wait_ready()
         with Client(installation) as client:

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from muse_stream.state.errors import SnapshotError
 from muse_stream.state.moment import StoreReader
 from muse_stream.state.rules import StoreIdentity
 from muse_stream.state.snapshot_location import SnapshotLocation
@@ -288,3 +289,27 @@ def test_what_a_killed_worker_put_aside_is_seen_to(world: World, taken: bool) ->
     Restorer(world.url, store.parent, identity)
     assert world.files("one") == ["behaviours-1"]
     assert any(store.iterdir()) is not taken
+
+
+def test_how_each_attempt_ended_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.behave(range(10))
+    world.save(world.filled("one"))
+    told: list[tuple[str, float]] = []
+
+    def attempt(place: str, bounds: LogBounds) -> str:
+        (world.directory / place).mkdir()
+        restorer = Restorer(world.url, world.directory / place, identity, lambda *how: told.append(how))
+        restorer.start(1, bounds).result(PATIENCE_SECONDS)
+        return told[-1][0]
+
+    def torn(*_: object) -> None:
+        raise SnapshotError(world.url, "it is shorter than the manifest says.", "none.")
+
+    assert attempt("fits", LogBounds(0, 10)) == "restored"
+    assert attempt("gap", LogBounds(11, 20)) == "none_fits"
+    monkeypatch.setattr(restoring, "fetch", torn)
+    assert attempt("torn", LogBounds(0, 10)) == "failed"
+    monkeypatch.setattr(restoring, "fitting", lambda *_: 1 / 0)
+    assert attempt("fault", LogBounds(0, 10)) == "failed"
+    assert len(told) == 4
+    assert all(seconds > 0 for _, seconds in told)

@@ -31,6 +31,7 @@ def installation(
         "model": {"path": str(write_model(directory))},
         "features": {"user": ["country"], "item": ["band"]},
         "serving": {"answer_max_bytes": ANSWER_BYTES, "candidates_max": CANDIDATES_MAX},
+        "monitoring": {"slow_request_ms": 0, "log_format": "json"},
         "tracing": {"endpoint": collector.endpoint, "sample_share": 0.0},
     }
     with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:

@@ -175,16 +175,17 @@ REFUSED: dict[Callable[[World], Target], str] = {
 def test_what_cannot_serve_is_refused_and_the_old_one_stays(
     world: World, make: Callable[[World], Target], caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.begin()
+    first = world.begin()
     world.behave(1, [2, 9, 4])
     running = world.live.running
-    target = make(world)
-    world.keeper().want(target)
+    target, kept = make(world), world.keeper()
+    kept.want(target)
     until(lambda: world.reloads("refused") == 1, "a refusal")
     until(lambda: world.live.refusal, "the reason is shown")
     assert world.live.running is running
     assert world.live.refusal is not None
     assert REFUSED[make] in world.live.refusal.reason
+    assert not world.live.refusal.is_retried
     assert "first stays" in caplog.text
     found = model_check(world.live.reading)
     assert found.ok, "a worker with a good model stays ready"
@@ -192,6 +193,8 @@ def test_what_cannot_serve_is_refused_and_the_old_one_stays(
     assert len(world.engines.stats()) == 1
     (answer,) = world.ask(ask(1, [9], k=1))
     assert answer.probabilities is not None
+    kept.want(first)
+    until(lambda: world.live.refusal is None, "what runs was wanted again")
 
 
 def test_features_that_are_not_collected_are_refused_and_named(world: World) -> None:
@@ -224,7 +227,10 @@ def test_a_location_that_cannot_be_reached_is_tried_again(world: World, monkeypa
     world.begin()
     trouble: list[Exception] = [StoreUnreachableError("away"), ConnectionError("reset"), TimeoutError("slow")]
 
+    retried: list[bool] = []
+
     def fail(name: str) -> None:
+        retried.extend([world.live.refusal.is_retried] if world.live.refusal else [])
         if trouble:
             raise trouble.pop(0)
 
@@ -233,6 +239,7 @@ def test_a_location_that_cannot_be_reached_is_tried_again(world: World, monkeypa
     until(lambda: world.reloads("swapped") == 1, "a swap in the end")
     assert (world.reloads("unreachable"), world.reloads("refused")) == (3, 0)
     assert world.live.refusal is None
+    assert retried == [True, True, True]
 
 
 def test_a_newer_target_ends_the_work_on_an_older_one(world: World) -> None:

@@ -138,6 +138,7 @@ def test_a_report_says_what_runs_what_comes_and_what_was_refused(world: World, m
     target = Target("next", "a" * 64, at_ms=77)
     models.live.progress = Progress(target, "filling", 0.42)
     models.shadow.refusal = Refusal(target, "x" * 2_000)
+    assert models.refused() == {"live": False, "shadow": True}
     report = report_of("w1", models)
     assert report.loading is not None
     assert (report.loading.step, report.loading.coverage) == ("filling", 0.42)

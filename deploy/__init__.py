@@ -1,0 +1,1 @@
+"""What is needed to run muse-stream beside others: dashboards, rules, manifests. Not part of the installed package."""
