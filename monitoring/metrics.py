@@ -64,7 +64,7 @@ class Metrics:
         self.enabled = enabled
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        folds = Folds(self.registry)
+        self._folds = folds = Folds(self.registry)
         self.errors = ScrapeErrors(self.registry)
         self.freshness = FreshnessMetrics(self.registry)
         self.ingest = IngestMetrics(self.registry, folds, self.freshness, reasons=reasons, topics=topics)
@@ -168,6 +168,10 @@ class Metrics:
     def watch_health(self, health: Health) -> None:
         """Export the health checks."""
         health.export(self.registry, self.errors)
+
+    def count_waiting(self) -> None:
+        """Count what waits, for whoever reads figures without collecting the whole registry."""
+        self._folds.collect()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return the page for `/metrics` and its content type.
