@@ -114,17 +114,7 @@ class WorkerService:
             late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
-<<<<<<< HEAD
         self._stale = self._make_stale_copies()
-=======
-        self._stale = StaleCopies(
-            settings.state.directory,
-            settings.topics.behaviours,
-            self.plane.ingest,
-            hours=settings.state.stale_copy_hours,
-            settled=lambda: self.copies.assigned_at is not None,
-        )
->>>>>>> i9-g
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
         self.desk = self._make_desk(around.parts, beats)
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
