@@ -93,7 +93,7 @@ class WorkerService:
             self.metrics_registry,
             self._health,
             self._read_ingest,
-            partition_count=topics.partitions,
+            partition_count=settings.topics.partitions,
             journal=journal or Journal(),
         )
         self.plane = data_plane.build(
