@@ -217,7 +217,6 @@ class Trends:
     def _take(self) -> _Look:
         self._metrics.fold()
         taken = {name: series.snapshot() for name, series in self._series.items()}
-        self._metrics.fold()
         samples = [sample for family in self._totals.collect() for sample in family.samples]
         return _Look(
             at=self._clock(),
