@@ -1,6 +1,5 @@
 """The faults are those that are promised, and what they declare exists; a drill calls what raises nothing a failure."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +54,7 @@ class FakeWorld:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorld]:
+def world(monkeypatch: pytest.MonkeyPatch) -> FakeWorld:
     quick = {"CALM": 0.01, "QUIET": 0.01, "FIRE": 0.1, "RESOLVE": 0.1, "SETTLE": 0.1, "LINGER": 0.0, "LOOK": 0.001}
     for name, seconds in quick.items():
         monkeypatch.setattr(drill, f"{name}_SECONDS", seconds)
