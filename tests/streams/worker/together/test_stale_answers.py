@@ -1,6 +1,7 @@
 """Answers in a rebalance: from copies that are not up to date, within a bound, marked, and still what the logs say."""
 
 import json
+import logging
 import threading
 import time
 import urllib.error
@@ -21,6 +22,7 @@ from tests.streams.worker.together.pair import CAP, USERS, Pair, _wrong, partiti
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
 
+log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 BOUND_SECONDS = 60.0
 
@@ -111,6 +113,8 @@ def test_a_rebalance_is_bridged_by_answers_that_say_so(stale: Installation) -> N
             pair.wait_shared()
             time.sleep(0.5)
         late = [answer for answer in asking.answers if answer.stale_seconds is not None]
+        told = len(asking.answers), len(late), len(asking.refused)
+        log.info("%d answers, of which %d said that they were late, and %d that were none", *told)
         assert late, "the rebalance was bridged"
         assert max(answer.stale_seconds or 0.0 for answer in late) <= BOUND_SECONDS
         assert asking.marked[True] == 0, "who names a moment gets it, or nothing"
