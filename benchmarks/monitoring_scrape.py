@@ -27,6 +27,7 @@ from muse_stream.monitoring import (
     StaleReading,
     StoreReading,
 )
+from muse_stream.monitoring.repeats import RepeatLimit
 from muse_stream.state.budget import StoreBudget
 from muse_stream.state.rules import Rules, StoreIdentity
 from muse_stream.state.store import BehaviourStore
@@ -88,7 +89,9 @@ def _worker(stores: dict[int, BehaviourStore]) -> Metrics:
     worker.watch_requests(in_flight=lambda: 2, queued=lambda: 1, saturation=lambda: 0.5)
     worker.watch_stores(lambda: StoreReading({number: store.stats() for number, store in stores.items()}))
     worker.watch_disk(lambda: DiskReading(1, 2))
-    worker.watch_control(lambda: 0)
+    worker.watch_control(lambda: 0, lambda: {"live": False, "shadow": False})
+    worker.watch_canary(lambda: dict.fromkeys(range(PARTITIONS), 2.5))
+    worker.watch_logs(RepeatLimit().reading)
     worker.watch_engines(lambda: [engine.stats()])
     worker.watch_models(lambda: [ModelReading("untrained", "abc", 1.5)])
     worker.watch_coverage(lambda: {"v1": 1.0})

@@ -67,12 +67,16 @@ class Folds(Collector):
         self._folds.append(made.fold)
         return made
 
+    def fold(self) -> None:
+        """Count what waits, for who reads a part of the registry."""
+        for fold in self._folds:
+            fold()
+
     def describe(self) -> Iterator[Metric]:
         """There are no families of its own."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
         """Count what waits."""
-        for fold in self._folds:
-            fold()
+        self.fold()
         return iter(())

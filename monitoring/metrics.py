@@ -169,9 +169,9 @@ class Metrics:
         """Export the health checks."""
         health.export(self.registry, self.errors)
 
-    def count_waiting(self) -> None:
-        """Count what waits, for whoever reads figures without collecting the whole registry."""
-        self._folds.collect()
+    def fold(self) -> None:
+        """Count what waits, before a part of the registry is read; who reads the whole need not."""
+        self._folds.fold()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return the page for `/metrics` and its content type.

@@ -215,7 +215,7 @@ class Trends:
         )
 
     def _take(self) -> _Look:
-        self._metrics.count_waiting()
+        self._metrics.fold()
         taken = {name: series.snapshot() for name, series in self._series.items()}
         samples = [sample for family in self._totals.collect() for sample in family.samples]
         return _Look(

@@ -11,6 +11,12 @@ from deploy.dashboards.promql import least, quantile, series, total
 
 def assignment() -> Iterator[Panel]:
     """Rebalances, roles, restoring, health."""
+    yield from _moves()
+    yield from _states()
+
+
+def _moves() -> Iterator[Panel]:
+    """Rebalances and who has what."""
     yield lines(
         About(
             "Rebalances",
@@ -46,6 +52,10 @@ def assignment() -> Iterator[Panel]:
         Query(total("muse_ingest_partitions_ready"), "caught up"),
         Query(total("muse_ingest_partitions_failed", by="reason"), "stopped: {{reason}}"),
     )
+
+
+def _states() -> Iterator[Panel]:
+    """How far what was given is, and what fails."""
     yield lines(
         About(
             "Restored, share of the worst partition",

@@ -20,6 +20,12 @@ def hits(kind: str) -> str:
 
 def histories() -> Iterator[Panel]:
     """The caches of the search."""
+    yield from _caches()
+    yield from _standing()
+
+
+def _caches() -> Iterator[Panel]:
+    """How full they are, and what is found in them."""
     yield lines(
         About(
             "Caches full",
@@ -72,6 +78,10 @@ def histories() -> Iterator[Panel]:
         Query(total("muse_engine_packed_users"), "users, packed"),
         log=True,
     )
+
+
+def _standing() -> Iterator[Panel]:
+    """Answers that stand, and the memory of everything."""
     yield lines(
         About(
             "Answered by standing answers",
@@ -113,6 +123,12 @@ def histories() -> Iterator[Panel]:
 
 def search() -> Iterator[Panel]:
     """What the search does, and what it costs."""
+    yield from _searching()
+    yield from _what_runs()
+
+
+def _searching() -> Iterator[Panel]:
+    """Load and cost of the search."""
     yield lines(
         About(
             "Searches per second",
@@ -156,6 +172,10 @@ def search() -> Iterator[Panel]:
         Query(busiest("muse_engine_search_seconds_total", by=""), "search"),
         Query(busiest("muse_engine_load_seconds_total", by=""), "loading"),
     )
+
+
+def _what_runs() -> Iterator[Panel]:
+    """Backends and versions."""
     yield rows(
         About(
             "Backends",

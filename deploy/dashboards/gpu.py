@@ -13,6 +13,12 @@ ANSWERED, ELSEWHERE = "muse_gpu_pairs_answered_total", "muse_gpu_pairs_elsewhere
 
 def gpu() -> Iterator[Panel]:
     """Use, saturation, errors."""
+    yield from _answered()
+    yield from _gpu_memory()
+
+
+def _answered() -> Iterator[Panel]:
+    """What GPUs answer, and what they do not."""
     yield tile(
         About(
             "GPUs lost",
@@ -56,6 +62,10 @@ def gpu() -> Iterator[Panel]:
         ),
         Query(share(per_second("muse_gpu_wait_seconds_total"), per_second("muse_gpu_searches_total")), "per search"),
     )
+
+
+def _gpu_memory() -> Iterator[Panel]:
+    """What they hold."""
     yield lines(
         About(
             "GPU memory of histories, fullest",

@@ -71,6 +71,12 @@ def _freshness() -> Iterator[Panel]:
 
 
 def _partitions() -> Iterator[Panel]:
+    yield from _lags()
+    yield from _held()
+
+
+def _lags() -> Iterator[Panel]:
+    """Who is behind, and for how long still."""
     yield history(
         About(
             "Lag of each partition, over time",
@@ -111,6 +117,10 @@ def _partitions() -> Iterator[Panel]:
         ),
         Query(_until_caught_up(), "{{topic}}/{{partition}}"),
     )
+
+
+def _held() -> Iterator[Panel]:
+    """What holds records back or stands still."""
     yield bars(
         About(
             "Held back by a transaction",

@@ -28,6 +28,12 @@ def board() -> Board:
 
 
 def _models() -> Iterator[Panel]:
+    yield from _in_service()
+    yield from _activations()
+
+
+def _in_service() -> Iterator[Panel]:
+    """What runs, since when, and what is refused."""
     yield rows(
         About(
             "Models in service",
@@ -68,6 +74,10 @@ def _models() -> Iterator[Panel]:
         ),
         Query(total("muse_model_refused", by="slot"), "{{slot}}"),
     )
+
+
+def _activations() -> Iterator[Panel]:
+    """Attempts to bring another one into service."""
     yield bars(
         About(
             "Activations",
@@ -160,6 +170,12 @@ def _yesterday() -> str:
 
 
 def _retrieval() -> Iterator[Panel]:
+    yield from _found()
+    yield from _vectors()
+
+
+def _found() -> Iterator[Panel]:
+    """What was retrieved."""
     yield heat(
         About(
             "Best cosine per candidate",
@@ -190,6 +206,10 @@ def _retrieval() -> Iterator[Panel]:
         Query(mean(FOUND), "mean"),
         Query(quantile(0.1, FOUND), "p10"),
     )
+
+
+def _vectors() -> Iterator[Panel]:
+    """What it could be retrieved from."""
     yield lines(
         About(
             "Candidates without a vector",

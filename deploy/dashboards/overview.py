@@ -20,6 +20,13 @@ def board() -> Board:
 
 
 def _now() -> Iterator[Panel]:
+    yield from _promises()
+    yield from _answers()
+    yield from _fleet()
+
+
+def _promises() -> Iterator[Panel]:
+    """What is left of the budgets, and what is oldest."""
     yield bars(
         About(
             "Error budget left (3 days)",
@@ -65,6 +72,10 @@ def _now() -> Iterator[Panel]:
         ),
         Query(worst("muse_canary_unseen_seconds"), "worst partition"),
     )
+
+
+def _answers() -> Iterator[Panel]:
+    """Whether answers are fast and good."""
     yield tile(
         About(
             "Answer, p99",
@@ -94,6 +105,10 @@ def _now() -> Iterator[Panel]:
         Query(slo.ratio("availability", "5m"), "good"),
         text="no traffic",
     )
+
+
+def _fleet() -> Iterator[Panel]:
+    """Whether all workers and partitions are there."""
     yield tile(
         About(
             "Workers: ready, reachable, known",
@@ -194,7 +209,7 @@ def _blame() -> Iterator[Panel]:
             "none",
             means="Every alert that fires now, however many workers it fires for. `page`: act now; `ticket`: this "
             "week.",
-            do="Its runbook is docs/runbooks/<name>.md: what it means, where to look first, which command helps.",
+            do="Its runbook is `docs/runbooks/NAME.md`: what it means, where to look first, which command helps.",
             width=6,
         ),
         Query(ALERTS, "{{alertname}}"),

@@ -15,6 +15,12 @@ SERVING = 'role="serving"'
 
 def reading() -> Iterator[Panel]:
     """Rates, batches, times."""
+    yield from _rates()
+    yield from _batches()
+
+
+def _rates() -> Iterator[Panel]:
+    """How much is read, and how busy that makes."""
     yield lines(
         About(
             "Records read per second",
@@ -49,6 +55,10 @@ def reading() -> Iterator[Panel]:
         Query(busiest("muse_ingest_stage_seconds_total", by="stage"), "{{stage}}"),
         stacked=True,
     )
+
+
+def _batches() -> Iterator[Panel]:
+    """Batches and commits."""
     yield lines(
         About(
             "Records per batch",

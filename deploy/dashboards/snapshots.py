@@ -19,6 +19,12 @@ BEHAVIOURS = 'topic="behaviours"'
 
 def copies() -> Iterator[Panel]:
     """Snapshots, restores and stale copies."""
+    yield from _snapshots()
+    yield from _restores()
+
+
+def _snapshots() -> Iterator[Panel]:
+    """How old they are, what they cost."""
     yield lines(
         About(
             "Age of the oldest snapshot",
@@ -75,6 +81,10 @@ def copies() -> Iterator[Panel]:
         ),
         Query(_behind(), "{{partition}}"),
     )
+
+
+def _restores() -> Iterator[Panel]:
+    """Restores, and copies of partitions that left."""
     yield bars(
         About(
             "Restores",

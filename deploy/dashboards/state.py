@@ -70,6 +70,12 @@ def _disk() -> Iterator[Panel]:
 
 
 def _writing() -> Iterator[Panel]:
+    yield from _write_times()
+    yield from _write_load()
+
+
+def _write_times() -> Iterator[Panel]:
+    """Whether writes are held up."""
     yield lines(
         About(
             "Time in writes, busiest worker",
@@ -107,6 +113,10 @@ def _writing() -> Iterator[Panel]:
         ),
         Query(worst("muse_store_pending_compaction_bytes"), "most"),
     )
+
+
+def _write_load() -> Iterator[Panel]:
+    """What is written."""
     yield lines(
         About(
             "Bytes written per behaviour",

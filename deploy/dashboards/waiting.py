@@ -11,6 +11,12 @@ from deploy.dashboards.promql import mean, per_second, quantile, share, total, w
 
 def waiting() -> Iterator[Panel]:
     """Requests under way, shed and late; the passes that compute them."""
+    yield from _queue()
+    yield from _passes()
+
+
+def _queue() -> Iterator[Panel]:
+    """Who waits, who is shed."""
     yield lines(
         About(
             "Under way and waiting",
@@ -63,6 +69,10 @@ def waiting() -> Iterator[Panel]:
         Query(per_second("muse_requests_deadline_exceeded_total", by="stage"), "{{stage}}"),
         stacked=True,
     )
+
+
+def _passes() -> Iterator[Panel]:
+    """What computes them, and from which copy."""
     yield lines(
         About(
             "Passes",

@@ -66,21 +66,25 @@ from muse_stream.streams.worker.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
+def _metrics(settings: Settings) -> Metrics:
+    topics = settings.topics
+    return Metrics(
+        reasons=[str(reason) for reason in Reason],
+        outcomes=[str(status) for status in Status],
+        version=muse_stream.__version__,
+        built=built(),
+        topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
+        enabled=settings.monitoring.enabled,
+    )
+
+
 class WorkerService:
     """Everything of one worker but Faust; the web routes' `Service`."""
 
     def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
         """Load the model, open the item store and connect; raises what those raise. `journal`: the last warnings."""
         self._settings = settings
-        topics = settings.topics
-        self.metrics_registry = Metrics(
-            reasons=[str(reason) for reason in Reason],
-            outcomes=[str(status) for status in Status],
-            version=muse_stream.__version__,
-            built=built(),
-            topics={topics.behaviours: "behaviours", topics.users: "users", topics.items: "items"},
-            enabled=settings.monitoring.enabled,
-        )
+        self.metrics_registry = _metrics(settings)
         self._tracing = open_tracing(settings, muse_stream.__version__)
         store = open_store(settings)
         self._following = Following(partial(follow, settings)) if store else None
@@ -89,7 +93,7 @@ class WorkerService:
             self.metrics_registry,
             self._health,
             self._read_ingest,
-            partition_count=topics.partitions,
+            partition_count=settings.topics.partitions,
             journal=journal or Journal(),
         )
         self.plane = data_plane.build(
@@ -110,23 +114,9 @@ class WorkerService:
             late_seconds_max=settings.monitoring.stale_max_seconds,
         )
         self._snapshots = self._make_snapshots()
-        self._stale = StaleCopies(
-            settings.state.directory,
-            topics.behaviours,
-            self.plane.ingest,
-            hours=settings.state.stale_copy_hours,
-            settled=lambda: self.copies.assigned_at is not None,
-        )
+        self._stale = self._make_stale_copies()
         beats = Heartbeats(settings.monitoring.heartbeat_max_seconds)
-        self.desk = Desk(
-            ObservedPipeline(around.parts, self.metrics_registry.quality, beats, self.models.seen),
-            self.copies,
-            self._request_rules(),
-            self._limits(),
-            has_model=lambda: True,
-            watch=self.metrics_registry.requests,
-            first=self.plane.ingest.courtesy,
-        )
+        self.desk = self._make_desk(around.parts, beats)
         self._slow = SlowRequests(settings.monitoring.slow_request_ms / 1e3, UserTags(settings.app.name))
         self._loop = LoopWatch(settings.monitoring.heartbeat_max_seconds)
         self._health.add("event_loop", Probe.LIVE, self._loop.check)
@@ -134,13 +124,32 @@ class WorkerService:
         self._in_flight = 0
         self.posts = 0  # requests over HTTP that are not answered yet
         self.owner_of: Callable[[int], str | None] = lambda partition: None
+        wanted, figures = settings.canary, self.metrics_registry.canary
         self.canaries = Canaries(
-            self.metrics_registry.canary,
-            interval_seconds=settings.canary.interval_seconds,
-            timeout_seconds=settings.canary.timeout_seconds,
+            figures, interval_seconds=wanted.interval_seconds, timeout_seconds=wanted.timeout_seconds
         )
         self.canary_answered: Callable[[Reply], None] = lambda reply: None
         self._watch()
+
+    def _make_desk(self, parts: Parts, beats: Heartbeats) -> Desk:
+        return Desk(
+            ObservedPipeline(parts, self.metrics_registry.quality, beats, self.models.seen),
+            self.copies,
+            self._request_rules(),
+            self._limits(),
+            has_model=lambda: True,
+            watch=self.metrics_registry.requests,
+            first=self.plane.ingest.courtesy,
+        )
+
+    def _make_stale_copies(self) -> StaleCopies:
+        return StaleCopies(
+            self._settings.state.directory,
+            self._settings.topics.behaviours,
+            self.plane.ingest,
+            hours=self._settings.state.stale_copy_hours,
+            settled=lambda: self.copies.assigned_at is not None,
+        )
 
     def _parts(self) -> Parts:
         return Parts(

@@ -18,6 +18,7 @@ POISON_PER_SECOND = 200.0
 WRITE_MILLISECONDS = 300
 """A batch of behaviours is two writes."""
 BROKEN = "broken"
+PAGE, TICKET = "page", "ticket"
 TENSORS = "tensors.safetensors"
 
 
@@ -104,26 +105,31 @@ HANDED_OVER = frozenset({"MusePartitionsWithoutOwner", "MuseRebalancing", "MuseC
 """Partitions are nobody's until Kafka gives a silent worker up: six seconds, while a `for` of minutes lasts three."""
 
 FAULTS = (
-    Fault("worker killed", Declared(("MuseWorkerDown",), HURT | HANDED_OVER), _kill, _start),
+    Fault("worker killed", Declared((("MuseWorkerDown", TICKET),), HURT | HANDED_OVER), _kill, _start),
     Fault(
         "consumer paused",
-        Declared(("MuseBehavioursLate", "MusePartitionNotMoving"), HURT),
+        Declared((("MuseBehavioursLate", PAGE), ("MusePartitionNotMoving", TICKET)), HURT),
         lambda scene: scene.switch(PAUSED),
         lambda scene: scene.switch_off(PAUSED),
     ),
-    Fault("poison flood", Declared(("MusePoison", "MuseDeadLetters")), _flood, _end_flood),
+    Fault("poison flood", Declared((("MusePoison", TICKET), ("MuseDeadLetters", TICKET))), _flood, _end_flood),
     Fault(
         "slow disk",
-        Declared(("MuseStoreSlow", "MuseStoreStalls"), HURT),
+        Declared((("MuseStoreSlow", TICKET), ("MuseStoreStalls", TICKET)), HURT),
         lambda scene: scene.switch(SLOW_DISK, str(WRITE_MILLISECONDS)),
         lambda scene: scene.switch_off(SLOW_DISK),
     ),
     Fault(
         "model refused",
-        Declared(("MuseModelRefused",)),
+        Declared((("MuseModelRefused", TICKET),)),
         _activate_broken,
         lambda scene: scene.world.models.activate(scene.world.settings, FIRST),
     ),
-    Fault("Kafka stopped", Declared(("MuseBrokersUnreachable",), HURT), _stop_kafka, _start_kafka),
+    Fault(
+        "Kafka stopped",
+        Declared((("MuseBrokersUnreachable", PAGE),), HURT | {"MuseBrokersUnreachable"}),
+        _stop_kafka,
+        _start_kafka,
+    ),
 )
 """In the order of a drill."""

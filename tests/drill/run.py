@@ -16,8 +16,8 @@ from deploy.prometheus.shorten import shortened
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from tests.drill.faults import Fault, Scene
 from tests.drill.slow_disk import compile_library
-from tests.drill.verdict import Outcome, Report
-from tests.drill.watch import AlertWatch, Key
+from tests.drill.verdict import Key, Outcome, Report
+from tests.drill.watch import AlertWatch
 from tests.drill.worker import program
 from tests.live.query import Alert
 from tests.live.world import LiveWorld, Plan, live_world
@@ -144,7 +144,7 @@ class Drill:
         """Look on for a while with nothing broken; what fired."""
         watch, trouble = AlertWatch(time.monotonic()), list[str]()
         self._watch(watch, lambda: False, QUIET_SECONDS, trouble)
-        return [*sorted(watch.fired()), *trouble]
+        return [*sorted(name for name, _ in watch.fired()), *trouble]
 
     def _calm(self, watch: AlertWatch) -> Callable[[], bool]:
         """A condition: nothing has fired, and all workers have shared the partitions, for a while."""

@@ -1,6 +1,5 @@
 """The faults are those that are promised, and what they declare exists; a drill calls what raises nothing a failure."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,26 +9,27 @@ import yaml
 from tests.drill import run as drill
 from tests.drill.__main__ import chosen
 from tests.drill.faults import FAULTS, Fault, Scene
-from tests.drill.verdict import Declared
+from tests.drill.verdict import Declared, Key
 from tests.drill.watch import AlertWatch
 from tests.live.query import Alert
 
 PROMISED = ["worker killed", "consumer paused", "poison flood", "slow disk", "model refused", "Kafka stopped"]
 
 
-def shipped() -> set[str]:
-    """Names of all alerts in the shipped rule files."""
+def shipped() -> set[Key]:
+    """Name and severity of all alerts in the shipped rule files."""
     files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in drill.RULES.glob("*.yml")]
     rules = [rule for file in files for group in file["groups"] for rule in group["rules"]]
-    return {rule["alert"] for rule in rules if "alert" in rule}
+    return {(rule["alert"], rule["labels"]["severity"]) for rule in rules if "alert" in rule}
 
 
 def test_every_promised_fault_has_an_alert_of_its_own_that_is_shipped() -> None:
     assert [fault.name for fault in FAULTS] == PROMISED
-    owners = [alert for fault in FAULTS for alert in fault.declared.own]
-    assert len(owners) == len(set(owners))
-    declared = {alert for fault in FAULTS for alert in (*fault.declared.own, *fault.declared.allowed)}
-    assert declared - shipped() == set()
+    own = [key for fault in FAULTS for key in fault.declared.own]
+    assert len(own) == len(set(own))
+    assert set(own) - shipped() == set()
+    allowed = {name for fault in FAULTS for name in fault.declared.allowed}
+    assert allowed - {name for name, _ in shipped()} == set()
 
 
 def test_faults_are_chosen_by_name_in_the_order_of_a_drill() -> None:
@@ -54,7 +54,7 @@ class FakeWorld:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorld]:
+def world(monkeypatch: pytest.MonkeyPatch) -> FakeWorld:
     quick = {"CALM": 0.01, "QUIET": 0.01, "FIRE": 0.1, "RESOLVE": 0.1, "SETTLE": 0.1, "LINGER": 0.0, "LOOK": 0.001}
     for name, seconds in quick.items():
         monkeypatch.setattr(drill, f"{name}_SECONDS", seconds)
@@ -64,15 +64,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorld]:
 def drilled(world: FakeWorld, raised: list[str], left: list[str]) -> list[str]:
     """What is said of a fault that raises these alerts, and whose repair leaves those."""
     scene: Any = Scene(world)  # type: ignore[arg-type]
-    declared = Declared(("Own",), frozenset({"Consequence"}))
+    declared = Declared((("Own", "page"),), frozenset({"Consequence"}))
     fault = Fault("fault", declared, lambda _: world.raises(*raised), lambda _: world.raises(*left))
     return drill.Drill(scene, lambda line: None).all([fault]).problems()
 
 
 def test_a_drill_sees_what_is_right_and_what_is_wrong(world: FakeWorld) -> None:
     assert drilled(world, ["Own", "Consequence"], []) == []
-    assert drilled(world, [], []) == ["fault: Own did not fire"]
-    assert drilled(world, ["Consequence"], []) == ["fault: Own did not fire"]
+    assert drilled(world, [], []) == ["fault: Own (page) did not fire"]
+    assert drilled(world, ["Consequence"], []) == ["fault: Own (page) did not fire"]
     assert drilled(world, ["Own", "Other"], []) == ["fault: Other (page) fired and is no consequence of it"]
     wrong = drilled(world, ["Own"], ["Own"])
     assert wrong == ["fault: not calm 0 s after the repair: Own", "fault: Own did not resolve after the repair"]
@@ -91,7 +91,7 @@ def test_a_repair_is_made_whatever_happens(world: FakeWorld, monkeypatch: pytest
 
     monkeypatch.setattr(AlertWatch, "fired", broken)
     repaired: list[str] = []
-    fault = Fault("fault", Declared(("Own",)), lambda _: None, lambda _: repaired.append("yes"))
+    fault = Fault("fault", Declared((("Own", "page"),)), lambda _: None, lambda _: repaired.append("yes"))
     with pytest.raises(RuntimeError):
         drill.Drill(Scene(world), lambda line: None).one(fault)  # type: ignore[arg-type]
     assert repaired == ["yes"]

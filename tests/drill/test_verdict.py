@@ -9,7 +9,7 @@ from tests.drill.verdict import Declared, Episode, Outcome, Report
 from tests.drill.watch import AlertWatch
 from tests.live.query import Alert
 
-DOWN = Declared(own=("WorkerDown",), allowed=frozenset({"Burn"}))
+DOWN = Declared(own=(("WorkerDown", "page"),), allowed=frozenset({"Burn"}))
 RIGHT = Outcome("kill", DOWN, [Episode("WorkerDown", "page", 4.0, 7.0), Episode("Burn", "page", 9.0, 12.0)])
 
 
@@ -20,15 +20,16 @@ def alert(name: str, severity: str = "page", **labels: str) -> Alert:
 def test_a_fault_that_raised_its_alert_and_true_consequences_is_right() -> None:
     report = Report([RIGHT], seconds=60)
     assert report.problems() == []
-    assert "| kill | WorkerDown | 4 | 7 | Burn (page, 9 s) |" in report.lines()
+    assert "| kill | WorkerDown (page) | 4 | 7 | Burn (page, 9 s) |" in report.lines()
     assert json.loads(json.dumps(report.document()))["ok"] is True
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (replace(RIGHT, episodes=[]), "WorkerDown did not fire"),
-        (replace(RIGHT, episodes=[RIGHT.episodes[1]]), "WorkerDown did not fire"),
+        (replace(RIGHT, episodes=[]), "WorkerDown (page) did not fire"),
+        (replace(RIGHT, episodes=[Episode("WorkerDown", "ticket", 4.0, 7.0)]), "WorkerDown (page) did not fire"),
+        (replace(RIGHT, episodes=[RIGHT.episodes[1]]), "WorkerDown (page) did not fire"),
         (replace(RIGHT, episodes=[Episode("WorkerDown", "page", 4.0, None)]), "did not resolve"),
         (replace(RIGHT, episodes=[Episode("WorkerDown", "page", 4.0, -3.0)]), "was gone 3 s before the repair"),
         (replace(RIGHT, episodes=[*RIGHT.episodes, Episode("Disk", "page", 1.0, 2.0)]), "Disk (page) fired and is no"),
@@ -46,7 +47,7 @@ def test_a_fault_that_went_another_way_is_wrong(wrong: Outcome, said: str) -> No
 
 
 def test_a_fault_that_raised_nothing_is_shown_so() -> None:
-    assert list(Outcome("kill", DOWN).rows()) == [("kill", "WorkerDown", "never", "never", "-")]
+    assert list(Outcome("kill", DOWN).rows()) == [("kill", "WorkerDown (page)", "never", "never", "-")]
     assert Outcome("kill", DOWN).document()["missing"] == ["WorkerDown"]
 
 
@@ -60,8 +61,7 @@ def test_times_count_from_the_fault_and_from_the_repair() -> None:
     watch.look(101.0, [])
     watch.look(104.0, [alert("WorkerDown", instance="a"), alert("WorkerDown", instance="b")])
     watch.look(105.0, [alert("WorkerDown"), alert("Burn", "ticket")])
-    assert watch.fired() == {"WorkerDown", "Burn"}
-    assert watch.firing() == {("WorkerDown", "page"), ("Burn", "ticket")}
+    assert watch.fired() == watch.firing() == {("WorkerDown", "page"), ("Burn", "ticket")}
     watch.look(109.0, [alert("WorkerDown")])
     watch.repaired = 110.0
     watch.look(117.0, [])

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Key = tuple[str, str]
+"""Name and severity: a page and a ticket of one name are two alerts."""
 NEVER = "never"
 COLUMNS = ("fault", "alert", "fires after s", "resolves after s", "other alerts")
 
@@ -20,12 +22,12 @@ class Declared:
     """What a fault is expected to raise.
 
     Attributes:
-        own: Alerts that must fire, each of them.
-        allowed: Alerts that may: true consequences of the fault.
+        own: Alerts that must fire, each of them, by name and severity.
+        allowed: Names of alerts that may: true consequences of the fault.
 
     """
 
-    own: tuple[str, ...]
+    own: tuple[Key, ...]
     allowed: frozenset[str] = frozenset()
 
 
@@ -47,6 +49,11 @@ class Episode:
     fired: float
     resolved: float | None
 
+    @property
+    def key(self) -> Key:
+        """Which alert it is."""
+        return self.alert, self.severity
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -65,49 +72,49 @@ class Outcome:
     episodes: Sequence[Episode] = ()
     trouble: Sequence[str] = ()
 
-    def of(self, alert: str) -> Episode | None:
+    def of(self, key: Key) -> Episode | None:
         """The episode of an alert, None where it did not fire."""
-        return next((one for one in self.episodes if one.alert == alert), None)
+        return next((one for one in self.episodes if one.key == key), None)
 
     def problems(self) -> Iterator[str]:
         """Everything that is wrong."""
         yield from (f"{self.fault}: {text}" for text in self.trouble)
         if not self.declared.own:
             yield f"{self.fault}: it has no alert of its own"
-        for alert in self.declared.own:
-            if self.of(alert) is None:
-                yield f"{self.fault}: {alert} did not fire"
+        for name, severity in self.declared.own:
+            if self.of((name, severity)) is None:
+                yield f"{self.fault}: {name} ({severity}) did not fire"
         for one in self.episodes:
-            if one.alert not in self.declared.own and one.alert not in self.declared.allowed:
+            if one.key not in self.declared.own and one.alert not in self.declared.allowed:
                 yield f"{self.fault}: {one.alert} ({one.severity}) fired and is no consequence of it"
             if one.resolved is None:
                 yield f"{self.fault}: {one.alert} did not resolve after the repair"
-            elif one.resolved < 0 and one.alert in self.declared.own:
+            elif one.resolved < 0 and one.key in self.declared.own:
                 yield f"{self.fault}: {one.alert} was gone {-one.resolved:.0f} s before the repair"
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Of the table: one for each of its own alerts."""
-        others = [one for one in self.episodes if one.alert not in self.declared.own]
+        others = [one for one in self.episodes if one.key not in self.declared.own]
         told = ", ".join(f"{one.alert} ({one.severity}, {one.fired:.0f} s)" for one in others) or "-"
-        for alert in self.declared.own or (NEVER,):
-            one = self.of(alert)
+        for key in self.declared.own:
+            one = self.of(key)
             fired = NEVER if one is None else f"{one.fired:.0f}"
             resolved = NEVER if one is None or one.resolved is None else f"{one.resolved:.0f}"
-            yield self.fault, alert, fired, resolved, told
+            yield self.fault, "{} ({})".format(*key), fired, resolved, told
 
     def document(self) -> dict[str, Any]:
         """For `--json`."""
         alerts = [
             {
                 "alert": one.alert,
-                "own": one.alert in self.declared.own,
+                "own": one.key in self.declared.own,
                 "severity": one.severity,
                 "seconds_to_fire": round(one.fired, 1),
                 "seconds_to_resolve": None if one.resolved is None else round(one.resolved, 1),
             }
             for one in self.episodes
         ]
-        missing = [alert for alert in self.declared.own if self.of(alert) is None]
+        missing = [name for name, severity in self.declared.own if self.of((name, severity)) is None]
         return {"fault": self.fault, "alerts": alerts, "missing": missing, "problems": list(self.problems())}
 
 

@@ -6,11 +6,8 @@ Invariant: an alert that comes back after it had gone has not resolved: what cou
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.drill.verdict import Episode
+from tests.drill.verdict import Episode, Key
 from tests.live.query import Alert
-
-Key = tuple[str, str]
-"""Name and severity: a page and a ticket of one name are two alerts."""
 
 
 @dataclass
@@ -44,9 +41,9 @@ class AlertWatch:
             if key not in keys and seen.gone is None:
                 seen.gone = now
 
-    def fired(self) -> set[str]:
-        """Names of all alerts that were seen."""
-        return {name for name, _ in self._seen}
+    def fired(self) -> set[Key]:
+        """All alerts that were seen."""
+        return set(self._seen)
 
     def firing(self) -> set[Key]:
         """Those that the last look found."""

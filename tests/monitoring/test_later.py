@@ -40,7 +40,12 @@ def test_who_reads_the_registry_reads_everything() -> None:
 def test_nothing_is_lost_between_threads() -> None:
     counted: list[int] = []
     later = Later(counted.append)
-    threads = [threading.Thread(target=lambda: [later.add(1, 40) for _ in range(2_000)]) for _ in range(4)]
+
+    def tell() -> None:
+        for _ in range(2_000):
+            later.add(1, 40)
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:
         thread.start()
     for _ in range(50):
