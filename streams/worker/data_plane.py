@@ -162,17 +162,15 @@ def build(
 
     """
     log = _identify(settings)
-    budget = StoreBudget(
-        block_cache_bytes=settings.state.block_cache_bytes, write_buffer_bytes=settings.state.write_buffer_bytes
-    )
-    index = ItemIndex()
+    state, index = settings.state, ItemIndex()
+    budget = StoreBudget(block_cache_bytes=state.block_cache_bytes, write_buffer_bytes=state.write_buffer_bytes)
     tables = {
         name: VectorTable(name, dimension, index, settings.items.table_budget_bytes)
         for name, dimension in settings.items.spaces.items()
     }
     catalogue = Catalogue(index, tuple(settings.features.item))
     engines = Engines(tables, catalogue, partial(_engine, settings))
-    item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
+    item_store = ItemStore.open(state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
     letters = open_producer(settings, client_id=f"{settings.app.name}-dead-letters")
     sink = KafkaLetterSink(letters, settings.topics.dead_letters, letters_sent)
     restorer = _restorer(settings, log, restored)

@@ -51,6 +51,17 @@ def verdict(key: str, text: str, state: str = "ok", advice: str = "") -> dict[st
     return {"key": key, "state": state, "text": text, "advice": advice}
 
 
+def trends() -> dict[str, Any]:
+    """Of a minute in which all went well."""
+    names = {"decode": 0.2, "queue": 0.9, "state_read": 0.7, "gsu": 2.3, "features": 0.5, "esu": 1.9, "encode": 0.3}
+    return {
+        **{"window_seconds": 60.0, "step_seconds": 2.0, "outcomes": {"ok": 7_321}, "rejected": 0, "records": 61_000},
+        **{"freshness": delay(18.2, 47.5, 1_000.0, 0.99982), "answers": delay(5.6, 14.2, 100.0, 0.9971)},
+        "stages": [*(stage(name, mean) for name, mean in names.items()), stage("produce", 1.4)],
+        **{"nonfinite": 0, "stale": 0, "points": [point(step) for step in range(150)]},
+    }
+
+
 def healthy(partitions: int = 16) -> dict[str, Any]:
     """A document as a worker in good order gives it."""
     now = int(time.time() * 1000)
@@ -62,7 +73,6 @@ def healthy(partitions: int = 16) -> dict[str, Any]:
         *(check("items", "item tables stand at 4212"), check("gpu", "none is used")),
         check("model", "muse-1 (5f0c2a91d4be)"),
     ]
-    names = {"decode": 0.2, "queue": 0.9, "state_read": 0.7, "gsu": 2.3, "features": 0.5, "esu": 1.9, "encode": 0.3}
     return {
         **{"app": "shop", "cluster": "4L6g3nShT-eMCtK--X86sw", "space": "v1", "owned": mine},
         **{
@@ -96,22 +106,7 @@ def healthy(partitions: int = 16) -> dict[str, Any]:
             verdict("sound", "7,321 answers, none failed"),
         ],
         "health": {"ready": True, "status": "ok", "checks": checks},
-        "trends": {
-            **{
-                "window_seconds": 60.0,
-                "step_seconds": 2.0,
-                "outcomes": {"ok": 7_321},
-                "rejected": 0,
-                "records": 61_000,
-            },
-            **{"freshness": delay(18.2, 47.5, 1_000.0, 0.99982), "answers": delay(5.6, 14.2, 100.0, 0.9971)},
-            **{
-                "stages": [*(stage(name, mean) for name, mean in names.items()), stage("produce", 1.4)],
-                "nonfinite": 0,
-                "stale": 0,
-            },
-            "points": [point(step) for step in range(150)],
-        },
+        "trends": trends(),
         "warnings": [],
         "dead_letters": {"total": 0, "last": []},
     }
