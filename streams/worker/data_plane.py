@@ -166,10 +166,7 @@ def build(
         block_cache_bytes=settings.state.block_cache_bytes, write_buffer_bytes=settings.state.write_buffer_bytes
     )
     index = ItemIndex()
-    tables = {
-        name: VectorTable(name, dimension, index, settings.items.table_budget_bytes)
-        for name, dimension in settings.items.spaces.items()
-    }
+    tables = _tables(settings, index)
     catalogue = Catalogue(index, tuple(settings.features.item))
     engines = Engines(tables, catalogue, partial(_engine, settings))
     item_store = ItemStore.open(settings.state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
@@ -200,6 +197,11 @@ def build(
         *(log.cluster_id, Slot("live"), budget, tables, engines, catalogue, item_store),
         *(ingest, items, feed, letters, sink, restorer),
     )
+
+
+def _tables(settings: Settings, index: ItemIndex) -> dict[str, VectorTable]:
+    items = settings.items
+    return {name: VectorTable(name, size, index, items.table_budget_bytes) for name, size in items.spaces.items()}
 
 
 def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
