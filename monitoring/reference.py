@@ -28,8 +28,11 @@ what stores and engines hold; no other one counts what they do.
 
 `muse-stream verify-served --follow` serves the ones of Verification on a port of its own.
 
-Aggregate over workers with `sum`, lag with `max`. A standby copy reads the same records again: it counts under
-`role="standby"` and nowhere else.
+Aggregate over workers with `sum`, lag with `max`, progress with `min`. A standby copy reads the same records again: it
+counts under `role="standby"` and nowhere else.
+
+`muse_build_info` knows its commit where `MUSE_STREAM_COMMIT` says it, as an image can, or where pip installed from a
+repository. What all this costs is measured by `muse-stream bench monitoring`.
 """
 
 TITLES = {

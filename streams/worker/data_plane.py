@@ -164,10 +164,7 @@ def build(
     log = _identify(settings)
     state, index = settings.state, ItemIndex()
     budget = StoreBudget(block_cache_bytes=state.block_cache_bytes, write_buffer_bytes=state.write_buffer_bytes)
-    tables = {
-        name: VectorTable(name, dimension, index, settings.items.table_budget_bytes)
-        for name, dimension in settings.items.spaces.items()
-    }
+    tables = _tables(settings, index)
     catalogue = Catalogue(index, tuple(settings.features.item))
     engines = Engines(tables, catalogue, partial(_engine, settings))
     item_store = ItemStore.open(state.directory / ITEMS_DIRECTORY, log.items(), budget=budget)
@@ -198,6 +195,11 @@ def build(
         *(log.cluster_id, Slot("live"), budget, tables, engines, catalogue, item_store),
         *(ingest, items, feed, letters, sink, restorer),
     )
+
+
+def _tables(settings: Settings, index: ItemIndex) -> dict[str, VectorTable]:
+    items = settings.items
+    return {name: VectorTable(name, size, index, items.table_budget_bytes) for name, size in items.spaces.items()}
 
 
 def _engine(settings: Settings, table: VectorTable) -> GsuEngine:
