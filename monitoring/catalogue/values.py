@@ -6,7 +6,7 @@ LABELS = frozenset(
         *("role", "slot", "space", "stage", "topic", "torch", "version", "what"),
     }
 )
-"""Label names that a metric may have; `partition` on offsets, lag and canaries, digests and versions on `_info` alone."""
+"""Label names that a metric may have; `partition` on offsets, lag and canaries, digest and version on `_info` only."""
 
 TOPICS = ("behaviours", "users", "items")
 VERIFIED_TOPICS = (*TOPICS, "requests", "scores")

@@ -1,7 +1,7 @@
 """One world for all tests of this directory: two workers under load, and a Prometheus that scrapes them.
 
-Snapshots are made, some records are refused, and the shipped rules run, in a thirtieth of their time, so that as much of
-what boards and rules ask for as can be is there.
+Snapshots are made, some records are refused, and the shipped rules run, in a thirtieth of their time, so that as much
+of what boards and rules ask for as can be is there.
 """
 
 from collections.abc import Iterator
