@@ -127,7 +127,7 @@ FAULTS = (
     ),
     Fault(
         "Kafka stopped",
-        Declared((("MuseBrokersUnreachable", PAGE),), HURT | {"MuseBrokersUnreachable"}),
+        Declared((("MuseBrokersUnreachable", PAGE),), HURT | {"MuseBrokersUnreachable", "MuseLogErrors"}),
         _stop_kafka,
         _start_kafka,
     ),
