@@ -22,5 +22,5 @@ async def late(copies: OwnedCopies, partitions: frozenset[int]) -> None:
 
 
 if __name__ == "__main__":
-    OwnedCopies.assigned = late  # type: ignore[method-assign]
+    OwnedCopies.assigned = late  # type: ignore[assignment, method-assign]
     sys.exit(main(sys.argv[1:]))
