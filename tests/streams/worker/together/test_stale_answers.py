@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import threading
 import time
 import urllib.error
@@ -9,10 +10,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from muse_stream.streams.kafka.guarded import GuardedProcess
 from muse_stream.streams.wire.answers import Answer, decode_answer
 from tests.streams.worker.client import Client
 from tests.streams.worker.installation import Installation, Worker
@@ -31,9 +34,16 @@ BOUND_SECONDS = 60.0
 def stale(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     sections: dict[str, Any] = {"state": {"cap": CAP}, "serving": {"stale_max_seconds": BOUND_SECONDS}}
     with Installation(tmp_path_factory.mktemp("stale"), {"brokers": kafka.bootstrap}, **sections) as made:
-        made.worker()
-        made.worker()
+        made.workers += [SlowGroup(made.directory / name, made.tree) for name in ("first", "second")]
         yield made
+
+
+class SlowGroup(Worker):
+    def start(self) -> "SlowGroup":
+        script = Path(__file__).with_name("slow_group.py")
+        command = [sys.executable, str(script), "worker", "--config", str(self.config)]
+        self._process = GuardedProcess(command, log=self.log, temporary=None)
+        return self
 
 
 @dataclass
