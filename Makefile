@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadscope --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all check lint types gpu-test gpu-bench simulate cases chaos drill bench-env bench wheel-test clean
+.PHONY: help setup demo test test-all check lint types gpu-test gpu-bench simulate cases chaos drill dashboards bench-env bench wheel-test clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,16 +55,13 @@ chaos:  ## Workers and Kafka killed, stopped, restarted under load, then all com
 	@scripts/setup.sh dev
 	$(BIN)/python -m tests.chaos --seconds $(or $(CHAOS_SECONDS),300) --seed $(or $(SEED),1) $(if $(CHAOS_KILLS),--kills $(CHAOS_KILLS))
 
-<<<<<<< HEAD
 drill:  ## Real workers under a real Prometheus, broken on purpose: do the right alarms go off? (FAULTS=a,b; needs prometheus, gcc)
 	@scripts/setup.sh dev
 	$(BIN)/python -m tests.drill $(if $(FAULTS),--faults "$(FAULTS)")
-=======
-.PHONY: dashboards
+
 dashboards:  ## Write the Grafana boards' JSON from deploy/dashboards
 	@scripts/setup.sh dev
 	$(BIN)/python -W ignore::DeprecationWarning -m deploy.dashboards
->>>>>>> 3013f28 (dashboards: tests of panels, expressions and layout; make dashboards)
 
 bench-env:  ## A second environment, .bench-venv, with the libraries we compare with
 	@scripts/bench_env.sh
