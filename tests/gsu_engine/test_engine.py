@@ -91,7 +91,7 @@ def test_a_batch_that_breaks_the_contract_is_refused(
 def test_a_window_that_the_source_does_not_cover_is_refused(start: int, stop: int) -> None:
     table = table_of(3)
     engine = GsuEngine(table, backend="reference")
-    with pytest.raises(WindowError, match=r"user 1.*\[1, 4\)"):
+    with pytest.raises(WindowError, match=r"of a user asked.*\[1, 4\)"):
         engine.search(batch_of(table, [1], stop, start), 1, 0, Source({1: np.arange(1, 4)}, start=1))
 
 

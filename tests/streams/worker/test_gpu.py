@@ -8,6 +8,7 @@ import numpy as np
 from muse_stream.gsu_engine import GsuEngine, ItemIndex, VectorTable
 from muse_stream.gsu_engine.backends.reference import ReferenceBackend
 from muse_stream.monitoring import Health, Metrics, Probe, gpu_check
+from muse_stream.streams.settings import Settings
 from muse_stream.streams.worker import readings
 from tests.gsu_engine.cuda.stand_in import StandInBackend
 
@@ -44,11 +45,10 @@ def test_a_gpu_that_fails_shows_in_metrics_health_and_status() -> None:
 
 def status_of(engine: GsuEngine) -> dict[str, Any]:
     """The engine's part of the status document."""
-    state = SimpleNamespace(partition=0, serving=True, phase="ready", error="", logs={})
+    state = SimpleNamespace(partition=0, serving=True, ready=True, phase="ready", stopped=None, error="", logs={})
     ingest = SimpleNamespace(states=dict, stores=SimpleNamespace(partitions=list))
     items = SimpleNamespace(state=lambda: state)
     feed = SimpleNamespace(version=1)
     plane: Any = SimpleNamespace(engine=engine, cluster="c", space="v1", ingest=ingest, items=items, item_feed=feed)
-    settings: Any = SimpleNamespace(app=SimpleNamespace(name="muse"))
-    found: dict[str, Any] = readings.status(plane, settings)["engine"]
+    found: dict[str, Any] = readings.status(plane, Settings())["engine"]
     return found

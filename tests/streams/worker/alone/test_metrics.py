@@ -29,8 +29,8 @@ def load(client: Client) -> set[str]:
     """Behaviours and requests of every kind; all ids that occur in them."""
     topics, asked = client.topics, []
     for number, user in enumerate(USERS * 4):
-        client.behave(user, ITEMS[number % len(ITEMS)], event_id=f"event-{number}-77")
         client.put(topics.behaviours, str(user).encode(), b'{"item": "walter-88')
+        client.behave(user, ITEMS[number % len(ITEMS)], event_id=f"event-{number}-77")
         asked += [
             client.send(user, list(ITEMS), want="both", explain=True),
             client.send(user, [*ITEMS, "walter-99"], k=3, want="retrieved", deadline_ms=1),
