@@ -99,7 +99,12 @@ def _start_kafka(scene: Scene) -> None:
     scene.world.kafka.start()
 
 
-HURT = frozenset({"MuseAvailabilityBurn", "MuseLatencyBurn", "MuseFreshnessBurn", "MuseCanaryBurn", "MuseCanaryUnseen"})
+HURT = frozenset(
+    {
+        *("MuseAvailabilityBurn", "MuseLatencyBurn", "MuseFreshnessBurn", "MuseCanaryBurn", "MuseCanaryUnseen"),
+        "MuseStaleAnswers",
+    }
+)
 """Who waits for an answer, or for what they did to count, is hurt by the fault, and the pages say so."""
 HANDED_OVER = frozenset({"MusePartitionsWithoutOwner", "MuseRebalancing", "MuseCatchUpSlow", "MuseHealthCheckFails"})
 """Partitions are nobody's until Kafka gives a silent worker up: six seconds, while a `for` of minutes lasts three."""
