@@ -23,6 +23,7 @@ Invariant: nothing that happens here reaches the worker: every round is a task o
 """
 
 import asyncio
+import itertools
 import logging
 import time
 import uuid
@@ -127,6 +128,7 @@ class Canary:
         self._partitions = {user: partition for partition, user in enumerate(self._users)}
         self._rounds: dict[int, _Round] = {}
         self._token = uuid.uuid4().hex[:8]
+        self._requests = itertools.count()
         self._suspended = True
         self._troubled: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -199,7 +201,7 @@ class Canary:
         self._figures.produced(partition, number)
         behaviour = encode_behaviour(user, item or UNKNOWN_ITEM, time_ms, ACTION)
         written = await self._send(topics.behaviours, *behaviour)
-        request_id = f"canary-{self._token}-{partition}-{number}"
+        request_id = f"canary-{self._token}-{partition}-{next(self._requests)}"
         one = _Round(partition, number, request_id, item or UNKNOWN_ITEM, time_ms, bool(item))
         self._rounds[partition] = one
         await self._send(topics.requests, *encode_request(user, self._request(one, written.offset)))

@@ -288,3 +288,15 @@ def test_a_partition_that_stays_through_a_rebalance_keeps_its_canary() -> None:
         await world.answer()
 
     assert in_world(scenario).count("seen") == 1
+
+
+def test_a_partition_that_comes_back_asks_under_other_names() -> None:
+    async def scenario(world: World) -> None:
+        await world.tick()
+        await world.answer()
+        for partition in (1, 0):
+            await world.canary.assigned(frozenset({partition}))
+            await world.tick()
+
+    names = [request["request_id"] for request in in_world(scenario).log.of(TOPICS.requests)]
+    assert len(names) == len(set(names)) == 3
