@@ -1,4 +1,4 @@
-"""The default driver: kafka-python, pure Python.
+"""The default driver: kafka-python, pure Python but for the reading of records (`fetched`).
 
 Invariant: see `consumer`. kafka-python's own position moves past transaction markers and aborted batches, so it is the
 `next_offset` of a batch.
@@ -10,28 +10,24 @@ would wait for the group's coordinator before it reads, and a commit that fails 
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError as ClientError
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
+from muse_stream.streams.kafka.fetched import NOTHING, ColumnRecords, Rows, headers_of, join
 from muse_stream.streams.kafka.python_client import connecting
 from muse_stream.streams.kafka.reach import unreachable
-from muse_stream.streams.records import RecordBatch
+from muse_stream.streams.records import ByteColumn, RecordBatch
+from muse_stream.streams.wire.recordscan import KEY, KEY_STOP, OFFSET, TIME, VALUE, VALUE_STOP
 
 log = logging.getLogger(__name__)
 
 _SLICE_MS = 50  # how long `wakeup` may take to be seen: kafka-python offers no way to interrupt its wait
-_FIELDS = ConsumerRecord._fields
-_OFFSET, _TIME, _KEY, _VALUE, _HEADERS = (
-    itemgetter(_FIELDS.index(name)) for name in ("offset", "timestamp", "key", "value", "headers")
-)
 
 
 def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
@@ -40,17 +36,17 @@ def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer
         return KafkaConsumer(enable_auto_commit=False, **shared, **more)
 
 
-def to_batch(partition: Partition, records: list[ConsumerRecord], next_offset: int) -> RecordBatch:
-    """Turn kafka-python's records of one partition into columns."""
-    count = len(records)
+def to_batch(partition: Partition, parts: list[Rows], next_offset: int) -> RecordBatch:
+    """Columns of what was fetched of one partition."""
+    buffer, columns = join(parts) if parts else NOTHING
     return RecordBatch(
         topic=partition[0],
         partition=partition[1],
-        keys=list(map(_KEY, records)),
-        values=list(map(_VALUE, records)),
-        headers=[headers or None for headers in map(_HEADERS, records)],
-        offset=np.fromiter(map(_OFFSET, records), np.int64, count),
-        broker_time_ms=np.fromiter(map(_TIME, records), np.int64, count),
+        keys=ByteColumn(buffer, columns[KEY], columns[KEY_STOP]),
+        values=ByteColumn(buffer, columns[VALUE], columns[VALUE_STOP]),
+        headers=headers_of(buffer, columns),
+        offset=columns[OFFSET],
+        broker_time_ms=columns[TIME],
         next_offset=next_offset,
     )
 
@@ -80,6 +76,7 @@ class PythonConsumer:
                 "max_partition_fetch_bytes": options.max_partition_fetch_bytes,
             },
         )
+        self._consumer._fetcher.PartitionRecords = ColumnRecords
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         """Replace the assignment."""
@@ -122,11 +119,11 @@ class PythonConsumer:
             raise UnreachableError(unreachable(self._options.bootstrap, self._options.security, error)) from error
         batches = []
         for partition, told in self._told.items():
-            records = fetched.get(partition, [])
+            parts = fetched.get(partition, [])
             position = self._position(partition)
-            if records or position != told:
+            if parts or position != told:
                 self._told[partition] = position
-                batches.append(to_batch(partition, records, position))
+                batches.append(to_batch(partition, parts, position))
         return batches
 
     def _free_the_turn(self) -> None:

@@ -15,7 +15,7 @@ def decode_frame_records(task: Task) -> tuple[Columns, list[Fault]]:
     """Behaviours of frames: as many rows per record as its frame holds."""
     frames = frame.decode_frames(task.values)
     faults = [
-        Fault(int(task.record[i]), Reason.BAD_FRAME, f"{_described(task.values[i])}: {frame.COMPLAINTS[code]}")
+        Fault(int(task.record[i]), Reason.BAD_FRAME, f"{_described(task.values.bytes_at(i))}: {frame.COMPLAINTS[code]}")
         for i, code in enumerate(frames.complaint.tolist())
         if code
     ]

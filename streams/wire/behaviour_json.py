@@ -17,9 +17,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import IdError
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire import idkernels, jsonscan
 from muse_stream.streams.wire.formats import BehaviourRules, Columns, Fault, Task
-from muse_stream.streams.wire.ids import INT64_MAX, Id, IdField, Joined, event_id_of
+from muse_stream.streams.wire.ids import INT64_MAX, Id, IdField, event_id_of
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError, bad, parse_id, parse_legal_id, parse_value
 
@@ -50,13 +51,13 @@ _DECODER = msgspec.json.Decoder(BehaviourValue)
 
 def decode_json(task: Task) -> tuple[Columns, list[Fault]]:
     """Behaviours of JSON records: one row per record, in order."""
-    joined = Joined.of(task.values)
-    read, fields = jsonscan.scan(joined.buffer, joined.bounds, task.rules.action_table)
-    item, item_flag = _ids(joined, fields, jsonscan.ITEM)
-    category, category_flag = _ids(joined, fields, jsonscan.CATEGORY)
-    user, user_flag = _ids(joined, fields, jsonscan.USER)
+    values = task.values
+    read, fields = jsonscan.scan(values.buffer, values.start, values.stop, task.rules.action_table)
+    item, item_flag = _ids(values, fields, jsonscan.ITEM)
+    category, category_flag = _ids(values, fields, jsonscan.CATEGORY)
+    user, user_flag = _ids(values, fields, jsonscan.USER)
     events = fields[2 * jsonscan.EVENT : 2 * jsonscan.EVENT + 2]
-    event_id = idkernels.digests_of_spans(joined.buffer, *events)
+    event_id = idkernels.digests_of_spans(values.buffer, *events)
     time_ms, action = fields[2 * jsonscan.TIME], fields[2 * jsonscan.ACTION].astype(np.uint8)
     doubtful = ~read | (item_flag != idkernels.OK)
     doubtful |= (user_flag != idkernels.ABSENT) & (user != task.user)
@@ -64,10 +65,10 @@ def decode_json(task: Task) -> tuple[Columns, list[Fault]]:
     doubtful |= (events[0] >= 0) & (events[0] == events[1])
     columns = Columns(task.record, task.user, item, time_ms, action, category, event_id)
     faults = []
-    good = np.ones(len(task.values), np.bool_)
+    good = np.ones(len(values), np.bool_)
     for row in np.flatnonzero(doubtful).tolist():
         try:
-            row_values = read_behaviour(task.values[row], int(task.user[row]), task.rules)
+            row_values = read_behaviour(values.bytes_at(row), int(task.user[row]), task.rules)
         except BadRecordError as error:
             good[row] = False
             faults.append(Fault(int(task.record[row]), error.reason, error.detail))
@@ -76,8 +77,8 @@ def decode_json(task: Task) -> tuple[Columns, list[Fault]]:
     return (columns.take(good) if faults else columns), faults
 
 
-def _ids(joined: Joined, fields: NDArray[np.int64], field: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    return idkernels.ids_of_spans(joined.buffer, fields[2 * field], fields[2 * field + 1])
+def _ids(values: ByteColumn, fields: NDArray[np.int64], field: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    return idkernels.ids_of_spans(values.buffer, fields[2 * field], fields[2 * field + 1])
 
 
 def read_behaviour(data: bytes, user: int, rules: BehaviourRules) -> tuple[int, int, int, int, int]:

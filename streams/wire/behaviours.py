@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muse_stream.state.columns import BehaviourBatch
-from muse_stream.streams.records import RecordBatch
+from muse_stream.streams.records import ByteColumn, RecordBatch
 from muse_stream.streams.wire.behaviour_frame import decode_frame_records
 from muse_stream.streams.wire.behaviour_json import decode_json
 from muse_stream.streams.wire.formats import (
@@ -42,16 +42,16 @@ FORMATS: Mapping[str, Format] = {JSON_FORMAT: decode_json, FRAME_FORMAT: decode_
 def decode_behaviours(records: RecordBatch, rules: BehaviourRules) -> tuple[BehaviourBatch, list[Reject]]:
     """Behaviours of a batch of records, and what could not be used, both in log order. Raises on no input."""
     users, usable, faults = check_keys(records, partition_count=rules.partition_count, accept_canary=True)
-    sizes, erase = _sizes(records)
-    erase &= usable
+    values = ByteColumn.of(records.values)
+    erase = values.null & usable
     usable &= ~erase
     parts = [_erasures(np.flatnonzero(erase), users)] if erase.any() else []
     for name, named in _by_format(records, usable).items():
-        rows = named[_check_sizes(name, named, sizes, rules, faults)]
+        rows = named[_check_sizes(name, named, values.size, rules, faults)]
         if name not in FORMATS or not len(rows):
             continue
-        values = records.values if len(rows) == len(records) else [records.values[row] for row in rows.tolist()]
-        task = Task(rows, values, users[rows], records.partition, rules)  # type: ignore[arg-type]
+        held = values if len(rows) == len(records) else values.take(rows)
+        task = Task(rows, held, users[rows], records.partition, rules)
         columns, found = FORMATS[name](task)
         faults += found
         parts.append(_checked(columns, records, rules, faults))
@@ -65,16 +65,6 @@ def warm_up() -> None:
     headers = [None, [(FORMAT_HEADER, FRAME_FORMAT.encode())]]
     records = RecordBatch("", 0, [key, key], [json, encode_frame([1], [1], [1], [1])], headers, zeros, zeros, 0)
     decode_behaviours(records, BehaviourRules(partition_count=1))
-
-
-def _sizes(records: RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Bytes of each value (0 for null) and which are null."""
-    n = len(records)
-    try:
-        return np.fromiter(map(len, records.values), np.int64, n), np.zeros(n, np.bool_)  # type: ignore[arg-type]
-    except TypeError:  # a null: rare, so looked for only now
-        null = np.fromiter((value is None for value in records.values), np.bool_, n)
-        return np.fromiter((len(value or b"") for value in records.values), np.int64, n), null
 
 
 def _by_format(records: RecordBatch, usable: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.streams.records import Headers
+from muse_stream.streams.records import ByteColumn, Headers
 from muse_stream.streams.wire.rejects import Reason
 
 FORMAT_HEADER = "muse-format"
@@ -68,7 +68,7 @@ class Task:
 
     Attributes:
         record: `[k] int64` row numbers of the records in the batch, ascending.
-        values: `[k]` values.
+        values: `[k]` values, none of them null.
         user: `[k] int64` ids of their keys.
         partition: The partition that they came on.
         rules: What is accepted.
@@ -76,7 +76,7 @@ class Task:
     """
 
     record: NDArray[np.int64]
-    values: Sequence[bytes]
+    values: ByteColumn
     user: NDArray[np.int64]
     partition: int
     rules: BehaviourRules

@@ -33,7 +33,7 @@ from crc32c import crc32c
 from numpy.typing import ArrayLike, NDArray
 
 from muse_stream.streams.errors import WireError
-from muse_stream.streams.wire.ids import Joined
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire.jit import kernel
 
 MAGIC, VERSION = b"MUSF", 1
@@ -116,27 +116,27 @@ def decode_frame(data: bytes) -> Frames:
 
 def decode_frames(values: Sequence[bytes]) -> Frames:
     """Behaviours of many frames; a refused frame has a complaint and no rows, the others are unaffected."""
-    joined = Joined.of(values)
-    sound = np.fromiter(map(crc32c, values), np.uint32, len(values)) == _RESIDUE
-    count, complaint = _inspect(joined.buffer, joined.bounds, sound)
+    data = ByteColumn.of(values)
+    sound = np.fromiter((crc32c(value or b"") for value in data), np.uint32, len(data)) == _RESIDUE
+    count, complaint = _inspect(data.buffer, data.start, data.stop, sound)
     total = int(count.sum())
     user, item, time_ms, category = (np.zeros(total, np.int64) for _ in range(4))
     event_id = np.zeros(total, np.uint64)
     action = np.empty(total, np.uint8)
     words = (user, item, time_ms, category, event_id)
-    _unpack(joined.buffer, joined.bounds, count, tuple(column.view(np.uint8) for column in words), action)
+    _unpack(data.buffer, data.start, count, tuple(column.view(np.uint8) for column in words), action)
     return Frames(count, complaint, user, item, time_ms, action, category, event_id)
 
 
 @kernel
 def _inspect(
-    data: NDArray[np.uint8], bounds: NDArray[np.int64], sound: NDArray[np.bool_]
+    data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], sound: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    n = len(bounds) - 1
+    n = len(starts)
     counts = np.zeros(n, np.int64)
     complaint = np.zeros(n, np.uint8)
     for i in range(n):
-        at, size = bounds[i], bounds[i + 1] - bounds[i]
+        at, size = starts[i], stops[i] - starts[i]
         if size < HEADER_BYTES + TRAILER_BYTES:
             complaint[i] = 1
             continue
@@ -167,7 +167,7 @@ def _inspect(
 @kernel
 def _unpack(
     data: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
+    starts: NDArray[np.int64],
     counts: NDArray[np.int64],
     words: tuple[NDArray[np.uint8], ...],
     action: NDArray[np.uint8],
@@ -178,8 +178,8 @@ def _unpack(
         n = counts[i]
         if n == 0:
             continue
-        flags = data[bounds[i] + 5]
-        at = bounds[i] + HEADER_BYTES
+        flags = data[starts[i] + 5]
+        at = starts[i] + HEADER_BYTES
         for column in range(5):
             if (column == 3 and not flags & CATEGORIES) or (column == 4 and not flags & EVENT_IDS):
                 continue

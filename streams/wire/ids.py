@@ -21,6 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from muse_stream.streams.errors import IdError
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire import idkernels
 
 Id = int | str
@@ -84,56 +85,28 @@ def _digest(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """Many byte strings in one buffer.
-
-    Attributes:
-        buffer: `[bytes] uint8`.
-        bounds: `[n + 1] int64`; string i is `buffer[bounds[i]:bounds[i + 1]]`.
-
-    """
-
-    buffer: NDArray[np.uint8]
-    bounds: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, parts: Sequence[bytes]) -> "Joined":
-        """Join byte strings; costs one copy and no object per string."""
-        bounds = np.zeros(len(parts) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=bounds[1:])
-        return cls(np.frombuffer(b"".join(parts), np.uint8), bounds)
-
-
-@dataclass(frozen=True, slots=True)
 class KeyColumn:
     """Record keys as ids.
 
     Attributes:
         id: `[n] int64`; meaningless where `flag` is not OK.
         flag: `[n] uint8`, one of `idkernels`' flags; NON_ASCII stands only where the key is not UTF-8.
-        joined: The keys' bytes; a missing key has none.
+        data: The keys themselves.
 
     """
 
     id: NDArray[np.int64]
     flag: NDArray[np.uint8]
-    joined: Joined
+    data: ByteColumn
 
 
 def parse_keys(keys: Sequence[bytes | None]) -> KeyColumn:
     """Ids of many record keys; None gets the flag ABSENT."""
-    try:
-        joined = Joined.of(keys)  # type: ignore[arg-type]  # None raises, which is cheaper than looking for it
-        missing = np.zeros(0, np.int64)
-    except TypeError:
-        missing = np.flatnonzero([key is None for key in keys])
-        joined = Joined.of([key or b"" for key in keys])
-    starts = joined.bounds[:-1].copy()
-    starts[missing] = -1
-    values, flags = idkernels.ids_of_spans(joined.buffer, starts, joined.bounds[1:])
+    data = ByteColumn.of(keys)
+    values, flags = idkernels.ids_of_spans(data.buffer, data.start, data.stop)
     for row in np.flatnonzero(flags == idkernels.NON_ASCII).tolist():
-        flags[row] = idkernels.OK if _is_utf8(keys[row] or b"") else idkernels.NON_ASCII
-    return KeyColumn(values, flags, joined)
+        flags[row] = idkernels.OK if _is_utf8(data.bytes_at(row)) else idkernels.NON_ASCII
+    return KeyColumn(values, flags, data)
 
 
 def _is_utf8(data: bytes) -> bool:

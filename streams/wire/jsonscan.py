@@ -167,12 +167,15 @@ def _object(  # noqa: PLR0911, PLR0917 - one jump out per finding
 
 
 @kernel
-def scan(data: Bytes, bounds: NDArray[np.int64], actions: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def scan(
+    data: Bytes, starts: NDArray[np.int64], stops: NDArray[np.int64], actions: Bytes
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Read many behaviours.
 
     Args:
-        data: `[bytes] uint8`, the records one after another.
-        bounds: `[n + 1] int64`.
+        data: `[bytes] uint8`, the records somewhere inside.
+        starts: `[n] int64` first byte of each record.
+        stops: `[n] int64` byte after each record.
         actions: `[a, 2 + longest] uint8`: each action's number, the length of its name, its name.
 
     Returns:
@@ -180,9 +183,9 @@ def scan(data: Bytes, bounds: NDArray[np.int64], actions: Bytes) -> tuple[NDArra
         `2 f + 1` are begin and end of the span of id field f (-1 = not sent), or both the value of TIME and ACTION.
 
     """
-    n = len(bounds) - 1
+    n = len(starts)
     read = np.zeros(n, np.bool_)
     columns = np.full((12, n), -1, np.int64)
     for row in range(n):
-        read[row] = _object(data, bounds[row], bounds[row + 1], row, actions, columns)
+        read[row] = _object(data, starts[row], stops[row], row, actions, columns)
     return read, columns

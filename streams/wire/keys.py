@@ -39,7 +39,7 @@ def check_keys(
         usable[reserved] = [is_canary(records.keys[row], partition_count) for row in reserved.tolist()]
     faults = [_key_fault(int(row), records.keys[row], int(keys.flag[row])) for row in np.flatnonzero(~usable)]
     if partition_count is not None:
-        partitions = partitions_of(keys.joined, partition_count)
+        partitions = partitions_of(keys.data, partition_count)
         for row in np.flatnonzero(usable & (partitions != records.partition)):
             usable[row] = False
             faults.append(_partition_fault(int(row), records, int(partitions[row]), partition_count))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from muse_stream.streams.wire.ids import Joined
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire.jit import kernel
 
 WRONG_PARTITIONER_ADVICE = (
@@ -50,10 +50,12 @@ def _murmur2(data: NDArray[np.uint8], start: int, stop: int) -> np.uint32:
 
 
 @kernel
-def _partitions(data: NDArray[np.uint8], bounds: NDArray[np.int64], count: int) -> NDArray[np.int32]:
-    result = np.empty(len(bounds) - 1, np.int32)
+def _partitions(
+    data: NDArray[np.uint8], start: NDArray[np.int64], stop: NDArray[np.int64], count: int
+) -> NDArray[np.int32]:
+    result = np.empty(len(start), np.int32)
     for i in range(len(result)):
-        result[i] = np.int64(_murmur2(data, bounds[i], bounds[i + 1]) & np.uint32(0x7FFFFFFF)) % count
+        result[i] = np.int64(_murmur2(data, start[i], stop[i]) & np.uint32(0x7FFFFFFF)) % count
     return result
 
 
@@ -80,14 +82,14 @@ def _partitions_of_integers(users: NDArray[np.int64], count: int) -> NDArray[np.
     return result
 
 
-def partitions_of(keys: Joined, count: int) -> NDArray[np.int32]:
-    """Partitions `[n] int32` of keys that are joined already."""
-    return _partitions(keys.buffer, keys.bounds, count)
+def partitions_of(keys: ByteColumn, count: int) -> NDArray[np.int32]:
+    """Partitions `[n] int32` of keys in one buffer; null counts as the empty key."""
+    return _partitions(keys.buffer, keys.start, keys.stop, count)
 
 
 def partition_of(keys: Sequence[bytes], count: int) -> NDArray[np.int32]:
     """Partitions `[n] int32` of record keys, for a topic of `count` partitions."""
-    return partitions_of(Joined.of(keys), count)
+    return partitions_of(ByteColumn.of(keys), count)
 
 
 def partition_of_key(key: bytes, count: int) -> int:

@@ -7,10 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire import jsonscan
 from muse_stream.streams.wire.behaviour_json import read_behaviour
 from muse_stream.streams.wire.behaviours import decode_behaviours
-from muse_stream.streams.wire.ids import Joined
 from muse_stream.streams.wire.rejects import Reason
 from muse_stream.streams.wire.values import BadRecordError
 from tests.streams.wire.helpers import BROKER_MS, FIRST_OFFSET, GOOD, RULES, batch, behaviour_bytes, seeded
@@ -89,8 +89,8 @@ def test_the_usual_records_take_the_fast_way() -> None:
         {"item": -(2**63), "time_ms": 2**63 - 1, "action": 0, "category": None, "event_id": 7, "user": None},
     ]
     for style in ((",", ":"), (", ", ": ")):
-        joined = Joined.of([json.dumps(value, separators=style).encode() for value in values])
-        read, columns = jsonscan.scan(joined.buffer, joined.bounds, RULES.action_table)
+        column = ByteColumn.of([json.dumps(value, separators=style).encode() for value in values])
+        read, columns = jsonscan.scan(column.buffer, column.start, column.stop, RULES.action_table)
         assert read.all()
         assert columns[2 * jsonscan.TIME].tolist() == [value["time_ms"] for value in values]
         assert columns[2 * jsonscan.ACTION].tolist() == [1, 255, 0]
@@ -99,13 +99,13 @@ def test_the_usual_records_take_the_fast_way() -> None:
 
 def test_the_fast_reader_leaves_what_it_does_not_know() -> None:
     values = [b"", b"{}", b'{"item":1,"time_ms":1,"action":1.0}', b'{"item":"\\u0041","time_ms":1,"action":1}']
-    joined = Joined.of(values)
-    read, _ = jsonscan.scan(joined.buffer, joined.bounds, RULES.action_table)
+    column = ByteColumn.of(values)
+    read, _ = jsonscan.scan(column.buffer, column.start, column.stop, RULES.action_table)
     assert not read.any()
 
 
 def test_bytes_after_the_buffer_are_never_read() -> None:
     for stop in range(len(GOOD)):
         padded = np.frombuffer(GOOD, np.uint8)
-        read, _ = jsonscan.scan(padded, np.array([0, stop]), RULES.action_table)
+        read, _ = jsonscan.scan(padded, np.array([0]), np.array([stop]), RULES.action_table)
         assert not read[0]

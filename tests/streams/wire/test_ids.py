@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse_stream.streams.errors import IdError
+from muse_stream.streams.records import ByteColumn
 from muse_stream.streams.wire import idkernels, ids
 from tests.streams.wire.helpers import seeded, texts
 
@@ -68,8 +69,8 @@ def test_kernel_follows_the_rule(values: list[str]) -> None:
 @seeded
 @given(st.lists(st.binary(max_size=400), max_size=10))
 def test_digests_are_blake2b(values: list[bytes]) -> None:
-    joined = ids.Joined.of(values)
-    found = idkernels.digests_of_spans(joined.buffer, joined.bounds[:-1], joined.bounds[1:])
+    column = ByteColumn.of(values)
+    found = idkernels.digests_of_spans(column.buffer, column.start, column.stop)
     assert found.tolist() == [
         int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "little") for value in values
     ]
