@@ -79,13 +79,13 @@ class ByteColumn(Sequence[bytes | None]):
     def __getitem__(self, row: int) -> bytes | None: ...
     @overload
     def __getitem__(self, row: slice) -> "ByteColumn": ...
-    def __getitem__(self, row: int | slice) -> "bytes | None | ByteColumn":
+    def __getitem__(self, row: int | slice) -> "bytes | ByteColumn | None":
         if isinstance(row, slice):
             return self.take(row)
         return self.bytes_at(row) if self.start[row] >= 0 else None
 
     def __iter__(self) -> Iterator[bytes | None]:
-        data = memoryview(self.buffer)
+        data = self.buffer.data
         for start, stop in zip(self.start.tolist(), self.stop.tolist(), strict=True):
             yield bytes(data[start:stop]) if start >= 0 else None
 

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError as ClientError
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError

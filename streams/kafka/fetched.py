@@ -4,12 +4,12 @@ kafka-python frames the batches, checks and decompresses them and knows their tr
 read here, by `wire.recordscan`. `ColumnRecords` stands in for the class of the same task in kafka-python's fetcher,
 which the fetcher looks up by name when it parses a fetch: `consumer._fetcher.PartitionRecords = ColumnRecords`.
 
-Invariants: rows are exactly the records that kafka-python would give, in order; `next_fetch_offset` is always the offset
-after the last row that was taken, or after what is not visible behind it.
+Invariants: rows are exactly the records that kafka-python would give, in order; `next_fetch_offset` is always the
+offset after the last row that was taken, or after what is not visible behind it.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
@@ -60,7 +60,7 @@ class Taken:
 
     def __init__(self, parts: list[Rows]) -> None:
         self._parts = parts
-        self._records = sum(part.columns.shape[1] for part in parts)
+        self._records: int = sum(part.columns.shape[1] for part in parts)
 
     def __len__(self) -> int:
         return self._records
@@ -192,18 +192,18 @@ def headers_of(buffer: NDArray[np.uint8], columns: NDArray[np.int64]) -> list[He
     """Headers of each record; None where it has none."""
     found: list[Headers | None] = [None] * columns.shape[1]
     for row in np.flatnonzero(columns[HEADERS] >= 0).tolist():
-        found[row] = _headers(memoryview(buffer), int(columns[HEADERS, row]))
+        found[row] = _headers(buffer.data, int(columns[HEADERS, row]))
     return found
 
 
 def _headers(data: memoryview, at: int) -> Headers:
     count, at = decode_varint(data, at)
-    headers = []
+    headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         key, at = _bytes(data, at)
         value, at = _bytes(data, at)
         headers.append(((key or b"").decode("utf-8", "replace"), value))
-    return headers
+    return cast("Headers", headers)  # as the other driver gives them: hardly any header is null, and readers bear it
 
 
 def _bytes(data: memoryview, at: int) -> tuple[bytes | None, int]:

@@ -114,7 +114,7 @@ def decode_frame(data: bytes) -> Frames:
     return frames
 
 
-def decode_frames(values: Sequence[bytes]) -> Frames:
+def decode_frames(values: Sequence[bytes | None]) -> Frames:
     """Behaviours of many frames; a refused frame has a complaint and no rows, the others are unaffected."""
     data = ByteColumn.of(values)
     sound = np.fromiter((crc32c(value or b"") for value in data), np.uint32, len(data)) == _RESIDUE

@@ -37,7 +37,7 @@ def check_keys(
     if accept_canary and partition_count is not None:
         reserved = np.flatnonzero(keys.flag == idkernels.RESERVED)
         usable[reserved] = [is_canary(records.keys[row], partition_count) for row in reserved.tolist()]
-    faults = [_key_fault(int(row), records.keys[row], int(keys.flag[row])) for row in np.flatnonzero(~usable)]
+    faults = [_key_fault(row, records.keys[row], int(keys.flag[row])) for row in np.flatnonzero(~usable).tolist()]
     if partition_count is not None:
         partitions = partitions_of(keys.data, partition_count)
         for row in np.flatnonzero(usable & (partitions != records.partition)):

@@ -1,7 +1,8 @@
 """Compiled reader for the records of Kafka's record batches, format 2 (KIP-98; Kafka's protocol guide, "Record").
 
-    length varint | attributes int8 | time delta varint | offset delta varint | key | value | header count varint | headers
+    length varint | attributes int8 | time delta varint | offset delta varint | key | value | headers
     key, value = length varint, -1 for null | bytes
+    headers    = count varint | that many headers
     header     = key length varint | key | value length varint, -1 for null | value
 
 Varints are zigzag, least significant group first. The batch's own header, checksum and compression are the client's
@@ -17,21 +18,22 @@ from numpy.typing import NDArray
 from muse_stream.streams.wire.jit import inlined, kernel
 
 OFFSET, TIME, KEY, KEY_STOP, VALUE, VALUE_STOP, HEADERS = range(7)
-"""Rows of the columns: deltas to the batch's base offset and time; spans, -1 for null; where headers begin, -1 = none."""
+"""Rows of the columns: deltas to the batch's base offset and time; spans, -1 for null; where headers begin, or -1."""
 COLUMNS = 7
 _VARINT_BITS = 64
 
 
 @inlined
 def _varint(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, int]:
-    """A zigzag number and the byte after it; -1 after a number that does not end in time."""
+    """A zigzag number and the byte after it; -1 after a number that does not end in time, and after -1."""
     value, shift = np.uint64(0), 0
-    while at < stop and shift < _VARINT_BITS:
+    while 0 <= at < stop and shift < _VARINT_BITS:
         byte = data[at]
         at += 1
         value |= np.uint64(byte & 127) << np.uint64(shift)
         if byte < 128:
-            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+            number = np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1))
+            return int(number), at
         shift += 7
     return 0, -1
 
@@ -86,14 +88,8 @@ def scan_records(data: NDArray[np.uint8], at: int, count: int) -> tuple[bool, ND
             return False, columns
         stop = at + length
         columns[TIME, row], at = _varint(data, at + 1, stop)
-        if at < 0:
-            return False, columns
         columns[OFFSET, row], at = _varint(data, at, stop)
-        if at < 0:
-            return False, columns
         columns[KEY, row], columns[KEY_STOP, row], at = _span(data, at, stop)
-        if at < 0:
-            return False, columns
         columns[VALUE, row], columns[VALUE_STOP, row], at = _span(data, at, stop)
         if at < 0 or not _headers(data, at, stop):
             return False, columns

@@ -53,7 +53,8 @@ def told(data: bytes, begin: int = 0, **more: Any) -> list[tuple[Any, ...]]:
 
 def read(data: bytes, begin: int = 0, sizes: tuple[int | None, ...] = (None,), **more: Any) -> list[tuple[Any, ...]]:
     """What the columns say, taken in steps of these sizes, then all."""
-    records, found = opened(ColumnRecords, data, begin, **more), []
+    records = opened(ColumnRecords, data, begin, **more)
+    found: list[tuple[Any, ...]] = []
     for size in (*sizes, None):
         taken = records.take(size)
         parts: list[Rows] = list(taken)
@@ -117,7 +118,7 @@ def test_a_damaged_batch_gives_what_lies_before_it_and_is_loud_when_it_is_due() 
     assert len(records.take(10)) == 3
     assert records.next_fetch_offset == 3
     assert not records
-    with pytest.raises(CorruptRecordError, match="batch at 3 .*checksum"):
+    with pytest.raises(CorruptRecordError, match=r"batch at 3 .*checksum"):
         opened(ColumnRecords, bytes(bad), 3).take(10)
 
 
@@ -129,7 +130,7 @@ def test_records_that_lie_about_their_lengths_are_corrupt_or_read_alike(
     damaged = bytearray(batch_bytes(records))
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(61, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    answers = []
+    answers: list[Any] = []
     for one in (told, read):
         try:
             answers.append(one(bytes(damaged), check_crcs=False))

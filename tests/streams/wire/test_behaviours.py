@@ -160,7 +160,7 @@ def test_configured_actions() -> None:
 
 def test_another_format_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode_csv(task: Task) -> tuple[Columns, list[Fault]]:
-        numbers = np.array([int(value) for value in task.values], np.int64)
+        numbers = np.array([int(value or b"") for value in task.values], np.int64)
         zero = np.zeros(len(numbers), np.int64)
         return Columns(task.record, task.user, numbers, zero, zero.astype("u1"), zero, zero.astype("u8")), []
 
