@@ -192,7 +192,7 @@ def headers_of(buffer: NDArray[np.uint8], columns: NDArray[np.int64]) -> list[He
     """Headers of each record; None where it has none."""
     found: list[Headers | None] = [None] * columns.shape[1]
     for row in np.flatnonzero(columns[HEADERS] >= 0).tolist():
-        found[row] = _headers(buffer.data, int(columns[HEADERS, row]))
+        found[row] = _headers(buffer.data, int(columns[HEADERS, row])) or None
     return found
 
 
