@@ -37,7 +37,8 @@ class ConsumerOptions:
             `fetch_max_wait_ms`; so a reader that is behind gets full batches at once, whatever is set here. 8 KB
             are about 130 small records; a megabyte would never come in time, and less costs kafka-python more of a
             core in smaller fetches.
-        fetch_max_wait_ms: The longest a single record waits at the broker, so the floor of freshness at low rates.
+        fetch_max_wait_ms: The longest a record waits at the broker for others. After a fetch that brought nothing,
+            kafka-python is told to wait longer, but for a single record: rare ones come at once, and rest costs little.
         max_partition_fetch_bytes: Bytes of one partition in one fetch: about 20 000 small records. It bounds memory
             (partitions times this), not record size: a larger record is still delivered, alone.
 

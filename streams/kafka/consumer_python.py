@@ -27,6 +27,11 @@ from muse_stream.streams.wire.recordscan import KEY, KEY_STOP, OFFSET, TIME, VAL
 log = logging.getLogger(__name__)
 
 _SLICE_MS = 50  # how long `wakeup` may take to be seen: kafka-python offers no way to interrupt its wait
+_REST_BYTES, _REST_MS = 1, 100
+"""Of fetches while nothing comes: the first record ends the wait at once, and ten fetches a second cost little.
+
+It is also how long a partition that is newly assigned, or resumed, may wait for its first fetch.
+"""
 
 
 def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
@@ -116,14 +121,26 @@ class PythonConsumer:
             raise self._truncated(error) from error
         except ClientError as error:
             raise UnreachableError(unreachable(self._options.bootstrap, self._options.security, error)) from error
+        self._ask_for(rest=not fetched)
         batches = []
         for partition, told in self._told.items():
             parts = fetched.get(partition, [])
-            position = self._position(partition)
+            position = self._reached(partition, told)
             if parts or position != told:
                 self._told[partition] = position
                 batches.append(to_batch(partition, parts, position))
         return batches
+
+    def _ask_for(self, *, rest: bool) -> None:
+        """Say what the next fetches wait for: kafka-python builds each request from its fetcher's options."""
+        given, options = self._consumer._fetcher.config, self._options
+        given["fetch_min_bytes"] = _REST_BYTES if rest else options.fetch_min_bytes
+        given["fetch_max_wait_ms"] = max(_REST_MS, options.fetch_max_wait_ms) if rest else options.fetch_max_wait_ms
+
+    def _reached(self, partition: TopicPartition, told: int) -> int:
+        """The position as the last poll left it: kafka-python's own `position` would do half a poll once more."""
+        position = self._consumer._subscription.assignment[partition].position
+        return told if position is None else int(position.offset)
 
     def _free_the_turn(self) -> None:
         """Let a partition that was paused half way through a fetch go on once it is resumed.
