@@ -121,6 +121,10 @@ class Worker:
         logs = {one["partition"]: one["logs"] for one in found}
         return int(logs.get(partition, {}).get(topic, {}).get("position", -1))
 
+    def wait_items(self, topic: str, position: int) -> None:
+        """Wait until it has read the items before a position."""
+        until(lambda: self.get("/v1/status").body["items"]["logs"][topic]["position"] >= position, "items", self)
+
     def metrics(self) -> dict[tuple[str, str], float]:
         """Samples by name and by the values of their labels, joined by commas."""
         import urllib.request
