@@ -85,9 +85,7 @@ class FusedForm:
         shares = min(self._threads, max(count // ALONE, 1))
         cuts = [count * share // shares for share in range(shares + 1)]
 
-        waiting = iter(
-            list(pairwise(cuts))
-        )  # taken by whoever is free: one step of it is a single step for all threads
+        waiting = iter(list(pairwise(cuts)))  # taken by whoever is free: one step is a single one for all threads
 
         def work_off() -> None:
             for first, last in waiting:

@@ -18,7 +18,7 @@ from muse_stream.monitoring.readings import (
     StopReading,
     StoreReading,
 )
-from muse_stream.monitoring.restoring import RestoreProgress
+from muse_stream.monitoring.restore_progress import RestoreProgress
 from muse_stream.monitoring.summary import Summary
 
 __all__ = [

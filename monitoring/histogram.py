@@ -99,19 +99,6 @@ class ArrayHistogram:
             self._fold()
             return self._counts.copy(), self._sum
 
-    def quantile(self, share: float, since: NDArray[np.int64] | None = None) -> float | None:
-        """Estimate a quantile as Prometheus does, linearly inside the bucket; None without values.
-
-        Args:
-            share: 0..1.
-            since: Counts of an earlier `snapshot`, to look only at what came after.
-
-        """
-        counts = self.snapshot()[0]
-        if since is not None:
-            counts = counts - since
-        return quantile(self.bounds, counts, share)
-
 
 class AgeHistogram(ArrayHistogram):
     """Arrays are whole milliseconds, and so are the bounds; one below zero, by a clock that runs ahead, counts as 0."""

@@ -34,7 +34,7 @@ from muse_stream.monitoring.readings import (
 from muse_stream.monitoring.repeats import LogReading
 from muse_stream.monitoring.requests import QualityMetrics, RequestMetrics, watch_requests
 from muse_stream.monitoring.resources import watch_disk, watch_engines, watch_models, watch_snapshots, watch_stores
-from muse_stream.monitoring.restores import RestoreMetrics
+from muse_stream.monitoring.restore_attempts import RestoreMetrics
 from muse_stream.monitoring.shapes import EngineReading
 
 

@@ -10,11 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from muse_stream.monitoring import catalogue as c
-from muse_stream.monitoring.histogram import ArrayHistogram, quantile
+from muse_stream.monitoring.looks import Between, Looks
 from muse_stream.monitoring.metrics import Metrics
 
 STEP_SECONDS = 2.0
@@ -114,53 +111,6 @@ class TrendReading:
     step_seconds: float = STEP_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What the metrics held at one moment: counts per bucket and sums by series, answers by outcome, totals."""
-
-    at: float
-    counts: Mapping[str, NDArray[np.int64]]
-    sums: Mapping[str, float]
-    outcomes: Mapping[str, float]
-    rejected: int
-    nonfinite: int
-    stale: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Between:
-    """What came between two looks."""
-
-    first: _Look
-    last: _Look
-    bounds: Mapping[str, Sequence[float]]
-
-    @property
-    def seconds(self) -> float:
-        return max(self.last.at - self.first.at, 1e-9)
-
-    def counts(self, name: str) -> NDArray[np.int64]:
-        return self.last.counts[name] - self.first.counts[name]
-
-    def count(self, name: str) -> int:
-        return int(self.counts(name).sum())
-
-    def sum(self, name: str) -> float:
-        return self.last.sums[name] - self.first.sums[name]
-
-    @property
-    def rejected(self) -> int:
-        return self.last.rejected - self.first.rejected
-
-    def outcomes(self) -> dict[str, int]:
-        found = {name: round(count - self.first.outcomes[name]) for name, count in self.last.outcomes.items()}
-        return {name: count for name, count in found.items() if count}
-
-    def quantile_ms(self, name: str, share: float) -> float | None:
-        found = quantile(self.bounds[name], self.counts(name), share)
-        return None if found is None else round(found * 1e3, 3)
-
-
 class Trends:
     """Looks at the metrics and says how things went. `look` from one thread, `reading` from any.
 
@@ -168,33 +118,22 @@ class Trends:
         metrics: Where to look; they must be enabled.
         clock: Monotonic seconds.
 
+    Raises:
+        ValueError: The metrics are off.
+
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
-        if not metrics.enabled:
-            message = "the metrics are off, so there are no trends; set monitoring.enabled or make no Trends"
-            raise ValueError(message)
-        self._metrics = metrics
-        self._clock = clock
-        self._series: Mapping[str, ArrayHistogram] = {
-            c.INGEST_BATCH.name: metrics.ingest.records,
-            c.FRESHNESS_BROKER.name: metrics.freshness.broker,
-            c.REQUEST_DURATION.name: metrics.requests.duration,
-            **metrics.requests.stages,
-        }
-        self._bounds = {name: series.bounds for name, series in self._series.items()}
-        self._totals = metrics.registry.restricted_registry(
-            [c.REQUESTS.name, c.MODEL_NONFINITE.name, c.REQUESTS_STALE.name]
-        )
+        self._looks = Looks(metrics, clock)
         self._lock = threading.Lock()
-        self._looks = deque([self._take()], DELAY_STEPS + 1)
+        self._taken = deque([self._looks.take()], DELAY_STEPS + 1)
         self._points: deque[Point] = deque(maxlen=POINTS)
 
     def look(self) -> None:
         """Take what the metrics hold now; call it every `STEP_SECONDS`."""
-        taken = self._take()
+        taken = self._looks.take()
         with self._lock:
-            self._looks.append(taken)
+            self._taken.append(taken)
             self._points.append(_point(self._between(RATE_STEPS)))
 
     def reading(self) -> TrendReading:
@@ -209,30 +148,16 @@ class Trends:
             outcomes=between.outcomes(),
             rejected=between.rejected,
             records=round(between.sum(c.INGEST_BATCH.name)),
-            nonfinite=between.last.nonfinite - between.first.nonfinite,
-            stale=between.last.stale - between.first.stale,
+            nonfinite=between.nonfinite,
+            stale=between.stale,
             points=points,
         )
 
-    def _take(self) -> _Look:
-        self._metrics.fold()
-        taken = {name: series.snapshot() for name, series in self._series.items()}
-        samples = [sample for family in self._totals.collect() for sample in family.samples]
-        return _Look(
-            at=self._clock(),
-            counts={name: counts for name, (counts, _) in taken.items()},
-            sums={name: total for name, (_, total) in taken.items()},
-            outcomes={one.labels["outcome"]: one.value for one in samples if one.name == c.REQUESTS.name},
-            rejected=self._metrics.ingest.rejected,
-            nonfinite=round(sum(one.value for one in samples if one.name == c.MODEL_NONFINITE.name)),
-            stale=round(sum(one.value for one in samples if one.name == c.REQUESTS_STALE.name)),
-        )
-
-    def _between(self, steps: int) -> _Between:
-        return _Between(self._looks[max(0, len(self._looks) - 1 - steps)], self._looks[-1], self._bounds)
+    def _between(self, steps: int) -> Between:
+        return self._looks.between(self._taken[max(0, len(self._taken) - 1 - steps)], self._taken[-1])
 
 
-def _point(between: _Between) -> Point:
+def _point(between: Between) -> Point:
     seconds = between.seconds
     return Point(
         records_per_second=round(between.sum(c.INGEST_BATCH.name) / seconds, 2),
@@ -245,7 +170,7 @@ def _point(between: _Between) -> Point:
     )
 
 
-def _delay(between: _Between, name: str) -> Delay:
+def _delay(between: Between, name: str) -> Delay:
     counts, bound = between.counts(name), IN_TIME_SECONDS[name]
     total, in_time = int(counts.sum()), int(counts[: between.bounds[name].index(bound) + 1].sum())
     return Delay(
@@ -257,7 +182,7 @@ def _delay(between: _Between, name: str) -> Delay:
     )
 
 
-def _stages(between: _Between) -> list[StageTime]:
+def _stages(between: Between) -> list[StageTime]:
     answers = max(1, between.count(c.REQUEST_DURATION.name))
     return [
         StageTime(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from deploy.dashboards.common import BAD, GOOD, WARN, About, Query
+from deploy.dashboards.common import BAD, GOOD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import history, lines
-from deploy.dashboards.promql import least, quantile, series, total
+from deploy.dashboards.promql import least, series, total
 
 
 def assignment() -> Iterator[Panel]:
@@ -35,8 +35,7 @@ def _moves() -> Iterator[Panel]:
             means="From partitions being taken away or given until all that were given can answer.",
             do="Long: stores are made anew from the log. Give workers volumes that stay, and snapshots for new ones.",
         ),
-        Query(quantile(0.5, "muse_ingest_rebalance_duration_seconds"), "half"),
-        Query(quantile(0.99, "muse_ingest_rebalance_duration_seconds"), "p99"),
+        *quantiles("muse_ingest_rebalance_duration_seconds", 0.5, 0.99),
         log=True,
     )
     yield lines(

@@ -13,10 +13,14 @@ from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId, GridPos, Panel, Threshold, ThresholdsMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from deploy.dashboards.promql import quantile
+
 DATASOURCE = kinds.DataSourceRef(type_val="prometheus", uid="${datasource}")
 """The data source that the reader chose: a fixed one would be unknown in every other Grafana."""
 
 GOOD, WARN, BAD = "green", "orange", "red"
+QUANTILE_NAMES = {0.1: "p10", 0.5: "half", 0.9: "p90", 0.99: "p99", 0.999: "p99.9"}
+"""What quantiles are called."""
 Limits = Sequence[tuple[float, str]]
 """Values and the colour from each on, rising."""
 
@@ -37,6 +41,11 @@ class Query:
 
     expr: str
     legend: str
+
+
+def quantiles(histogram: str, *shares: float) -> list[Query]:
+    """Of what a histogram saw, each quantile under the name that all boards use for it."""
+    return [Query(quantile(share, histogram), QUANTILE_NAMES[share]) for share in shares]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from deploy.dashboards import slo
 from deploy.dashboards.advice import LAG_FIRST
 from deploy.dashboards.assignment import assignment
 from deploy.dashboards.board import Board, Row
-from deploy.dashboards.common import BAD, WARN, About, Query
+from deploy.dashboards.common import BAD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import bars, heat, history, lines
 from deploy.dashboards.promql import buckets, in_range, per_second, quantile, series, total, within, worst
 from deploy.dashboards.reading import reading, refused
@@ -178,8 +178,7 @@ def _canary() -> Iterator[Panel]:
             do="High with a low broker time to retrievable: requests are slow, see Serving. Both high: ingest.",
             limits=((slo.CANARY_SECONDS, BAD),),
         ),
-        Query(quantile(0.5, "muse_canary_freshness_seconds"), "half"),
-        Query(quantile(0.99, "muse_canary_freshness_seconds"), "p99"),
+        *quantiles("muse_canary_freshness_seconds", 0.5, 0.99),
         log=True,
     )
     yield history(

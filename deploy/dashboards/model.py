@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.dashboards.board import Board, Row
-from deploy.dashboards.common import BAD, WARN, About, Query
+from deploy.dashboards.common import BAD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import bars, heat, lines, rows, tile
 from deploy.dashboards.promql import buckets, in_range, least, mean, per_second, quantile, series, share, total
 from deploy.dashboards.quality import checked, shadow
@@ -149,8 +149,7 @@ def _scores() -> Iterator[Panel]:
         ),
         Query(mean(SCORE), "mean"),
         Query(_yesterday(), "mean yesterday"),
-        Query(quantile(0.5, SCORE), "half"),
-        Query(quantile(0.9, SCORE), "p90"),
+        *quantiles(SCORE, 0.5, 0.9),
     )
     yield lines(
         About(
@@ -193,7 +192,7 @@ def _found() -> Iterator[Panel]:
             means="10th percentile, median and 90th.",
             do="As beside. A step at a blue mark: the new model's space.",
         ),
-        *(Query(quantile(point, COSINE), name) for point, name in ((0.1, "p10"), (0.5, "half"), (0.9, "p90"))),
+        *quantiles(COSINE, 0.1, 0.5, 0.9),
         top=1,
     )
     yield lines(

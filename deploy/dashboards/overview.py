@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from deploy.dashboards import slo
 from deploy.dashboards.advice import LAG_FIRST, SLOW_FIRST
 from deploy.dashboards.board import ALERTS, Board, Row
-from deploy.dashboards.common import BAD, GOOD, WARN, About, Query
+from deploy.dashboards.common import BAD, GOOD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import bars, lines, rows, tile
 from deploy.dashboards.promql import emptiest, fullest, quantile, series, total, worst
 from deploy.dashboards.serving import answers_by_outcome, mean_by_stage
@@ -149,8 +149,7 @@ def _hour() -> Iterator[Panel]:
             do=LAG_FIRST,
             limits=((slo.FRESH_SECONDS, BAD),),
         ),
-        Query(quantile(0.5, "muse_freshness_broker_visible_seconds"), "half"),
-        Query(quantile(0.99, "muse_freshness_broker_visible_seconds"), "p99"),
+        *quantiles("muse_freshness_broker_visible_seconds", 0.5, 0.99),
         Query(quantile(0.99, "muse_canary_freshness_seconds"), "canary p99"),
         Query(worst("muse_ingest_lag_seconds"), "oldest unread"),
         log=True,
@@ -164,9 +163,7 @@ def _hour() -> Iterator[Panel]:
             do=SLOW_FIRST,
             limits=((slo.FAST_SECONDS, BAD),),
         ),
-        Query(quantile(0.5, "muse_request_duration_seconds"), "half"),
-        Query(quantile(0.99, "muse_request_duration_seconds"), "p99"),
-        Query(quantile(0.999, "muse_request_duration_seconds"), "p99.9"),
+        *quantiles("muse_request_duration_seconds", 0.5, 0.99, 0.999),
         log=True,
     )
     yield answers_by_outcome(width=8)

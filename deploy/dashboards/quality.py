@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from deploy.dashboards.common import BAD, WARN, About, Query
+from deploy.dashboards.common import BAD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import bars, lines
 from deploy.dashboards.promql import mean, per_second, quantile, share, share_of_all
 
@@ -39,8 +39,7 @@ def shadow() -> Iterator[Panel]:
             do="Large everywhere: another calibration, not necessarily worse; look at the order beside before "
             "activating.",
         ),
-        Query(quantile(0.5, DIFFERENCE), "half"),
-        Query(quantile(0.99, DIFFERENCE), "p99"),
+        *quantiles(DIFFERENCE, 0.5, 0.99),
     )
     yield lines(
         About(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.dashboards.advice import REFUSED_FIRST
-from deploy.dashboards.common import BAD, WARN, About, Query
+from deploy.dashboards.common import BAD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import bars, lines
 from deploy.dashboards.promql import busiest, in_range, mean, per_second, quantile, share
 
@@ -78,8 +78,7 @@ def _batches() -> Iterator[Panel]:
             do="p99 above 100 ms: the disk or compaction, see State & GPU.",
             limits=((0.1, WARN),),
         ),
-        Query(quantile(0.5, "muse_ingest_apply_duration_seconds"), "half"),
-        Query(quantile(0.99, "muse_ingest_apply_duration_seconds"), "p99"),
+        *quantiles("muse_ingest_apply_duration_seconds", 0.5, 0.99),
         log=True,
     )
     yield lines(
@@ -90,8 +89,7 @@ def _batches() -> Iterator[Panel]:
             do="Above 1 s: connections to the brokers cannot be had; expect rebalances.",
             limits=((1, WARN),),
         ),
-        Query(quantile(0.5, "muse_ingest_commit_duration_seconds"), "half"),
-        Query(quantile(0.99, "muse_ingest_commit_duration_seconds"), "p99"),
+        *quantiles("muse_ingest_commit_duration_seconds", 0.5, 0.99),
         log=True,
     )
 

@@ -10,11 +10,6 @@ from deploy.dashboards.promql import busiest, in_range, per_second, quantile, to
 
 DAY_SECONDS = 86_400
 BEHAVIOURS = 'topic="behaviours"'
-BEHAVIOURS = 'topic="behaviours"'
-BEHAVIOURS = 'topic="behaviours"'
-BEHAVIOURS = 'topic="behaviours"'
-BEHAVIOURS = 'topic="behaviours"'
-BEHAVIOURS = 'topic="behaviours"'
 
 
 def copies() -> Iterator[Panel]:

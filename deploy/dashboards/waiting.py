@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from deploy.dashboards.common import BAD, WARN, About, Query
+from deploy.dashboards.common import BAD, WARN, About, Query, quantiles
 from deploy.dashboards.panels import lines
 from deploy.dashboards.promql import mean, per_second, quantile, share, total, worst
 
@@ -125,8 +125,7 @@ def asked() -> Iterator[Panel]:
             "it.",
             do="A jump: a client changed; time follows it.",
         ),
-        Query(quantile(0.5, "muse_request_candidates"), "half"),
-        Query(quantile(0.99, "muse_request_candidates"), "p99"),
+        *quantiles("muse_request_candidates", 0.5, 0.99),
     )
     yield lines(
         About(
@@ -136,8 +135,7 @@ def asked() -> Iterator[Panel]:
             do="p99 near the cap of 100 000: robots or shared accounts; they cost most. Half at 0: new users, or keys "
             "that do not match those of the behaviours.",
         ),
-        Query(quantile(0.5, "muse_request_history_length"), "half"),
-        Query(quantile(0.99, "muse_request_history_length"), "p99"),
+        *quantiles("muse_request_history_length", 0.5, 0.99),
         log=True,
     )
     yield lines(

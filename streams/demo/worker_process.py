@@ -3,19 +3,16 @@
 Invariant: the process never outlives the demo, however the demo ends: it runs under the same guard as the broker.
 """
 
-import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from muse_stream.streams.demo.http import get_json
 from muse_stream.streams.errors import DemoError
-from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, GuardedServer, log_tail
 
 READY_SECONDS = 150.0  # 8 s on an idle two-core machine; a first start compiles for up to a minute, busy ones longer
 _POLL_SECONDS = 0.1
@@ -34,7 +31,7 @@ def own_lines(log: Path) -> list[str]:
     return _OWN_LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
 
 
-class WorkerProcess:
+class WorkerProcess(GuardedServer):
     """A command that serves a worker's web routes; a context manager: starts on entry, stops in order on exit.
 
     Args:
@@ -48,7 +45,6 @@ class WorkerProcess:
     def __init__(self, command: list[str], *, url: str, log: Path, temporary: Path | None = None) -> None:
         self._temporary = temporary
         self._command = command
-        self._process: GuardedProcess | None = None
         self.url = url
         self.log = log
 
@@ -74,7 +70,7 @@ class WorkerProcess:
             for line in lines[told:]:
                 on_line(line)
             told = len(lines)
-            if self._process is None or not self._process.running():
+            if not self.running:
                 raise DemoError(self._failure("the worker ended before it was ready"))
             if get_json(f"{self.url}/health/ready").status == 200:
                 return
@@ -83,28 +79,19 @@ class WorkerProcess:
 
     def check_running(self) -> None:
         """Raise `DemoError` if the process has ended."""
-        if self._process is None or not self._process.running():
+        if not self.running:
             raise DemoError(self._failure("the worker ended"))
 
     def kill(self) -> None:
         """End it as `kill -9` does; `start` starts it again."""
-        if self._process is not None:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.end("kill")
-            self._process = None
+        self._end("kill")
 
     def stop(self) -> None:
         """End it in order (SIGTERM)."""
-        if self._process is not None:
-            self._process.end("stop")
-            self._process = None
+        self._end("stop")
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """As `stop`."""
         self.stop()
 
     def _failure(self, found: str) -> str:

@@ -7,8 +7,9 @@ Invariant: ingest is never held for longer than its allowance per turn, so that 
 """
 
 import threading
-import time
 from types import TracebackType
+
+from muse_stream.streams.ingest.clock import Clock
 
 COURTESY_SECONDS = 0.01
 """Most that a turn waits: a usual pass is shorter, and freshness with requests has five times as long."""
@@ -34,10 +35,10 @@ class Courtesy:
         """Begin a turn that may wait so long in all, `COURTESY_SECONDS` at most."""
         self._left = min(seconds, COURTESY_SECONDS)
 
-    def give_way(self) -> None:
-        """Wait until no pass runs, or for what is left of the turn's allowance."""
+    def give_way(self, clock: Clock) -> None:
+        """Wait until no pass runs, or for what is left of the turn's allowance, by the clock of ingest."""
         if self._free.is_set() or self._left <= 0:
             return
-        began = time.monotonic()
-        self._free.wait(self._left)
-        self._left -= time.monotonic() - began
+        began = clock.seconds()
+        clock.wait(self._free, self._left)
+        self._left -= clock.seconds() - began

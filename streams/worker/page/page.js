@@ -1,335 +1,18 @@
 /* The status page: asks the worker for one document a second and shows it.
 
-   Invariants: data becomes text by textContent alone, never markup; a section is a function of the document, touches only
-   its own elements, and a fault of one leaves the others; what has not changed is not touched, so that selections, focus
-   and screen readers stay where they are. */
+   Invariant: a section is a function of the document, touches only its own elements, and a fault of one leaves the
+   others. */
+
+import {
+  ago, at, attribute, bytes, cells, clock, counted, duration, icon, late, make, NONE, ORDER, percent, ranges,
+  rows, span, stateCell, text, turn, twoLines, whole, words,
+} from "./elements.js";
+import { fastCard, freshCard, overall, readyCard, soundCard } from "./questions.js";
 
 const ASK_MS = 1000;
 const PATIENCE_MS = 3000; // three missed answers, as long as a busy worker may take
 const ROWS_FIRST = 16;
 const LATE_SECONDS = 5; // as in the worker's own verdict
-const ORDER = { wrong: 0, watch: 1, idle: 2, ok: 3 };
-
-/* ---- elements ---- */
-
-const at = (id) => document.getElementById(id);
-
-function text(element, value) {
-  const wanted = value ?? "";
-  if (element.textContent !== wanted) element.textContent = wanted;
-  return element;
-}
-
-function attribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-  return element;
-}
-
-function make(tag, name = "", ...children) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  element.append(...children);
-  return element;
-}
-
-function drawn(tag, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function icon(state) {
-  return drawn("svg", { class: `icon ${state}`, "aria-hidden": "true" }, drawn("use", { href: `#${state}` }));
-}
-
-function turn(element, state) {
-  attribute(element, "class", `icon ${state}`);
-  attribute(element.firstChild, "href", `#${state}`);
-}
-
-/* Rows that stay the same elements for as long as their key is there: `fill(row, item)` writes into `row.parts`. */
-function rows(parent, items, key, build, fill) {
-  const known = (parent.known ??= new Map());
-  const wanted = new Set(items.map(key));
-  for (const [name, row] of known) if (!wanted.has(name)) (row.remove(), known.delete(name));
-  items.forEach((item, place) => {
-    const name = key(item);
-    let row = known.get(name);
-    if (!row) known.set(name, (row = build(item)));
-    if (parent.children[place] !== row) parent.insertBefore(row, parent.children[place] ?? null);
-    fill(row, item);
-  });
-}
-
-function cells(...names) {
-  return () => {
-    const row = make("tr");
-    row.parts = names.map((name) => row.appendChild(make("td", name)));
-    return row;
-  };
-}
-
-/* A text with a quieter one under it. */
-function twoLines(element, first, second) {
-  const [above, below] = (element.lines ??= [element.appendChild(make("span")), element.appendChild(make("small"))]);
-  text(above, first);
-  text(below, second);
-}
-
-function stateCell(element, state, word) {
-  const [mark, name] = (element.lines ??= (() => {
-    const inside = element.appendChild(make("span", "state", icon(state), make("span")));
-    return [inside.firstChild, inside.lastChild];
-  })());
-  turn(mark, state);
-  text(name, word);
-}
-
-/* ---- words and numbers ---- */
-
-const whole = new Intl.NumberFormat("en");
-const NONE = "–";
-
-function milliseconds(value) {
-  if (value === null || value === undefined) return [NONE, ""];
-  if (value >= 60_000) return [(value / 60_000).toFixed(1), "min"];
-  if (value >= 1000) return [(value / 1000).toFixed(value < 10_000 ? 2 : 1), "s"];
-  return [value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : value.toFixed(0), "ms"];
-}
-
-const duration = (value) => milliseconds(value).join(" ").trim();
-const late = (seconds) => (seconds < 0.05 ? "0 s" : seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds));
-
-function number(value) {
-  if (value === null || value === undefined) return NONE;
-  return value < 10 && !Number.isInteger(value) ? value.toFixed(1) : whole.format(Math.round(value));
-}
-
-function percent(ratio) {
-  if (ratio === null || ratio === undefined) return NONE;
-  const shown = ratio * 100;
-  return (shown >= 100 || shown === 0 ? shown.toFixed(0) : Math.min(shown, 99.99).toFixed(shown < 99 ? 1 : 2)) + " %";
-}
-
-function bytes(value) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let power = 0;
-  for (; value >= 1024 && power < units.length - 1; power++) value /= 1024;
-  return `${power && value < 100 ? value.toFixed(1) : value.toFixed(0)} ${units[power]}`;
-}
-
-function span(seconds) {
-  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86_400)} days`;
-}
-
-const ago = (now_ms, then_ms) => `${span((now_ms - then_ms) / 1000)} ago`;
-const clock = (moment) => moment.toLocaleTimeString("en-GB");
-const words = (name) => name.replaceAll("_", " ");
-const counted = (count, one, many = `${one}s`) => `${whole.format(count)} ${count === 1 ? one : many}`;
-
-/* [0,1,2,5] -> "0–2, 5" */
-function ranges(numbers) {
-  const found = [];
-  for (const one of numbers) {
-    const last = found.at(-1);
-    if (last && one === last[1] + 1) last[1] = one;
-    else found.push([one, one]);
-  }
-  return found.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", ");
-}
-
-/* ---- a line over the last minutes ---- */
-
-const WIDTH = 300;
-const HEIGHT = 54;
-
-class Trend {
-  constructor(label, format) {
-    [this.label, this.format] = [label, format];
-    this.area = drawn("path", { class: "area" });
-    this.line = drawn("path", { class: "line" });
-    this.level = drawn("line", { class: "level", x1: 0, x2: WIDTH });
-    const base = drawn("line", { class: "base", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT });
-    const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" };
-    this.drawing = drawn("svg", box, base, this.area, this.level, this.line);
-    [this.left, this.right] = [make("span"), make("span")];
-    this.element = make("figure", "trend", make("figcaption", "", this.left, this.right), this.drawing);
-  }
-
-  /* `level`: where the service level lies, drawn where the scale reaches it. */
-  show(values, seconds, level = null) {
-    const known = values.filter((value) => value !== null);
-    const highest = Math.max(0, ...known);
-    const top = Math.max(highest * 1.08, 1e-9);
-    text(this.left, `${this.label}, ${span(seconds)}`);
-    text(this.right, known.length ? `highest ${this.format(highest)}` : "nothing yet");
-    attribute(this.drawing, "aria-label", this.told(known, seconds));
-    this.draw(values, Math.max(1, values.length - 1), top);
-    const visible = level !== null && level <= top;
-    attribute(this.level, "visibility", visible ? "visible" : "hidden");
-    for (const end of ["y1", "y2"]) attribute(this.level, end, visible ? `${HEIGHT * (1 - level / top)}` : "0");
-  }
-
-  told(known, seconds) {
-    if (!known.length) return `${this.label}: nothing in the last ${span(seconds)}`;
-    const [low, high] = [Math.min(...known), Math.max(...known)].map(this.format);
-    return `${this.label} in the last ${span(seconds)}: from ${low} to ${high}, now ${this.format(known.at(-1))}`;
-  }
-
-  draw(values, last, top) {
-    let [line, area, begun] = ["", "", null];
-    const close = (x) => (area += begun === null ? "" : `L${x} ${HEIGHT}L${begun} ${HEIGHT}Z`);
-    values.forEach((value, place) => {
-      const x = ((place / last) * WIDTH).toFixed(1);
-      if (value === null) {
-        close((((place - 1) / last) * WIDTH).toFixed(1));
-        begun = null;
-        return;
-      }
-      const step = `${begun === null ? "M" : "L"}${x} ${(HEIGHT * (1 - value / top)).toFixed(1)}`;
-      begun ??= x;
-      line += step;
-      area += step;
-    });
-    close(WIDTH);
-    attribute(this.line, "d", line);
-    attribute(this.area, "d", area);
-  }
-}
-
-/* ---- the four questions ---- */
-
-class Card {
-  constructor(key, question, figures, trend) {
-    this.badge = make("span", "badge");
-    this.badge.append((this.mark = icon("idle")), (this.word = make("span")));
-    [this.value, this.unit, this.what, this.said] = [make("span"), make("small"), make("span"), make("p", "said")];
-    this.figures = Object.fromEntries(figures.map((name) => [name, make("dd")]));
-    const facts = figures.map((name) => make("div", "", make("dt", "", name), this.figures[name]));
-    const title = make("h2", "", make("span", "", question), this.badge);
-    title.id = `${key}-title`;
-    this.element = make("section", "card", title);
-    this.element.append(make("p", "big", make("b", "", this.value, this.unit), this.what), this.said);
-    if (figures.length) this.element.append(make("dl", "figures", ...facts));
-    if (trend) this.element.append((this.trend = trend).element);
-    attribute(this.element, "aria-labelledby", title.id);
-    at("cards").append(this.element);
-  }
-
-  show(verdict, [value, unit], what, figures = {}) {
-    const word = { ok: "yes", idle: "idle", watch: "watch", wrong: "no" }[verdict.state];
-    attribute(this.badge, "class", `badge ${verdict.state}`);
-    turn(this.mark, verdict.state);
-    text(this.word, word);
-    text(this.value, value);
-    text(this.unit, unit);
-    text(this.what, what);
-    text(this.said, sentence(verdict.text));
-    for (const [name, shown] of Object.entries(figures)) text(this.figures[name], shown);
-  }
-}
-
-const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?…]$/.test(words) ? "" : ".");
-const judged = (status, key) => status.verdicts.find((verdict) => verdict.key === key);
-const points = (status, name) => (status.trends?.points ?? []).map((point) => point[name]);
-const now = (status, name) => points(status, name).at(-1) ?? null;
-const reach = (status) => Math.max(1, points(status, "records_per_second").length) * (status.trends?.step_seconds ?? 1);
-
-const QUESTIONS = { ready: "Ready for requests?", fresh: "Behaviours retrievable in time?", fast: "Answers fast?", sound: "Answers sane?" };
-
-function freshCard() {
-  const card = new Card("fresh", QUESTIONS.fresh, ["half within", "worst partition", "records read"], new Trend("p99 until retrievable", duration));
-  return (status) => {
-    const found = status.trends?.freshness;
-    const canary = status.canary_unseen_seconds_max;
-    const seen = canary === null ? "" : `, canary seen ${span(canary)} ago`;
-    card.show(judged(status, "fresh"), milliseconds(found?.p99_ms), `p99 from broker to retrievable${seen}`, {
-      "half within": duration(found?.p50_ms),
-      "worst partition": `${late(status.lag_seconds_max)} late`,
-      "records read": `${number(now(status, "records_per_second"))}/s`,
-    });
-    card.trend.show(points(status, "fresh_p99_ms"), reach(status), found?.in_time_ms ?? null);
-  };
-}
-
-function fastCard() {
-  const card = new Card("fast", QUESTIONS.fast, ["half within", "in time", "answers"], new Trend("p99 of answers", duration));
-  return (status) => {
-    const found = status.trends?.answers;
-    card.show(judged(status, "fast"), milliseconds(found?.p99_ms), "p99 from arrival to answered", {
-      "half within": duration(found?.p50_ms),
-      "in time": percent(found?.in_time_ratio),
-      answers: `${number(now(status, "answers_per_second"))}/s`,
-    });
-    card.trend.show(points(status, "answer_p99_ms"), reach(status), found?.in_time_ms ?? null);
-  };
-}
-
-function soundCard() {
-  const card = new Card("sound", QUESTIONS.sound, ["refused", "not answered", "records rejected"], new Trend("answers a second", number));
-  const failing = ["not_ready", "expired", "overload", "error"];
-  return (status) => {
-    const outcomes = status.trends?.outcomes ?? {};
-    const sum = (names) => names.reduce((total, name) => total + (outcomes[name] ?? 0), 0);
-    const [all, failed, refused] = [sum(Object.keys(outcomes)), sum(failing), sum(["malformed", "too_large"])];
-    const share = all ? percent((all - failed - refused) / all).split(" ") : [NONE, ""];
-    card.show(judged(status, "sound"), share, "answered with what was asked for", {
-      refused: whole.format(refused),
-      "not answered": whole.format(failed),
-      "records rejected": `${number(now(status, "rejected_per_second"))}/s`,
-    });
-    card.trend.show(points(status, "answers_per_second"), reach(status));
-  };
-}
-
-function readyCard() {
-  const card = new Card("ready", QUESTIONS.ready, [], null);
-  const list = card.element.appendChild(make("ul", "tally"));
-  return (status) => {
-    const { checks } = status.health;
-    const passed = checks.filter((check) => check.ok).length;
-    card.show(judged(status, "ready"), [`${passed}`, `of ${checks.length}`], "checks pass");
-    rows(list, checks, (check) => check.name, () => make("li", "", icon("ok"), make("span")), (row, check) => {
-      turn(row.firstChild, check.ok ? "ok" : "wrong");
-      text(row.lastChild, words(check.name));
-    });
-  };
-}
-
-/* ---- in one sentence ---- */
-
-function overall() {
-  const said = at("overall");
-  const [mark, line] = [said.appendChild(icon("idle")), said.appendChild(make("span"))];
-  const name = { ready: "not ready", fresh: "late behaviours", fast: "slow answers", sound: "refusals" };
-  return (status) => {
-    const trouble = status.verdicts.filter(({ state }) => ORDER[state] < ORDER.idle);
-    trouble.sort((one, other) => ORDER[one.state] - ORDER[other.state]);
-    const state = trouble[0]?.state ?? "ok";
-    attribute(said.parentElement, "class", `overall ${state}`);
-    turn(mark, state);
-    const quiet = status.verdicts.every(({ key, state }) => key === "ready" || state === "idle");
-    const calm = quiet ? "All is well, and nothing comes in." : "All is well.";
-    const what = trouble.map(({ key }) => name[key]).join(", ");
-    text(line, trouble.length ? `${state === "wrong" ? "Needs you" : "Watch"}: ${what}.` : calm);
-    rows(at("to-do"), trouble, (verdict) => verdict.key, toDo, (row, verdict) => {
-      turn(row.firstChild, verdict.state);
-      text(row.said, sentence(verdict.text));
-      text(row.advice, verdict.advice);
-    });
-    document.title = `${{ ok: "✓", watch: "!", wrong: "✕" }[state]} ${status.app} · muse-stream`;
-  };
-}
-
-function toDo(verdict) {
-  const [said, advice] = [make("span"), make("div", "advice")];
-  const row = make("li", "", icon("idle"), make("div", "", make("b", "", `${QUESTIONS[verdict.key]} `), said, advice));
-  return Object.assign(row, { said, advice });
-}
 
 /* ---- sections ---- */
 
@@ -554,23 +237,22 @@ function show(status) {
   at("main").removeAttribute("aria-busy");
 }
 
-const answered = { at: null, started_ms: null };
+let answered = null; // when the worker last did
 
-function fresh(status) {
-  answered.at = new Date();
-  answered.started_ms = status.started_ms;
+function fresh() {
+  answered = new Date();
   document.body.classList.remove("is-stale");
   at("stale").hidden = true;
-  text(at("updated"), `live, ${clock(answered.at)}`);
+  text(at("updated"), `live, ${clock(answered)}`);
 }
 
 function silent(why) {
-  if (answered.at && Date.now() - answered.at < PATIENCE_MS) return;
+  if (answered && Date.now() - answered < PATIENCE_MS) return;
   document.body.classList.add("is-stale");
-  const since = answered.at ? `What you see is from ${clock(answered.at)}.` : "It has not answered yet.";
+  const since = answered ? `What you see is from ${clock(answered)}.` : "It has not answered yet.";
   text(at("stale"), `The worker does not answer (${why}). ${since} Is it running? Its log and its supervisor know more.`);
   at("stale").hidden = false;
-  text(at("updated"), answered.at ? `silent for ${span((Date.now() - answered.at) / 1000)}` : "no answer");
+  text(at("updated"), answered ? `silent for ${span((Date.now() - answered) / 1000)}` : "no answer");
   document.title = "✕ no answer · muse-stream";
 }
 
@@ -581,7 +263,7 @@ async function ask() {
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
     const status = await response.json();
     show(status);
-    fresh(status);
+    fresh();
   } catch (error) {
     silent(error.name === "TimeoutError" ? `nothing within ${PATIENCE_MS / 1000} s` : error.name === "TypeError" ? "no connection" : error.message);
   }

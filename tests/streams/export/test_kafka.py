@@ -17,9 +17,9 @@ from muse_stream.streams.wire.answers import Answer
 from muse_stream.streams.wire.encode import encode_item, encode_user
 from muse_stream.streams.wire.ids import Id
 from muse_stream.streams.wire.requests import NotBefore
-from tests.streams.worker.alone.world import write_model
 from tests.streams.worker.client import Client
-from tests.streams.worker.installation import DIMENSION, Installation, until
+from tests.streams.worker.installation import DIMENSION, Installation
+from tests.streams.worker.scoring import scoring
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
@@ -30,13 +30,7 @@ USERS: list[Id] = [5, 6, "anna"]
 
 @pytest.fixture(scope="module")
 def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    directory = tmp_path_factory.mktemp("export")
-    sections: dict[str, Any] = {
-        "model": {"path": str(write_model(directory))},
-        "features": {"user": ["country"], "item": ["band"]},
-    }
-    with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
-        made.worker().start()
+    with scoring(tmp_path_factory.mktemp("export"), kafka) as made:
         yield made
 
 
@@ -52,7 +46,7 @@ def answers(installation: Installation) -> list[Answer]:
                 vector = dice.integers(-127, 128, DIMENSION, np.int8) if item % 4 else None
                 pair = encode_item(item, category=turn + 1, features={"band": item}, vector=vector)
                 last = client.put(installation.topics.items, *pair)
-            until(lambda end=last.offset: _items(worker, installation) > end, "items", worker)  # type: ignore[misc]
+            worker.wait_items(installation.topics.items, last.offset + 1)
             for user in USERS:
                 client.put(installation.topics.users, *encode_user(user, {"country": turn + 1}))
                 for _ in range(9):
@@ -67,10 +61,6 @@ def answers(installation: Installation) -> list[Answer]:
                     )
                 )
     return found
-
-
-def _items(worker: Any, installation: Installation) -> int:
-    return int(worker.get("/v1/status").body["items"]["logs"][installation.topics.items]["position"])
 
 
 def write_impressions(path: Path, answers: list[Answer], *, positions: bool) -> Path:

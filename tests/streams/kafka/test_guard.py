@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
 
 from muse_stream.streams.errors import BrokerError
-from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, GuardedServer, log_tail
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -138,6 +139,45 @@ def test_directory_goes_only_when_told(tmp_path: Path, word: str, stays: bool) -
 def test_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="no-such-command"):
         GuardedProcess(["/no-such-command"], log=tmp_path / "log", temporary=None)
+
+
+class Server(GuardedServer):
+    """Sleeps; its start may fail when the process is there already."""
+
+    def __init__(self, log: Path, failure: Exception | None = None) -> None:
+        self._log, self._failure = log, failure
+        self.pids: list[int] = []
+
+    def start(self) -> Self:
+        self._process = GuardedProcess(SLEEPER, log=self._log, temporary=None)
+        self.pids.append(self._process.pid)
+        if self._failure:
+            raise self._failure
+        return self
+
+    def close(self) -> None:
+        self._end("kill")
+
+
+def test_a_server_ends_with_its_context_and_may_start_again(tmp_path: Path) -> None:
+    server = Server(tmp_path / "log")
+    assert not server.running
+    for _ in range(2):
+        with server:
+            assert server.running
+        assert not server.running
+    server.close()
+    first, second = server.pids
+    gone(first)
+    gone(second)
+
+
+def test_a_server_whose_start_fails_is_closed(tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", BrokerError("not ready"))
+    with pytest.raises(BrokerError, match="not ready"), server:
+        pytest.fail("it was not started")
+    assert not server.running
+    gone(*server.pids)
 
 
 def test_log_tail_reads_from_a_start(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ from muse_stream.streams.wire.encode import candidate_with, encode_item, encode_
 from muse_stream.streams.wire.ids import Id
 from muse_stream.streams.wire.requests import Candidate, FilterFields, NotBefore
 from tests.streams.verify.served import planted
-from tests.streams.worker.alone.world import write_model
 from tests.streams.worker.client import TIME_MS, Client
 from tests.streams.worker.installation import DIMENSION, Installation, until
+from tests.streams.worker.scoring import scoring
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
@@ -47,13 +47,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    directory = tmp_path_factory.mktemp("verify")
-    sections: dict[str, Any] = {
-        "model": {"path": str(write_model(directory))},
-        "features": {"user": ["country"], "item": ["band"]},
-    }
-    with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
-        made.worker().start()
+    with scoring(tmp_path_factory.mktemp("verify"), kafka) as made:
         yield made
 
 
@@ -68,7 +62,7 @@ def traffic(installation: Installation, turns: int, seed: int = 4) -> list[Answe
                 vector = dice.integers(-127, 128, DIMENSION, np.int8) if item % 4 else None
                 pair = encode_item(item, category=turn + 1, features={"band": item % 3 + 1}, vector=vector)
                 last = client.put(installation.topics.items, *pair)
-            until(lambda end=last.offset: _items(worker, installation) > end, "items", worker)  # type: ignore[misc]
+            worker.wait_items(installation.topics.items, last.offset + 1)
             for user, options in zip([*USERS, 5], OPTIONS, strict=True):
                 client.put(installation.topics.users, *encode_user(user, {"country": turn + 1}))
                 for _ in range(9):
@@ -80,10 +74,6 @@ def traffic(installation: Installation, turns: int, seed: int = 4) -> list[Answe
         found.append(client.ask(5, [], prefetch=True))
         client.ask(5, [1], k=1_000)
     return found
-
-
-def _items(worker: Any, installation: Installation) -> int:
-    return int(worker.get("/v1/status").body["items"]["logs"][installation.topics.items]["position"])
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,19 @@ under the guard that the embedded broker runs under, so it never outlives the te
 
 import contextlib
 import os
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from muse_stream.streams.clients import open_admin, wanted_topics
 from muse_stream.streams.demo.http import Reply, get_json, post_json
-from muse_stream.streams.kafka.guarded import GuardedProcess, log_tail
+from muse_stream.streams.kafka.guarded import GuardedProcess, GuardedServer, log_tail
 from muse_stream.streams.kafka.ports import free_ports
 from muse_stream.streams.kafka.topic_admin import ensure_topics
 from muse_stream.streams.settings import Settings
@@ -45,7 +44,7 @@ def until(condition: Callable[[], Any], what: str, *workers: "Worker") -> None:
         time.sleep(LOOK_SECONDS)
 
 
-class Worker:
+class Worker(GuardedServer):
     """One worker's process, configuration and directory; can be started again after it was stopped or killed."""
 
     def __init__(self, directory: Path, tree: Tree, program: Sequence[str] = PROGRAM) -> None:
@@ -58,11 +57,6 @@ class Worker:
         self.url = f"http://127.0.0.1:{port}"
         own = {"http": {"port": port}, "state": {**tree.get("state", {}), "directory": str(self.state)}}
         self.config.write_text(yaml.safe_dump({**tree, **own}), encoding="utf-8")
-        self._process: GuardedProcess | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running()
 
     def died(self) -> bool:
         """Whether it ended by itself."""
@@ -74,12 +68,12 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
 
-    def start(self) -> "Worker":
+    def start(self) -> Self:
         command = [*self._program, "worker", "--config", str(self.config)]
         self._process = GuardedProcess(command, log=self.log, temporary=None)
         return self
 
-    def wait_ready(self) -> "Worker":
+    def wait_ready(self) -> Self:
         until(self.ready, f"{self.url} is ready", self)
         return self
 
@@ -93,15 +87,11 @@ class Worker:
     def kill(self) -> None:
         """End it as `kill -9` does."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGKILL)
-        self._process.end("kill")
-        self._process = None
+        self._end("kill")
 
     def close(self) -> None:
         """Make sure that it does not run."""
-        if self._process is not None:
-            self._process.end("kill")
-            self._process = None
+        self._end("kill")
 
     def get(self, path: str) -> Reply:
         return get_json(self.url + path)
@@ -120,6 +110,10 @@ class Worker:
         found = self.get("/v1/status").body["partitions"]
         logs = {one["partition"]: one["logs"] for one in found}
         return int(logs.get(partition, {}).get(topic, {}).get("position", -1))
+
+    def wait_items(self, topic: str, position: int) -> None:
+        """Wait until it has read the items before a position."""
+        until(lambda: self.get("/v1/status").body["items"]["logs"][topic]["position"] >= position, "items", self)
 
     def metrics(self) -> dict[tuple[str, str], float]:
         """Samples by name and by the values of their labels, joined by commas."""

@@ -14,8 +14,6 @@ from tests.streams.worker.installation import Installation, Worker, until
 
 pytestmark = pytest.mark.kafka
 STUCK_SECONDS = 5.0
-
-
 PROGRAM = (sys.executable, str(Path(__file__).with_name("hanging.py")))
 
 

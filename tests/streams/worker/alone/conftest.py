@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.streams.worker.alone.world import ANSWER_BYTES, CANDIDATES_MAX, World, build_world, write_model
+from tests.streams.worker.alone.world import ANSWER_BYTES, CANDIDATES_MAX, World, build_world
 from tests.streams.worker.client import Client
 from tests.streams.worker.collector import Collector
 from tests.streams.worker.installation import Installation, Worker
+from tests.streams.worker.scoring import scoring
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
@@ -26,16 +27,12 @@ def collector() -> Iterator[Collector]:
 def installation(
     kafka: "EmbeddedKafka", collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    directory = tmp_path_factory.mktemp("alone")
-    sections: dict[str, Any] = {
-        "model": {"path": str(write_model(directory))},
-        "features": {"user": ["country"], "item": ["band"]},
+    more: dict[str, Any] = {
         "serving": {"answer_max_bytes": ANSWER_BYTES, "candidates_max": CANDIDATES_MAX},
         "monitoring": {"slow_request_ms": 0, "log_format": "json"},
         "tracing": {"endpoint": collector.endpoint, "sample_share": 0.0},
     }
-    with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
-        made.worker().start()
+    with scoring(tmp_path_factory.mktemp("alone"), kafka, **more) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from muse_stream.esu_scorer import Artefact, FeatureSpec
 from muse_stream.streams.wire.encode import encode_behaviours, encode_item
 from tests.streams.worker.client import TIME_MS, Client
-from tests.streams.worker.installation import DIMENSION, PATIENCE_SECONDS, Worker, until
+from tests.streams.worker.installation import DIMENSION, PATIENCE_SECONDS, Worker
 from tests.streams.worker.log import Row
 
 ITEMS, WITH_VECTOR, USERS = 60, 50, 8
@@ -69,8 +69,7 @@ def build_world(worker: Worker, client: Client) -> World:
             for place, item in enumerate(rng.integers(1, ITEMS + 1, 15 * user))
         ]
         _write_rows(client, user, world.rows[user])
-    version = client.installation.settings.topics.items
-    until(lambda: worker.get("/v1/status").body["items"]["logs"][version]["position"] >= ITEMS, "items", worker)
+    worker.wait_items(client.topics.items, ITEMS)
     return world
 
 

@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.streams.worker.alone.world import build_world, write_model
+from tests.streams.worker.alone.world import build_world
 from tests.streams.worker.client import Client
 from tests.streams.worker.installation import Installation, Worker
 from tests.streams.worker.page.browser import PROGRAM, Browser
+from tests.streams.worker.scoring import scoring
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
@@ -28,13 +29,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def installation(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    directory = tmp_path_factory.mktemp("page")
-    sections: dict[str, Any] = {
-        "model": {"path": str(write_model(directory))},
-        "features": {"user": ["country"], "item": ["band"]},
-    }
-    with Installation(directory, {"brokers": kafka.bootstrap}, **sections) as made:
-        made.worker().start()
+    with scoring(tmp_path_factory.mktemp("page"), kafka) as made:
         yield made
 
 

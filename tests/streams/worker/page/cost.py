@@ -17,8 +17,8 @@ from typing import Any
 from muse_stream.streams.errors import TopicError
 from muse_stream.streams.kafka.embedded import EmbeddedKafka
 from muse_stream.streams.worker.page import FILES
-from tests.streams.worker.alone.world import write_model
 from tests.streams.worker.installation import Installation, Worker
+from tests.streams.worker.scoring import scoring_sections
 
 DOCUMENTS = 200
 IDLE_SECONDS = 10.0
@@ -67,8 +67,7 @@ def row(kafka: EmbeddedKafka, partitions: int) -> str:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         sections: dict[str, Any] = {
-            "model": {"path": str(write_model(directory))},
-            "features": {"user": ["country"], "item": ["band"]},
+            **scoring_sections(directory),
             "topics": {"prefix": f"cost{partitions}-", "partitions": partitions},
         }
         with _installed(directory, kafka, sections) as made:

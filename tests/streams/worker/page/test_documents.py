@@ -1,5 +1,6 @@
 """The status page in a real Chromium, on documents of good and bad days that no test could wait for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,14 @@ def test_the_page_is_ours_alone_and_small() -> None:
     for name, body in bodies.items():
         assert "innerHTML" not in body, name
         assert "https://" not in body, name
+
+
+def test_whatever_the_page_names_is_served() -> None:
+    from importlib.resources import files
+
+    served = {path for _, paths in FILES.values() for path in paths}
+    folder = files("muse_stream.streams.worker.page")
+    named = {f"/{path}" for path in re.findall(r'(?:src|href)="(status/[^"]+)"', (folder / "page.html").read_text())}
+    for script in (name for name in FILES if name.endswith(".js")):
+        named |= {f"/status/{path}" for path in re.findall(r'from "\./([^"]+)"', (folder / script).read_text("utf-8"))}
+    assert named == served - {"/", "/status"}

@@ -69,6 +69,8 @@ def test_it_asks_nobody_else_and_complains_of_nothing(page: Page, worker: Worker
         "/",
         "/status/page.css",
         "/status/page.js",
+        "/status/questions.js",
+        "/status/elements.js",
         "/status/icon.svg",
         "/v1/status",
     }

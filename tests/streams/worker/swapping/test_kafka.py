@@ -79,8 +79,7 @@ def vectors_of(client: Client, worker: Worker) -> "dict[str, NDArray[np.int8]]":
     for user in USERS:
         for item in random.permutation(ITEMS)[:20].tolist():
             client.behave(user, item + 1)
-    topic = client.installation.settings.topics.items
-    until(lambda: worker.get("/v1/status").body["items"]["logs"][topic]["position"] >= ITEMS, "items", worker)
+    worker.wait_items(client.topics.items, ITEMS)
     return vectors
 
 

@@ -196,7 +196,7 @@ def check(traffic: Traffic, pair: Pair) -> None:
     """Compare answers and, both workers being stopped, every copy with the log."""
     client = traffic.client
     model = LogModel(read_topic(client.installation, client.topics.behaviours), CAP)
-    wrong = [text for name in traffic.asked for answer in client.answers[name] for text in _wrong(answer, model)]
+    wrong = [text for name in traffic.asked for answer in client.answers[name] for text in differences(answer, model)]
     assert wrong == []
     for name, place in traffic.after.items():
         for answer in client.answers[name]:
@@ -209,7 +209,7 @@ def check(traffic: Traffic, pair: Pair) -> None:
     check_poison(traffic)
 
 
-def _wrong(answer: Answer, model: LogModel) -> Iterator[str]:
+def differences(answer: Answer, model: LogModel) -> Iterator[str]:
     """What an answer says that its own positions do not."""
     if answer.status is not Status.OK or answer.positions is None or answer.window is None:
         yield f"{answer.request_id}: {answer.status} {answer.error}"

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from muse_stream.streams.kafka.guarded import GuardedProcess
 from muse_stream.streams.wire.answers import Answer, decode_answer
 from tests.streams.worker.client import Client
 from tests.streams.worker.installation import Installation, Worker
 from tests.streams.worker.log import LogModel, read_topic
-from tests.streams.worker.together.pair import CAP, USERS, Pair, _wrong, partition_of, wait_alone, write_items
+from tests.streams.worker.together.pair import CAP, USERS, Pair, differences, partition_of, wait_alone, write_items
 
 if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
 
 log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+SLOW_GROUP = (sys.executable, str(Path(__file__).with_name("slow_group.py")))
 BOUND_SECONDS = 60.0
 OWNERS_BOUND_SECONDS = 30
 """Of an owner that lost touch with the brokers; below the other, so that both kinds of answer are within that."""
@@ -40,16 +40,10 @@ def stale(kafka: "EmbeddedKafka", tmp_path_factory: pytest.TempPathFactory) -> I
         "monitoring": {"stale_max_seconds": OWNERS_BOUND_SECONDS},
     }
     with Installation(tmp_path_factory.mktemp("stale"), {"brokers": kafka.bootstrap}, **sections) as made:
-        made.workers += [SlowGroup(made.directory / name, made.tree) for name in ("first", "second")]
+        made.program = SLOW_GROUP
+        made.worker()
+        made.worker()
         yield made
-
-
-class SlowGroup(Worker):
-    def start(self) -> "SlowGroup":
-        script = Path(__file__).with_name("slow_group.py")
-        command = [sys.executable, str(script), "worker", "--config", str(self.config)]
-        self._process = GuardedProcess(command, log=self.log, temporary=None)
-        return self
 
 
 @dataclass
@@ -140,4 +134,4 @@ def test_a_rebalance_is_bridged_by_answers_that_say_so(stale: Installation) -> N
         assert counted == len(late)
         pair.stop()
         model = LogModel(read_topic(stale, client.topics.behaviours), CAP)
-        assert [text for answer in asking.answers for text in _wrong(answer, model)] == []
+        assert [text for answer in asking.answers for text in differences(answer, model)] == []

@@ -11,7 +11,7 @@ from typing import Any
 
 from muse_stream.monitoring.readings import IngestReading
 
-Restores = Callable[[], Mapping[int, tuple[int, int]]]
+Arriving = Callable[[], Mapping[int, tuple[int, int]]]
 """Partitions whose snapshots are on their way, with bytes done and bytes to do."""
 
 
@@ -20,7 +20,7 @@ class RestoreProgress:
 
     Args:
         read: Where ingest stands.
-        restores: Snapshots that are being restored.
+        arriving: Snapshots that are being restored.
         clock: Monotonic seconds.
 
     """
@@ -28,10 +28,10 @@ class RestoreProgress:
     def __init__(
         self,
         read: Callable[[], IngestReading],
-        restores: Restores = dict,
+        arriving: Arriving = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read, self._restores, self._clock = read, restores, clock
+        self._read, self._arriving, self._clock = read, arriving, clock
         self._began: tuple[float, int] | None = None  # when the present replay was first seen, and what was left
         self._lock = threading.Lock()
 
@@ -46,7 +46,7 @@ class RestoreProgress:
             seconds = self._seconds_left(left)
         snapshots = [
             {"partition": number, "done_bytes": done, "total_bytes": total}
-            for number, (done, total) in sorted(self._restores().items())
+            for number, (done, total) in sorted(self._arriving().items())
         ]
         return {
             "partitions": reading.serving + reading.standby,

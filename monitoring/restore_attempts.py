@@ -1,4 +1,4 @@
-"""Metrics of stores that are restored from snapshots.
+"""Metrics of attempts to restore a store from a snapshot; how far one is, `restore_progress` tells.
 
 Invariant: children are bound at the start; one call per attempt.
 """
