@@ -37,7 +37,7 @@ It is also how long a partition that is newly assigned, or resumed, may wait for
 def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer:
     given = (options.bootstrap, options.security, options.client_id, options.connect_timeout_ms)
     with connecting(*given) as shared:
-        return KafkaConsumer(enable_auto_commit=False, **shared, **more)
+        return KafkaConsumer(enable_auto_commit=False, metrics_enabled=False, **shared, **more)
 
 
 def to_batch(partition: Partition, parts: list[Rows], next_offset: int) -> RecordBatch:

@@ -71,6 +71,7 @@ class PythonProducer:
                 request_timeout_ms=min(30_000, max(1, options.delivery_timeout_ms - options.linger_ms)),
                 transactional_id=options.transactional_id,
                 allow_auto_create_topics=False,
+                metrics_enabled=False,
                 **shared,
             )
             if options.transactional_id is not None:

@@ -215,6 +215,34 @@ def test_assign_replaces_and_keeps_what_stays(topic: str, consumer: BatchConsume
     assert consumer.poll(10, 0) == []
 
 
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_compressed_batches_are_read_alike(kafka: EmbeddedKafka, topic: str, codec: str) -> None:
+    """As other producers send them."""
+    confluent = pytest.importorskip("confluent_kafka")
+    sender = confluent.Producer({"bootstrap.servers": kafka.bootstrap, "compression.type": codec, "linger.ms": 50})
+    values = [b"%d %s" % (number, b"x" * number) for number in range(300)]
+    for value in values:
+        sender.produce(topic, value, b"key", 0, headers=[("h", b"1")] if len(value) % 7 == 0 else None)
+    sender.flush(20)
+    seen = []
+    for driver in DRIVERS:
+        consumer = make_consumer(driver, ConsumerOptions(kafka.bootstrap))
+        consumer.assign({(topic, 0): 150})
+        seen.append(read_to(consumer, {(topic, 0): 300}, max_records=40)[topic, 0])
+        consumer.close()
+    assert seen[0] == seen[1]
+    assert seen[0].values == values[150:]
+
+
+def test_a_record_after_a_rest_comes_alone(topic: str, consumer: BatchConsumer, producer: RecordProducer) -> None:
+    """However little a fetch that rests waits for, nothing is missed when records come again."""
+    consumer.assign({(topic, 0): 0})
+    for number in range(3):
+        assert consumer.poll(10, 250) == []
+        producer.send(topic, b"key", b"%d" % number, partition=0).result(20)
+        assert read_to(consumer, {(topic, 0): number + 1})[topic, 0].values == [b"%d" % number]
+
+
 def test_seek_goes_back_and_forth(topic: str, consumer: BatchConsumer, producer: RecordProducer) -> None:
     values = fill(producer, topic, 50)
     consumer.assign({(topic, 0): 45})
