@@ -32,6 +32,7 @@ from muse_stream.streams.wire.formats import (
 )
 from muse_stream.streams.wire.frame import encode_frame
 from muse_stream.streams.wire.keys import check_keys, rejects_of
+from muse_stream.streams.wire.recordscan import scan_records
 from muse_stream.streams.wire.rejects import Reason, Reject
 
 __all__ = ["DEFAULT_ACTIONS", "FORMATS", "BehaviourRules", "decode_behaviours", "warm_up"]
@@ -65,6 +66,7 @@ def warm_up() -> None:
     headers = [None, [(FORMAT_HEADER, FRAME_FORMAT.encode())]]
     records = RecordBatch("", 0, [key, key], [json, encode_frame([1], [1], [1], [1])], headers, zeros, zeros, 0)
     decode_behaviours(records, BehaviourRules(partition_count=1))
+    scan_records(np.frombuffer(b"", np.uint8), 0, 0)
 
 
 def _by_format(records: RecordBatch, usable: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
