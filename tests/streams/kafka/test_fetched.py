@@ -42,7 +42,7 @@ def batch_bytes(
     return data if magic < 2 else first.to_bytes(8, "big") + data[8:]
 
 
-def attribute_places(batch: bytes) -> Iterator[int]:
+def attribute_places(batch: bytearray) -> Iterator[int]:
     """Where the records' attributes are: bytes, which kafka-python reads as varints."""
     at = RECORDS_AT
     while at < len(batch):
