@@ -82,7 +82,8 @@ class KafkaSettings(Section):
     )
     driver: Literal["kafka-python", "confluent"] = Field(
         "kafka-python",
-        description="Client that reads behaviours. `confluent` needs the extra `fast`; it costs less CPU at low rates and reads frames faster.",
+        description="Client that reads behaviours. `confluent` needs the extra `fast`; it costs less CPU at low rates, "
+        "and reads frames faster.",
     )
     security: Security = Field(
         default_factory=Security, description="TLS and SASL, passed to every client, Faust's included."
