@@ -22,15 +22,15 @@ BEHAVIOUR = np.dtype(
 NO_BEHAVIOURS: NDArray[np.void] = np.empty(0, BEHAVIOUR)
 
 _COLUMN_TYPES = {
-    "user": np.int64,
-    "item": np.int64,
-    "time_ms": np.int64,
-    "action": np.uint8,
-    "category": np.int64,
-    "event_id": np.uint64,
-    "broker_time_ms": np.int64,
-    "offset": np.int64,
-    "erase": np.bool_,
+    "user": np.dtype(np.int64),
+    "item": np.dtype(np.int64),
+    "time_ms": np.dtype(np.int64),
+    "action": np.dtype(np.uint8),
+    "category": np.dtype(np.int64),
+    "event_id": np.dtype(np.uint64),
+    "broker_time_ms": np.dtype(np.int64),
+    "offset": np.dtype(np.int64),
+    "erase": np.dtype(np.bool_),
 }
 
 
@@ -75,11 +75,12 @@ class BehaviourBatch:
 
     def check(self) -> None:
         """Raise BatchError unless all columns have one length, their dtypes, and offsets that never fall."""
+        shape = (len(self),)
         for name, dtype in _COLUMN_TYPES.items():
             column = getattr(self, name)
-            if column.shape != (len(self),) or column.dtype != dtype:
+            if column.shape != shape or column.dtype != dtype:
                 found = f"column {name} is {column.dtype}{list(column.shape)}"
-                message = f"{found}, expected {np.dtype(dtype)}[{len(self)}]: build every column from the same rows."
+                message = f"{found}, expected {dtype}[{len(self)}]: build every column from the same rows."
                 raise BatchError(message)
         if len(self) and bool((self.offset[1:] < self.offset[:-1]).any()):
             message = "offsets fall within the batch; expected log order: pass the rows as the consumer delivered them."

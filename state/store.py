@@ -187,7 +187,8 @@ class BehaviourStore:
         batch.check()
         with self._lock, self._database.gate:
             self._check_position(batch, position, begin)
-            batch = batch.rows(int(np.searchsorted(batch.offset, self.position)), len(batch))
+            if known := int(np.searchsorted(batch.offset, self.position)):
+                batch = batch.rows(known, len(batch))
             if position <= self.position:
                 return _appended(group_by_user(batch, batch.erase, arrivals(batch, 0), 1, 0), np.empty(0, np.int64), 0)
             return self._append(batch, position)

@@ -109,6 +109,8 @@ class Tails:
 
     def raise_heads(self, users: Ints, heads: Ints) -> None:
         """What lies before `heads` `[u]` of distinct users is gone from the store; entries that are here follow."""
+        if not len(users):
+            return
         values, found = self.lookup(users)
         values[1] = np.minimum(values[1], values[0] - heads)
         values[2] = heads
