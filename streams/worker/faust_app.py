@@ -9,6 +9,9 @@ Faust's protocol facts that this module relies on (0.15, tried against Kafka 4.3
 * Only Faust's own assignor tells every worker which URL owns which partition, and it leaves partitions where they are
   when it can; but without tables it is used only if `table_standby_replicas` is above 0, and then a joining worker can
   stay without partitions. So the setting is 1 and `OwnersAssignor` keeps the standbys at 0.
+* Faust throws away what a fetch brings while a rebalance stops its flow, and goes back to the committed offsets to read
+  it again. A partition of which nothing was ever committed has none, and aiokafka's position has moved: what was thrown
+  away would be lost. So `Consumer` goes back to the log's beginning there.
 * `topic_disable_leader`, `topic_allow_declare=False`: topics are created by `muse-stream topics create`, nobody else.
 """
 
@@ -17,6 +20,7 @@ from typing import Any, Protocol
 
 import faust
 from faust.assignor import PartitionAssignor
+from faust.transport.drivers.aiokafka import Consumer as AioConsumer
 
 from muse_stream.streams.records import Headers
 from muse_stream.streams.settings import Settings
@@ -63,10 +67,31 @@ class OwnersAssignor(PartitionAssignor):
         return super().assign(_Known(cluster, self.app.conf.topic_partitions), member_metadata)
 
 
+class Consumer(AioConsumer):  # type: ignore[misc]  # Faust's drivers have no types
+    """Faust's, which reads a partition without a commit from its beginning whenever it seeks."""
+
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        """Seek all partitions to where reading begins; committed offsets by partition, None where there is none."""
+        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        new = [partition for partition, offset in committed.items() if not offset]
+        if new:
+            await self._thread.seek_wait(await self._thread.earliest_offsets(*new))
+        return committed
+
+
+class App(faust.App):
+    """A Faust application whose consumer is ours."""
+
+    def _new_transport(self) -> Any:  # noqa: ANN401 - Faust's
+        made: Any = super()._new_transport()
+        made.Consumer = Consumer
+        return made
+
+
 def create_app(settings: Settings) -> faust.App:
     """The Faust application of these settings, without agents."""
     brokers = ";".join(f"kafka://{address}" for address in settings.kafka.brokers.split(","))
-    return faust.App(
+    return App(
         settings.app.name,
         broker=brokers,
         broker_credentials=settings.kafka.security.faust(),
