@@ -15,11 +15,12 @@ BEHAVIOURS = 'topic="behaviours"'
 def copies() -> Iterator[Panel]:
     """Snapshots, restores and stale copies."""
     yield from _snapshots()
+    yield from _cost()
     yield from _restores()
 
 
 def _snapshots() -> Iterator[Panel]:
-    """How old they are, what they cost."""
+    """How old they are, and whether they are made."""
     yield lines(
         About(
             "Age of the oldest snapshot",
@@ -44,6 +45,10 @@ def _snapshots() -> Iterator[Panel]:
         Query(in_range("muse_snapshot_failures_total"), "failed"),
         text="no location",
     )
+
+
+def _cost() -> Iterator[Panel]:
+    """What they cost, and what they spare a new machine."""
     yield lines(
         About(
             "Cost of snapshots",

@@ -72,6 +72,24 @@ CAVEAT = (
 )
 
 
+def _requests_each(samples: int, users: int) -> dict[Part, int]:
+    """Requests of every user, by part."""
+    train = -(-samples // (users * SHOWN))
+    return {"train": train, "validation": max(1, train // 8), "test": max(1, train // 2)}
+
+
+def _tail(requests: int, recent: int, length: int) -> int:
+    """Behaviours of a history's tail, in which its requests lie. Raises `DataError`: the shortest has no more."""
+    tail = recent + STRIDE * (requests - 1)
+    if length // 2 <= tail:
+        msg = (
+            f"histories of {length // 2} to {length} behaviours cannot hold {requests} requests a user after {recent} "
+            f"recent behaviours: ask for a length above {2 * tail + 1}, for fewer samples or for more users"
+        )
+        raise DataError(msg)
+    return tail
+
+
 class Planted:
     """The source. Equal arguments give equal samples.
 
@@ -119,20 +137,8 @@ class Planted:
         if not 0 <= dial <= 1:
             msg = f"dial is {dial}, expected 0 (the recent window tells all) to 1 (it tells nothing)"
             raise DataError(msg)
-        requests = -(-samples // (users * SHOWN))
-        self._requests: dict[Part, int] = {
-            "train": requests,
-            "validation": max(1, requests // 8),
-            "test": max(1, requests // 2),
-        }
-        self._tail = recent + STRIDE * (sum(self._requests.values()) - 1)
-        if length // 2 <= self._tail:
-            msg = (
-                f"histories of {length // 2} to {length} behaviours cannot hold {sum(self._requests.values())} "
-                f"requests a user after {recent} recent behaviours: ask for a length above {2 * self._tail + 1}, for "
-                f"fewer samples or for more users"
-            )
-            raise DataError(msg)
+        self._requests = _requests_each(samples, users)
+        self._tail = _tail(sum(self._requests.values()), recent, length)
         self.world = World(users, clusters, categories, seed)
         self.info = SourceInfo(
             name=f"planted, dial {dial:g}, seed {seed}, {users:,} users, histories to {length:,}",

@@ -60,10 +60,7 @@ class Embeddings(nn.Module):
         self.spec = spec
         # The prefix keeps a feature called "keys" or "type" apart from ModuleDict's own attributes.
         self.tables = nn.ModuleDict(
-            {
-                f"of_{feature.name}": nn.Embedding(row_counts[feature.name], feature.width, sparse=True)
-                for feature in spec.features
-            }
+            {f"of_{feature.name}": _unset(row_counts[feature.name], feature.width) for feature in spec.features}
         )
 
     def table(self, name: str) -> nn.Embedding:
@@ -99,3 +96,11 @@ class Embeddings(nn.Module):
 
     def _behaviours(self, items: Tensor, categories: Tensor) -> Tensor:
         return torch.cat((self.table(ITEM)(items), self.table(CATEGORY)(categories)), dim=-1)  # (..., 2D)
+
+
+def _unset(rows: int, width: int) -> nn.Embedding:
+    """A table without first weights: to draw them where tensors have no data, Torch loads its compiler, 140 MiB."""
+    made: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        torch.empty(rows, width), freeze=False, sparse=True
+    )
+    return made

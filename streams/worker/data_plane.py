@@ -182,18 +182,28 @@ def build(
     )
     rules = ItemRules(spaces=settings.items.spaces, quantise=quantise, features=tuple(settings.features.item))
     feed = ItemFeed(item_store, tables, catalogue, partial(decode_items, rules=rules))
-    items = ItemReader(
+    items = _item_reader(settings, feed, sink, observe, lambda: ingest.serves(0))
+    return DataPlane(
+        *(log.cluster_id, Slot("live"), budget, tables, engines, catalogue, item_store),
+        *(ingest, items, feed, letters, sink, restorer),
+    )
+
+
+def _item_reader(
+    settings: Settings,
+    feed: ItemFeed,
+    sink: KafkaLetterSink,
+    observe: Callable[[BatchStats], None],
+    emits: Callable[[], bool],
+) -> ItemReader:
+    return ItemReader(
         settings.topics.items,
         feed,
         partial(make_consumer, "kafka-python", _consumer(settings, "items")),
         sink,
-        emits=lambda: ingest.serves(0),
+        emits=emits,
         observe=observe,
         make_facts=partial(_facts, settings),
-    )
-    return DataPlane(
-        *(log.cluster_id, Slot("live"), budget, tables, engines, catalogue, item_store),
-        *(ingest, items, feed, letters, sink, restorer),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import faust
 
 from muse_stream.monitoring.journal import Journal
-from muse_stream.monitoring.logs import configure
+from muse_stream.monitoring.logs import LineHandler, configure
 from muse_stream.monitoring.repeats import INTERVAL_SECONDS
 from muse_stream.monitoring.trends import STEP_SECONDS
 from muse_stream.streams.ingest.clock import Clock
@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 
 CHATTY_LIBRARIES = ("kafka", "aiokafka", "faust", "mode", "numba")
 """Below WARNING they fill the log, and kafka-python's DEBUG may show its options, the password among them."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter from others that want it. The event loop gives it up at every read and write
+of a socket and, while a pass runs, waits so long to have it back; with Python's own 5 ms, requests with next to nothing
+to compute were answered at two thirds of the rate (`muse-stream bench burst`)."""
 
 
 class _Life(faust.Service):
@@ -101,10 +105,29 @@ def _canary(settings: Settings, service: WorkerService, app: faust.App) -> Canar
     return canary
 
 
-SWITCH_SECONDS = 0.0005
-"""How long a thread keeps the interpreter from others that want it. The event loop gives it up at every read and write
-of a socket and, while a pass runs, waits so long to have it back; with Python's own 5 ms, requests with next to nothing
-to compute were answered at two thirds of the rate (`muse-stream bench burst`)."""
+def _logging(settings: Settings) -> tuple[LineHandler, Journal]:
+    """What writes the lines, and what keeps the last warnings."""
+    lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
+    journal = Journal()
+    logging.getLogger().addHandler(journal)
+    for library in CHATTY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    return lines, journal
+
+
+def _warm(settings: Settings, service: WorkerService) -> None:
+    """Compile and run what requests will need, and measure it where a model answers."""
+    engine, space = service.plane.engine.stats(), service.plane.space
+    log.info("searches run on %s: %s", engine.backend, engine.why)
+    searches = (
+        settings.engine.backend,
+        settings.engine.threads or None,
+        settings.items.spaces[space],
+        settings.serving.k,
+    )
+    warm_up(*searches)
+    if service.plane.live.model is not None:
+        measure(service.desk.costs, service.plane.live.model, searches)
 
 
 def run(settings: Settings) -> None:
@@ -118,25 +141,11 @@ def run(settings: Settings) -> None:
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    lines = configure(settings.monitoring.log_format, settings.monitoring.log_level)
-    journal = Journal()
-    logging.getLogger().addHandler(journal)
-    for library in CHATTY_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    lines, journal = _logging(settings)
     settings.state.directory.mkdir(parents=True, exist_ok=True)
     service = WorkerService(settings, journal)
     service.metrics_registry.watch_logs(lines.reading)
-    engine, space = service.plane.engine.stats(), service.plane.space
-    log.info("searches run on %s: %s", engine.backend, engine.why)
-    searches = (
-        settings.engine.backend,
-        settings.engine.threads or None,
-        settings.items.spaces[space],
-        settings.serving.k,
-    )
-    warm_up(*searches)
-    if service.plane.live.model is not None:
-        measure(service.desk.costs, service.plane.live.model, searches)
+    _warm(settings, service)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust_app.create_app(settings)

@@ -1,34 +1,26 @@
-"""Runbooks: one per alert, of one form, and nothing in them that does not exist: commands, settings, metrics, files."""
+"""Runbooks: one per alert, of one form, and nothing in them that does not exist: settings, metrics, alerts, queries."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
-from muse_stream.streams.cli import main as cli
 from tests.deploy import rules
 from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.test_rules import metrics_in
+from tests.docs.commands import text_of
 
 PAGES = sorted(rules.RUNBOOKS.glob("Muse*.md"))
 INDEX = rules.RUNBOOKS / "README.md"
 SLOS = rules.ROOT / "docs" / "slos.md"
 PARTS = ("What it means", "First look", "Likely causes, in order", "What to do", "Escalate")
 SECTIONS = "app|kafka|topics|state|snapshots|ingest|items|features|engine|model|serving|http|monitoring|canary"
-_COMMAND = re.compile(r"(?:`|^    |^ +)muse-stream ([^`|\n]*)", re.MULTILINE)
 _QUERY = re.compile(r"^    (?=\S*(?:muse_|job:muse_|up\{|process_|sum|max|min|count|topk|deriv|changes))", re.MULTILINE)
 
 
 def each_page() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-
-
-def text_of(page: Path) -> str:
-    """With the line breaks within `...` taken out."""
-    text = page.read_text(encoding="utf-8")
-    return re.sub(r"`[^`]+`", lambda found: re.sub(r"\s+", " ", found[0]), text)
 
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
@@ -53,38 +45,6 @@ def test_a_page_says_what_its_rules_say_of_the_severity() -> None:
         assert alert.labels["severity"] in said.lower(), alert.name
 
 
-def words_of(text: str) -> Iterator[list[str]]:
-    for found in _COMMAND.findall(text):
-        yield found.split("#")[0].split()
-
-
-def missing(words: list[str]) -> str:
-    """What of a command line does not exist; empty if all does."""
-    context = click.Context(cli)
-    command: click.Command = cli
-    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
-        found = command.get_command(context, words[0])
-        if found is None:
-            return words[0]
-        command, words = found, words[1:]
-    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    asked = [word.split("=")[0] for word in words if word.startswith("--")]
-    return ", ".join(sorted(set(asked) - known))
-
-
-def test_every_command_and_option_exists() -> None:
-    named = [(page, words) for page in (*PAGES, INDEX, SLOS) for words in words_of(text_of(page))]
-    assert len(named) > len(PAGES)
-    for page, words in named:
-        assert not missing(words), f"{page.stem}: muse-stream {' '.join(words)}: there is no {missing(words)}"
-
-
-def test_a_command_that_does_not_exist_is_found() -> None:
-    assert missing(["snapshot", "lst"]) == "lst"
-    assert missing(["models", "rollback", "--wate", "120"]) == "--wate"
-    assert not missing(["models", "rollback", "--wait", "120"])
-
-
 def test_every_metric_exists() -> None:
     known = {definition.name for definition in rules.catalogue()}
     for page in PAGES:
@@ -96,12 +56,6 @@ def test_every_alert_that_a_page_sends_to_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"\bMuse[A-Z]\w+", page.read_text(encoding="utf-8")))
         assert named <= set(rules.names()), page.stem
-
-
-def test_every_link_leads_somewhere() -> None:
-    for page in (*PAGES, INDEX, SLOS):
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.stem}: {target}"
 
 
 def test_every_setting_exists() -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,18 @@ def test_the_header_says_which_kind_it_is(tmp_path: Path) -> None:
     assert (first.info.digest, second.info.digest) == (ours.digest, own.manifest.digest)
     batch = score_batch(1, (70, 90))
     assert first.score(batch).tolist() == Scorer(ours).score(batch).tolist()
+
+
+def test_who_serves_a_model_does_not_load_torchs_compiler(tmp_path: Path) -> None:
+    artefact().save(tmp_path / "ours")
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from muse_stream.esu_scorer import load_model\n"
+        f"load_model(Path({str(tmp_path / 'ours')!r}), device='cpu', threads=1)\n"
+        "sys.exit(bool({'torch._dynamo', 'triton'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
