@@ -70,9 +70,9 @@ class OwnersAssignor(PartitionAssignor):
 class Consumer(AioConsumer):  # type: ignore[misc]  # Faust's drivers have no types
     """Faust's, which reads a partition without a commit from its beginning whenever it seeks."""
 
-    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+    async def seek_to_committed(self) -> Mapping[Any, Any]:
         """Seek all partitions to where reading begins; committed offsets by partition, None where there is none."""
-        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        committed = await super().seek_to_committed()
         new = [partition for partition, offset in committed.items() if not offset]
         if new:
             await self._thread.seek_wait(await self._thread.earliest_offsets(*new))

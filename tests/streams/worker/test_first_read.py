@@ -44,7 +44,7 @@ def test_what_was_thrown_away_is_read_again(
         given = {"kafka.brokers": kafka.bootstrap, "state.directory": tmp_path, "app.name": f"{topic}-{committed}"}
         app = create_app(Settings.load(None, given))
         consumer: Any = app.transport.create_consumer(
-            callback=lambda message: None,
+            callback=lambda message: asyncio.sleep(0),
             on_partitions_revoked=lambda revoked: asyncio.sleep(0),
             on_partitions_assigned=lambda assigned, generation: asyncio.sleep(0),
         )
