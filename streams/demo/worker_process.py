@@ -86,6 +86,13 @@ class WorkerProcess:
         if self._process is None or not self._process.running():
             raise DemoError(self._failure("the worker ended"))
 
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises `DemoError`: it does not run."""
+        if self._process is None:
+            raise DemoError(self._failure("the worker was not started"))
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as `kill -9` does; `start` starts it again."""
         if self._process is not None:
