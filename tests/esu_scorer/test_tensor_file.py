@@ -141,7 +141,7 @@ def test_the_memory_goes_with_the_last_tensor(file: Path, monkeypatch: pytest.Mo
     made: list[weakref.ref[Seen]] = []
 
     def room(*arguments: int, flags: int) -> Seen:
-        memory = Seen(*arguments, flags=flags)
+        memory = Seen(*arguments, flags)
         made.append(weakref.ref(memory))
         return memory
 
