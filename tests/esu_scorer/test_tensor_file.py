@@ -140,8 +140,8 @@ def test_the_memory_goes_with_the_last_tensor(file: Path, monkeypatch: pytest.Mo
 
     made: list[weakref.ref[Seen]] = []
 
-    def room(*arguments: int, flags: int) -> Seen:
-        memory = Seen(*arguments, flags)
+    def room(fileno: int, length: int, *, flags: int) -> Seen:
+        memory = Seen(fileno, length, flags=flags)
         made.append(weakref.ref(memory))
         return memory
 
