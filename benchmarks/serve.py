@@ -9,8 +9,10 @@ clients, waiting for the worker's event loop. Requests that shared a pass each s
 
 import itertools
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
@@ -19,12 +21,15 @@ from muse_stream.benchmarks import serve_page as page
 from muse_stream.benchmarks.report import Row
 from muse_stream.benchmarks.serve_load import LIMIT_MS, Case, Fired, Shot, State, fire, schedule, users_of
 from muse_stream.benchmarks.serve_rows import Watched, highest_rates, latency_rows, p99_ms, worker_rows
-from muse_stream.benchmarks.serve_stage import Sizes, Stage, set_up
+from muse_stream.benchmarks.serve_stage import FIRST, MOVED, OTHER, Sizes, Stage, set_up
+from muse_stream.benchmarks.serve_swap import AFTER_SECONDS, PATIENCE_SECONDS, Operator, Turns, take_turns
+from muse_stream.benchmarks.serve_swap_rows import swap_rows
 from muse_stream.streams.demo.requester import Requester
 
 QUICK_SECONDS = 2.0
 QUICK_ITEMS = 30_000
 CANDIDATE_LISTS = 64
+SPACE_SWAPS = 2  # forth and back
 ANSWERED_SECONDS = LIMIT_MS / 1e3 + 5  # the worker refuses what is older than the limit
 LOOK_SECONDS = 0.2
 
@@ -39,6 +44,7 @@ def run(
     items: int = 120_000,
     behaviours_per_second: float = 10_000.0,
     driver: str = "kafka-python",
+    swaps: int = 0,
     quick: bool = False,
 ) -> list[Row]:
     """Rows per history length, users' state and request rate, after freshness without requests.
@@ -53,12 +59,14 @@ def run(
         items: Items with vectors.
         behaviours_per_second: Arriving beside the requests.
         driver: Client with which the worker reads behaviours.
+        swaps: Models activated, one after the other, under each load once more: so many of one vector space, forth and
+            back, then one of another space and back. Quiet times between them are as long as a case, together.
         quick: 2 s per case, 20 requests/s alone, 30 000 items.
 
     """
     if quick:
         seconds, rates, items = min(seconds, QUICK_SECONDS), "20", min(items, QUICK_ITEMS)
-    sizes = Sizes(items, tuple(map(int, lengths.split(","))), behaviours_per_second, driver)
+    sizes = Sizes(items, tuple(map(int, lengths.split(","))), behaviours_per_second, driver, swaps=swaps > 0)
     chosen = [State(state) for state in states.split(",")]
     cases = [
         Case(length, state, rate)
@@ -68,6 +76,9 @@ def run(
         measuring = _Measuring(stage, requester, seconds, candidates)
         rows = measuring.alone()
         rows += [row for case in cases for row in measuring.case(case)]
+        if swaps:
+            with Operator(stage.client, (FIRST, OTHER, MOVED)) as operator:
+                rows += [row for case in cases for row in measuring.swaps(case, operator, swaps)]
         return rows + highest_rates(measuring.p99s_ms)
 
 
@@ -90,7 +101,7 @@ class _Measuring:
 
     def case(self, case: Case) -> list[Row]:
         """One load. Raises `RuntimeError`: an answer was computed from less than the whole history."""
-        name = f"history {case.length}, C={self._candidates}, {case.state}, {case.rate:g}/s"
+        name = self._name(case)
         _say(name)
         users = self._users(case)
         shots = schedule(case, self._rng, users, self._seconds)
@@ -104,6 +115,34 @@ class _Measuring:
             name, watched, requests=sum(not shot.prefetch for shot in shots)
         )
 
+    def swaps(self, case: Case, operator: Operator, count: int) -> Iterator[Row]:
+        """The same load while models are activated. Raises `RuntimeError`: a request failed, a model was refused."""
+        kinds = {"swaps": (OTHER, count), "swaps of space": (MOVED, SPACE_SWAPS)}
+        for kind, (other, swaps) in kinds.items():
+            name = f"{self._name(case)}, {kind}"
+            _say(name)
+            names = [other if number % 2 == 0 else FIRST for number in range(swaps + swaps % 2)]
+            fired, turns = self._swapped(case, operator, names)
+            asked = [one for one in fired if not one.shot.prefetch]
+            _check_whole(asked, case.length)
+            yield from swap_rows(name, asked, turns)
+
+    def _swapped(self, case: Case, operator: Operator, names: list[str]) -> tuple[list[Fired], Turns]:
+        """Send requests for as long as swaps take."""
+        longest = self._seconds + len(names) * (PATIENCE_SECONDS + AFTER_SECONDS)
+        shots, ended = schedule(case, self._rng, self._users(case), longest), threading.Event()
+        wanted = itertools.takewhile(lambda _: not ended.is_set(), shots)
+        with ThreadPoolExecutor(1) as sender:
+            firing = sender.submit(self._fire, wanted)
+            try:
+                turns = take_turns(operator, names, self._seconds / len(names), self._stage.worker.pid)
+            finally:
+                ended.set()
+            return firing.result(), turns
+
+    def _name(self, case: Case) -> str:
+        return f"history {case.length}, C={self._candidates}, {case.state}, {case.rate:g}/s"
+
     def _users(self, case: Case) -> Iterator[int]:
         resident = self._stage.sizes.resident(case.length)
         if case.state is State.RESIDENT:
@@ -111,7 +150,7 @@ class _Measuring:
                 self._requester.ask(user, self._lists[0])
         return users_of(case, self._rng, self._rings[case.length], resident)
 
-    def _fire(self, shots: list[Shot]) -> list[Fired]:
+    def _fire(self, shots: Iterable[Shot]) -> list[Fired]:
         fired = fire(self._requester, shots, self._lists)
         self._requester.wait([one.asked for one in fired], ANSWERED_SECONDS)
         return fired

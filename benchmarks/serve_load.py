@@ -6,7 +6,7 @@ behind shows, and a request without a result counts as the longest wait instead 
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -95,7 +95,7 @@ def schedule(case: Case, rng: np.random.Generator, users: Iterator[int], seconds
     return sorted(shots, key=lambda shot: shot.at_seconds)
 
 
-def fire(sender: Sender, shots: Sequence[Shot], candidates: Sequence[Sequence[int]]) -> list[Fired]:
+def fire(sender: Sender, shots: Iterable[Shot], candidates: Sequence[Sequence[int]]) -> list[Fired]:
     """Send every shot at its time; candidate lists are taken in turn."""
     fired = []
     lists = itertools.cycle(candidates)

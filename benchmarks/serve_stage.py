@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_stream.benchmarks.serve_world import World, user_records
+from muse_stream.benchmarks.serve_world import DIMENSION, OTHER_SPACE, SPACE, World, user_records
 from muse_stream.streams.clients import open_admin, open_producer, wanted_topics
 from muse_stream.streams.demo import feed
 from muse_stream.streams.demo.worker_process import WorkerProcess, worker_command
@@ -27,6 +27,9 @@ from muse_stream.streams.settings.tree import PREFIX
 
 Say = Callable[[str], None]
 PARTITIONS = 4
+MODELS = "models"
+FIRST, OTHER, MOVED = "first", "other", "moved"
+"""Names of models: the one that answers, another of its space, one of the other space."""
 SLOT_BYTES = 4  # of the pool, per behaviour
 POOL_USERS = 8  # of the longest history fit the pool, a few more than are kept resident
 POOL_SLACK = 1.05  # part-filled pages
@@ -40,12 +43,16 @@ FLUSH_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What to prepare: items, history lengths, behaviours per second beside the requests, the worker's client."""
+    """What to prepare: items, history lengths, behaviours per second beside the requests, the worker's client.
+
+    `swaps`: also two more models, and vectors in a second space.
+    """
 
     items: int
     lengths: tuple[int, ...]
     behaviours_per_second: float
     driver: str
+    swaps: bool = False
 
     @property
     def pool_bytes(self) -> int:
@@ -116,7 +123,7 @@ def set_up(sizes: Sizes, say: Say) -> Iterator[Stage]:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         kafka = stack.enter_context(EmbeddedKafka(report=say))
         world = World.of(sizes.items)
-        world.artefact().save(directory / "model")
+        _save_models(world, directory / MODELS, swaps=sizes.swaps)
         worker_settings = _settings(kafka.bootstrap, directory, sizes)
         client = _client(worker_settings)
         for name, settings in (("worker", worker_settings), ("client", client)):
@@ -131,6 +138,12 @@ def set_up(sizes: Sizes, say: Say) -> Iterator[Stage]:
         yield Stage(sizes, world, client, worker, directory)
 
 
+def _save_models(world: World, store: Path, *, swaps: bool) -> None:
+    spaces = {FIRST: SPACE, OTHER: SPACE, MOVED: OTHER_SPACE} if swaps else {FIRST: SPACE}
+    for seed, (name, space) in enumerate(spaces.items()):
+        world.artefact(seed=seed, space=space).save(store / name)
+
+
 def _settings(brokers: str, directory: Path, sizes: Sizes) -> Settings:
     (port,) = free_ports(1)
     flags: Mapping[str, object] = {
@@ -141,7 +154,10 @@ def _settings(brokers: str, directory: Path, sizes: Sizes) -> Settings:
         "state.directory": directory / "state",
         "state.block_cache_bytes": BLOCK_CACHE_BYTES,
         "engine.pool_bytes": sizes.pool_bytes,
-        "model.path": directory / "model",
+        "items.spaces": dict.fromkeys((SPACE, OTHER_SPACE) if sizes.swaps else (SPACE,), DIMENSION),
+        "model.path": directory / MODELS,
+        "model.active": FIRST,
+        "model.store": str(directory / MODELS),
         "monitoring.ready_lag_records_max": 0,
         "canary.interval_seconds": 0,
         "http.port": port,
@@ -160,7 +176,7 @@ def _publish(settings: Settings, world: World, sizes: Sizes) -> None:
     producer = open_producer(settings)
     topics = settings.topics
     try:
-        feed.send_all(producer, topics.items, world.item_records())
+        feed.send_all(producer, topics.items, world.item_records(other_space=sizes.swaps))
         for length in sizes.lengths:
             users = sizes.ring(length)
             feed.send_all(producer, topics.users, user_records(users))

@@ -6,6 +6,7 @@ among 120 000 items a third are repeats.
 """
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ I64 = NDArray[np.int64]
 
 DIMENSION = 128
 SPACE = "v1"
+OTHER_SPACE = "v2"
 ITEMS_PER_CATEGORY = 120
 NOISE = 1.0  # of a cluster's own spread: cosines within a category are around 0.5, across around 0
 FEATURES = 1_000  # distinct ids of each other feature
@@ -59,23 +61,29 @@ class World:
         drawn: list[int] = rng.choice(self.item, count, replace=False).tolist()
         return drawn
 
-    def item_records(self) -> Records:
-        """Records of the items topic."""
+    def item_records(self, *, other_space: bool = False) -> Records:
+        """Records of the items topic; `other_space`: with the vectors of another item in a second space each."""
         names = FeatureSpec.taobao_mm().candidate_names[2:]
+        others = ({OTHER_SPACE: other} for other in self.vectors[::-1]) if other_space else repeat(None)
         columns = zip(self.item.tolist(), self.category.tolist(), self.features.tolist(), self.vectors, strict=True)
         return Records.of(
             encode.encode_item(
-                item, category=category, features=dict(zip(names, ids, strict=True)), vector=vector, space=SPACE
+                item,
+                category=category,
+                features=dict(zip(names, ids, strict=True)),
+                vector=vector,
+                space=SPACE,
+                more=more,
             )
-            for item, category, ids, vector in columns
+            for (item, category, ids, vector), more in zip(columns, others, strict=False)
         )
 
-    def artefact(self, *, seed: int = 0, version: str = "benchmark-untrained") -> Artefact:
+    def artefact(self, *, seed: int = 0, space: str = SPACE, version: str = "benchmark-untrained") -> Artefact:
         """A seeded, untrained model of the released network's shape that knows every item."""
         spec = FeatureSpec.taobao_mm()
         others = {name: np.arange(1, FEATURES + 1) for name in (*spec.candidate_names[2:], *spec.user_names)}
         vocabularies = {"item": self.item, "category": np.unique(self.category), **others}
-        return Artefact.untrained(spec, vocabularies, seed=seed, space=SPACE, version=version)
+        return Artefact.untrained(spec, vocabularies, seed=seed, space=space, version=version)
 
     def histories(self, users: list[int], length: int, partition_count: int) -> list[encode.Encoded]:
         """Frames that give each user `length` behaviours."""

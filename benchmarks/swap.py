@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from muse_stream.benchmarks.report import Row, lower_is_better
 from muse_stream.benchmarks.swap_world import Load, Sizes, World, world
 from muse_stream.streams.worker.main import SWITCH_SECONDS
+from muse_stream.streams.worker.model import TORCH_THREADS
 from muse_stream.streams.worker.swapping.keeper import Keeper
 
 AFTER_SECONDS = 1.0
@@ -67,6 +69,7 @@ def run(
     rounds, quiet_seconds = (2, 1.0) if quick else (rounds, quiet_seconds)
     sizes = Sizes(items, users, length, candidates, rate, threads)
     sys.setswitchinterval(SWITCH_SECONDS)
+    torch.set_num_threads(TORCH_THREADS)
     with tempfile.TemporaryDirectory(prefix="muse-swap-") as directory, world(sizes, Path(directory)) as made:
         keeper = made.keeper()
         keeper.start()

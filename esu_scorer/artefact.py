@@ -12,16 +12,14 @@ a reader sees the whole artefact or none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -47,12 +45,14 @@ from muse_stream.esu_scorer.manifest import (
 )
 from muse_stream.esu_scorer.network import Model
 from muse_stream.esu_scorer.served import ModelInfo
+from muse_stream.esu_scorer.tensor_file import read_tensors
 from muse_stream.esu_scorer.vocabulary import Lookup, Vocabulary
 
 MANIFEST_FILE = "artefact.json"
 TENSORS_FILE = "tensors.safetensors"
 
 WEIGHT = "weight/"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +132,8 @@ class Artefact:
 
         Raises `ArtefactMissingError`, `ArtefactFormatError`, `ArtefactCorruptError`, `ArtefactMismatchError`.
         """
-        manifest, plain = decode_manifest(_read(path / MANIFEST_FILE), str(path / MANIFEST_FILE))
-        tensors = _parse_tensors(_read(path / TENSORS_FILE), path / TENSORS_FILE)
+        manifest, plain = decode_manifest(_found(Path.read_bytes, path / MANIFEST_FILE), str(path / MANIFEST_FILE))
+        tensors = _found(read_tensors, path / TENSORS_FILE)
         check_tensors(manifest, tensors, str(path))
         _check_digest(manifest, plain, tensors, path)
         check_expected(manifest, str(path), features, space)
@@ -190,20 +190,12 @@ class Artefact:
         return self.manifest.trained
 
 
-def _read(path: Path) -> bytes:
+def _found(read: Callable[[Path], T], path: Path) -> T:
     try:
-        return path.read_bytes()
+        return read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"no artefact file {path}; an artefact is a directory with {MANIFEST_FILE} and {TENSORS_FILE}"
         raise ArtefactMissingError(msg) from error
-
-
-def _parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
-    try:
-        return load_tensors(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        msg = f"{path} ({len(data)} bytes) is not a whole safetensors file: {error}; copy the artefact again"
-        raise ArtefactCorruptError(msg) from error
 
 
 def _check_digest(manifest: Manifest, plain: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> None:

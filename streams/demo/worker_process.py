@@ -82,6 +82,13 @@ class WorkerProcess(GuardedServer):
         if not self.running:
             raise DemoError(self._failure("the worker ended"))
 
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises `DemoError`: it does not run."""
+        if self._process is None:
+            raise DemoError(self._failure("the worker was not started"))
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as `kill -9` does; `start` starts it again."""
         self._end("kill")

@@ -31,15 +31,16 @@ def of_settings(settings: Settings) -> ServedModel:
         DeviceError: The device that the settings name is not here.
 
     """
-    torch.set_num_threads(TORCH_THREADS)
     path = path_of(settings)
     if path is not None:
         return from_directory(settings, path)
+    torch.set_num_threads(TORCH_THREADS)
     return Scorer(artefact_of(settings), device_of(settings), threads_of(settings))
 
 
 def from_directory(settings: Settings, path: Path, threads: int | None = None) -> ServedModel:
     """The model in a directory, of any kind. Raises as `of_settings`; `threads` of a pass, None: the settings'."""
+    torch.set_num_threads(TORCH_THREADS)
     return load_model(path, device=device_of(settings), threads=threads or threads_of(settings))
 
 

@@ -43,12 +43,22 @@ def test_the_stream_beside_has_some_behaviours_of_the_asked_users() -> None:
 @pytest.mark.slow
 def test_requests_are_measured_through_a_real_worker() -> None:
     rows = serve.run(
-        seconds=1.0, rates="10", lengths="600", states="resident,prefetch", items=600, behaviours_per_second=500.0
+        seconds=1.0,
+        rates="10",
+        lengths="600",
+        states="resident,prefetch",
+        items=600,
+        behaviours_per_second=500.0,
+        swaps=2,
     )
     figures = {row.case: row.ours for row in rows}
     for state in ("resident", "prefetch"):
         case = f"history 600, C=200, {state}, 10/s"
         assert figures[f"{case}: without a result"] == 0
         assert figures[f"{case}: gsu p50"] > 0
+        for kind in ("swaps", "swaps of space"):
+            assert figures[f"{case}, {kind}: failed requests"] == 0
+            assert figures[f"{case}, {kind}: requests during swaps"] > 10
+            assert figures[f"{case}, {kind}: to the first answer, median"] > 0
     assert figures["history 600, C=200, resident, 10/s: histories loaded"] < 0.5
     assert figures["no requests: freshness p50"] > 0

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -161,3 +162,24 @@ def sized(alone: int, cells: int) -> Iterator[None]:
         patch.setattr(fused, "ALONE", alone)
         patch.setattr(fused, "CELLS_AT_ONCE", cells)
         yield
+
+
+def test_models_of_one_layout_share_buffers_and_score_as_if_alone() -> None:
+    models = [artefact(seed) for seed in (31, 32)]
+    batches = [score_batch(seed, (70, 0, 9), recent=9, retrieved=7) for seed in range(4)]
+    one, other = (FusedForm(model) for model in models)
+    mixed = [(one.score(batch), other.score(batch)) for batch in batches]
+    assert one._arenas is other._arenas
+    for form, found in zip((one, other), zip(*mixed, strict=True), strict=True):
+        form._arenas = fused._Arenas(form._arenas._buffers)
+        for batch, scores in zip(batches, found, strict=True):
+            np.testing.assert_array_equal(form.score(batch), scores)
+
+
+def test_buffers_are_shared_within_a_layout_alone_and_go_with_its_last_model() -> None:
+    narrow, wide = (FeatureSpec.of({"item": width, "category": width}, {}) for width in (3, 4))
+    forms = [FusedForm(artefact(1, spec)) for spec in (narrow, wide)]
+    assert forms[0]._arenas is not forms[1]._arenas, "padding that one leaves at 0 the other writes"
+    gone = weakref.ref(forms[0]._arenas)
+    forms.clear()
+    assert gone() is None

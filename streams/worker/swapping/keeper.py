@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from itertools import chain, repeat
 
-from muse_stream.esu_scorer import EsuError
+from muse_stream.esu_scorer import EsuError, ServedModel
 from muse_stream.esu_scorer.errors import StoreUnreachableError
 from muse_stream.gsu_engine import GsuError
 from muse_stream.monitoring import ReloadMetrics
@@ -60,7 +60,7 @@ class Keeper:
         self._wanted: Target | None = None
         self._number = self._done = 0
         self._stopping = False
-        self._gone: list[weakref.ref[Live]] = []
+        self._gone: list[tuple[weakref.ref[Live], ServedModel | None]] = []
         self._thread = threading.Thread(target=self._run, name=f"muse-{slot.name}-model", daemon=True)
 
     def want(self, target: Target | None) -> None:
@@ -170,12 +170,14 @@ class Keeper:
         self._changed()
 
     def _remember_running(self) -> None:
+        """Watch what goes, and hold its model: to free hundreds of MB is nothing for the thread of the last pass."""
         if self._slot.running is not None:
-            self._gone.append(weakref.ref(self._slot.running.live))
+            live = self._slot.running.live
+            self._gone.append((weakref.ref(live), live.model))
 
     def _release(self) -> None:
         """Close the engines of bundles whose last pass is over, and give their memory back."""
-        left = [bundle for bundle in self._gone if bundle() is not None]
+        left = [(bundle, model) for bundle, model in self._gone if bundle() is not None]
         is_less = len(left) < len(self._gone)
         self._gone = left
         if is_less:

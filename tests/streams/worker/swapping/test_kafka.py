@@ -1,10 +1,12 @@
-"""A worker under a trickle of requests: another model in another space, one that it refuses, back again, a shadow."""
+"""A worker while requests come: another model in another space, one that it refuses, back again, a shadow; two models
+of one space in turn.
+"""
 
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
     from muse_stream.streams.kafka.embedded import EmbeddedKafka
 
 USERS = (1, 2, 3)
+MODELS = {"first": ("v1", 1), "second": ("v2", 2), "broken": ("v2", 3), "other": ("v1", 4)}
+"""Space and seed by name."""
 PAUSE_SECONDS = 0.02
+LOAD_PAUSE_SECONDS = 0.004
+SWAPS = ("other", "first") * 3
+ANSWERS_BETWEEN = 20
 
 
 @pytest.fixture
 def installation(kafka: "EmbeddedKafka", tmp_path: Path) -> Iterator[Installation]:
-    for name, space, seed in (("first", "v1", 1), ("second", "v2", 2), ("broken", "v2", 3)):
+    for name, (space, seed) in MODELS.items():
         artefact(space, seed).save(tmp_path / "store" / name)
     sections: dict[str, Any] = {
         "model": {"path": str(tmp_path / "store"), "active": "first", "store": str(tmp_path / "store")},
@@ -45,10 +52,7 @@ class Operator:
     """Publishes what a slot is to have, as `muse-stream models` does."""
 
     def __init__(self, installation: Installation) -> None:
-        self.digests = {
-            name: artefact(space, seed).digest
-            for name, space, seed in (("first", "v1", 1), ("second", "v2", 2), ("broken", "v2", 3))
-        }
+        self.digests = {name: artefact(space, seed).digest for name, (space, seed) in MODELS.items()}
         self._installation = installation
         self._times = itertools.count(1)
 
@@ -58,7 +62,7 @@ class Operator:
             slot=slot,
             name=name,
             digest=self.digests[name],
-            space="v1" if name == "first" else "v2",
+            space=MODELS[name][0],
             by="test",
             at_ms=next(self._times),
             share=share,
@@ -84,23 +88,47 @@ def vectors_of(client: Client, worker: Worker) -> "dict[str, NDArray[np.int8]]":
 
 
 @contextmanager
-def trickle(client: Client) -> Iterator[None]:
-    """Requests all the time, for each user in turn."""
+def at_work(*works: Callable[[threading.Event], None]) -> Iterator[None]:
+    """A thread for each, told when to end."""
     stopping = threading.Event()
-
-    def ask() -> None:
-        for user in itertools.cycle(USERS):
-            if stopping.wait(PAUSE_SECONDS):
-                return
-            client.send(user, [user, 9, 30 + user], want="both", k=5)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
+    threads = [threading.Thread(target=work, args=(stopping,)) for work in works]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+
+
+def trickle(client: Client, pause_seconds: float = PAUSE_SECONDS) -> AbstractContextManager[None]:
+    """Requests all the time, for each user in turn."""
+
+    def ask(stopping: threading.Event) -> None:
+        for user in itertools.cycle(USERS):
+            if stopping.wait(pause_seconds):
+                return
+            client.send(user, question(user), want="both", k=5)
+
+    return at_work(ask)
+
+
+def question(user: int) -> list[int]:
+    """Candidates for a user."""
+    return [user, 9, 30 + user]
+
+
+def behaviours(client: Client) -> AbstractContextManager[None]:
+    """Behaviours of users for whom nobody asks, all the time."""
+
+    def behave(stopping: threading.Event) -> None:
+        for number in itertools.count():
+            if stopping.wait(LOAD_PAUSE_SECONDS):
+                return
+            client.behave(100 + number % 20, 1 + number % ITEMS)
+
+    return at_work(behave)
 
 
 def shown(worker: Worker, slot: str) -> dict[str, str]:
@@ -168,3 +196,40 @@ def judge(answers: list[Answer], operator: Operator, vectors: "dict[str, NDArray
     assert {digest for digest, _, _ in scores} == set(spaces)
     spreads = [np.ptp(np.array(sorted(found)), axis=0).max() for found in scores.values()]
     assert max(spreads) < 1e-6, "the same question and model, another score"
+
+
+def test_under_load_every_score_is_of_the_model_that_the_answer_names(installation: Installation) -> None:
+    operator = Operator(installation)
+    worker = installation.worker().start().wait_ready()
+    with Client(installation) as client:
+        vectors_of(client, worker)
+        alone: dict[str, dict[str, list[float] | None]] = {}
+        for name in ("other", "first"):
+            swap(operator, worker, name)
+            found = [client.ask(user, question(user), want="both", k=5) for user in USERS]
+            alone[operator.digests[name]] = {str(answer.user): answer.scores for answer in found}
+        before = len(client.asked)
+        with trickle(client, LOAD_PAUSE_SECONDS), behaviours(client):
+            for name in SWAPS:
+                swap(operator, worker, name)
+                count = len(client.answers)
+                until(lambda: len(client.answers) > count + ANSWERS_BETWEEN, "answers", worker)  # noqa: B023
+        asked = client.asked[before:]
+        until(lambda: all(client.answers.get(one) for one in asked), "all answers", worker)
+        answers = [client.answers[one] for one in asked]
+    assert {(len(each), each[0].status) for each in answers} == {(1, Status.OK)}
+    fits = [[digest for digest in alone if agrees(each[0], alone[digest])] for each in answers]
+    assert fits == [[each[0].model.digest] for each in answers if each[0].model], "of that model, and of that one alone"
+    assert {digest for (digest,) in fits} == set(alone)
+    assert worker.metrics()["muse_model_reload_total", "swapped,live"] == 2 + len(SWAPS)
+
+
+def swap(operator: Operator, worker: Worker, name: str) -> None:
+    """Activate a model and wait until it answers."""
+    operator.activate(name)
+    until(lambda: shown(worker, "live")["name"] == name, f"{name} answers", worker)
+
+
+def agrees(answer: Answer, alone: dict[str, list[float] | None]) -> bool:
+    """Whether the scores are those that a model gave this user while it alone was in service."""
+    return bool(np.allclose(answer.scores or [], alone[str(answer.user)] or [], rtol=0, atol=1e-6))

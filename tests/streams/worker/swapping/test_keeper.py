@@ -38,6 +38,18 @@ def test_another_model_of_the_same_space_takes_over_and_the_former_is_let_go(wor
     assert world.value("muse_model_reload_duration_seconds_count") == 1
 
 
+def test_the_former_model_is_freed_in_the_keepers_thread_and_not_in_that_of_the_last_pass(world: World) -> None:
+    world.begin()
+    passing, freed = [world.live.live], list[str]()
+    weakref.finalize(passing[0].model, lambda: freed.append(threading.current_thread().name))
+    world.keeper().want(world.put("second", artefact("v1", 2)))
+    until(lambda: world.reloads("swapped") == 1, "a swap")
+    assert not freed, "a pass goes on with it"
+    passing.clear()
+    until(lambda: freed, "the former model is free")
+    assert freed == ["muse-live-model"]
+
+
 def test_the_space_goes_with_the_model_and_the_former_engine_is_freed(world: World) -> None:
     world.begin()
     world.behave(1, [2, 9, 4] * 20)
