@@ -67,7 +67,7 @@ class OwnersAssignor(PartitionAssignor):
         return super().assign(_Known(cluster, self.app.conf.topic_partitions), member_metadata)
 
 
-class Consumer(AioConsumer):  # type: ignore[misc]  # Faust's drivers have no types
+class Consumer(AioConsumer):
     """Faust's, which reads a partition without a commit from its beginning whenever it seeks."""
 
     async def seek_to_committed(self) -> Mapping[Any, Any]:
