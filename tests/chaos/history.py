@@ -10,7 +10,7 @@ the rules that every store of the installation has.
 import pickle
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kafka.errors import KafkaError
@@ -98,11 +98,16 @@ class LogHistory:
                 message = f"the log could not be read: (read, wanted) by partition {behind}"
                 raise TimeoutError(message)
 
-    def _read_on(self, positions: Mapping[int, int]) -> None:
+    def read_to_end(self) -> list[int]:
+        """Read everything that is in the log now, and say where that ends, by partition; Kafka must be there."""
+        self._read_on(range(len(self.partitions)))
+        return [one.end for one in self.partitions]
+
+    def _read_on(self, partitions: Iterable[int]) -> None:
         if self._log is None:
             self._log = Log(self._settings.kafka.brokers, self._settings.kafka.security)
         topic = self._settings.topics.behaviours
-        for number in positions:
+        for number in partitions:
             known = self.partitions[number]
             _, end = self._log.bounds(topic, number)
             for records in self._log.records(topic, number, known.end, end):
