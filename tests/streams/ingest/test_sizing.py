@@ -8,8 +8,8 @@ def test_before_a_measurement_the_size_is_moderate() -> None:
 
 def test_serving_batches_hold_the_interpreter_for_two_milliseconds() -> None:
     sizer = BatchSizer()
-    sizer.measured(1_000, BATCH_SECONDS + 0.004)
-    assert sizer.records(serving=True) == 500
+    sizer.measured(1_000, BATCH_SECONDS + 0.002)
+    assert sizer.records(serving=True) == 1_000
     assert sizer.records(serving=False) == RECORDS_MAX
 
 
@@ -22,8 +22,8 @@ def test_small_batches_do_not_make_records_look_dear() -> None:
 
 def test_a_costly_record_makes_catch_up_batches_small_too() -> None:
     sizer = BatchSizer()
-    sizer.measured(100, BATCH_SECONDS + 0.1)
-    assert sizer.records(serving=False) == 250
+    sizer.measured(100, BATCH_SECONDS + 0.025)
+    assert sizer.records(serving=False) == 1_000
     assert sizer.records(serving=True) == RECORDS_MIN
 
 
