@@ -4,15 +4,14 @@ An activation is a record of the control topic, as `muse-stream models activate`
 says when it runs. Quiet times and swaps take turns, forth and back between two models.
 """
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import psutil
 
+from muse_stream.benchmarks.resident import most_resident, resident_mib
 from muse_stream.benchmarks.serve_load import LEAD_IN_SECONDS, PREFETCH_SECONDS
 from muse_stream.esu_scorer import Entry
 from muse_stream.streams.models import activating
@@ -25,7 +24,6 @@ PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.005
 MEMORY_LOOK_SECONDS = 0.02
 SETTLE_SECONDS = 2.0  # the worker's memory, after the last swap
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,35 +115,13 @@ def take_turns(operator: Operator, names: Sequence[str], quiet_seconds: float, p
     """Quiet times and swaps in turn, to each model of `names`; `pid` is the worker's."""
     time.sleep(LEAD_IN_SECONDS + PREFETCH_SECONDS)
     quiet, swaps = [], []
-    before = _resident_mib(pid)
-    with _most_resident(pid) as most:
+    process = psutil.Process(pid)
+    before = resident_mib(process)
+    with most_resident(process, MEMORY_LOOK_SECONDS) as most:
         for name in names:
             begin = time.perf_counter()
             time.sleep(quiet_seconds)
             quiet.append(Span(begin, time.perf_counter()))
             swaps.append(operator.activate(name))
     time.sleep(SETTLE_SECONDS)
-    return Turns(quiet, swaps, Memory(before, most[0], _resident_mib(pid)))
-
-
-def _resident_mib(pid: int) -> float:
-    resident: int = psutil.Process(pid).memory_info().rss
-    return resident / MIB
-
-
-@contextmanager
-def _most_resident(pid: int) -> Iterator[list[float]]:
-    """The most that is resident meanwhile, MiB."""
-    most, stopping = [0.0], threading.Event()
-
-    def look() -> None:
-        while not stopping.wait(MEMORY_LOOK_SECONDS):
-            most[0] = max(most[0], _resident_mib(pid))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield most
-    finally:
-        stopping.set()
-        thread.join()
+    return Turns(quiet, swaps, Memory(before, most[0], resident_mib(process)))

@@ -5,20 +5,19 @@ activation and a second after the new model answers, so loading, warming and the
 the quiet time of the same rounds. Requests are answered in this process, without Kafka and without arriving behaviours.
 """
 
-import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from muse_stream.benchmarks.report import Row, lower_is_better
+from muse_stream.benchmarks.resident import MIB, most_resident, resident_mib
 from muse_stream.benchmarks.swap_world import Load, Sizes, World, world
 from muse_stream.streams.worker.main import SWITCH_SECONDS
 from muse_stream.streams.worker.model import TORCH_THREADS
@@ -28,7 +27,6 @@ AFTER_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.005
 SETTLE_SECONDS = 0.5  # the keeper gives the last memory back
-MIB = 1 << 20
 
 
 @dataclass(slots=True)
@@ -90,7 +88,7 @@ def _swaps(
     turns = _Turns()
     made.warm()
     before = _settled(made)
-    with Load(made) as load, _memory() as peak:
+    with Load(made) as load, most_resident(psutil.Process(), LOOK_SECONDS) as peak:
         for number in range(2 * (rounds // 2)):
             begin = time.perf_counter()
             time.sleep(quiet_seconds)
@@ -163,27 +161,4 @@ def _settled(made: World) -> float:
     time.sleep(SETTLE_SECONDS)
     (stats,) = made.engines.stats()
     packed = stats.packed.bytes if stats.packed else 0
-    return _resident_mib() - (stats.pool.bytes + packed) / MIB
-
-
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
-@contextmanager
-def _memory() -> Iterator[list[float]]:
-    """The most that is resident meanwhile, MiB."""
-    most, stopping = [0.0], threading.Event()
-
-    def look() -> None:
-        while not stopping.wait(LOOK_SECONDS):
-            most[0] = max(most[0], _resident_mib())
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield most
-    finally:
-        stopping.set()
-        thread.join()
+    return resident_mib(psutil.Process()) - (stats.pool.bytes + packed) / MIB

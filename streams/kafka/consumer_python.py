@@ -18,7 +18,7 @@ from kafka.structs import OffsetAndMetadata
 
 from muse_stream.streams.errors import PositionError, UnreachableError
 from muse_stream.streams.kafka.consumer import ConsumerOptions, Partition, position_error
-from muse_stream.streams.kafka.fetched import NOTHING, ColumnRecords, Rows, headers_of, join
+from muse_stream.streams.kafka.fetched import ColumnRecords, Rows, headers_of, join
 from muse_stream.streams.kafka.python_client import connecting
 from muse_stream.streams.kafka.reach import unreachable
 from muse_stream.streams.records import ByteColumn, RecordBatch
@@ -42,7 +42,7 @@ def _connect(options: ConsumerOptions, more: dict[str, object]) -> KafkaConsumer
 
 def to_batch(partition: Partition, parts: list[Rows], next_offset: int) -> RecordBatch:
     """Columns of what was fetched of one partition."""
-    buffer, columns = join(parts) if parts else NOTHING
+    buffer, columns = join(parts)
     return RecordBatch(
         topic=partition[0],
         partition=partition[1],

@@ -168,8 +168,14 @@ def _read_old(batch: Any) -> Rows:  # noqa: ANN401 - kafka-python's
     return Rows(data.buffer, columns, int(columns[OFFSET, -1]) + 1 if records else 0)
 
 
+NOTHING = np.frombuffer(b"", np.uint8), np.empty((COLUMNS, 0), np.int64)
+"""No record of any batch."""
+
+
 def join(parts: list[Rows]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """One buffer and one set of columns of several batches."""
+    """One buffer and one set of columns of any number of batches."""
+    if not parts:
+        return NOTHING
     if len(parts) == 1:
         return parts[0].buffer, parts[0].columns
     buffer = np.concatenate([part.buffer for part in parts])
@@ -182,10 +188,6 @@ def join(parts: list[Rows]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         at += part.columns.shape[1]
         before += len(part.buffer)
     return buffer, columns
-
-
-NOTHING = np.frombuffer(b"", np.uint8), np.empty((COLUMNS, 0), np.int64)
-"""What `join` would give of no batch."""
 
 
 def headers_of(buffer: NDArray[np.uint8], columns: NDArray[np.int64]) -> list[Headers | None]:
